@@ -1,0 +1,10 @@
+"""What watches a run. Each is a Lightning callback; those that also report mix in ``Reporting``."""
+
+from grokking_pl.callbacks.loss_monitor import LossMonitor
+from grokking_pl.callbacks.phase_tracker import PhaseTracker
+from grokking_pl.callbacks.progress import RunProgress
+from grokking_pl.callbacks.reporting import Reporting
+from grokking_pl.callbacks.run_checkpoint import RunCheckpoint
+from grokking_pl.callbacks.run_recorder import RunRecorder
+
+__all__ = ["LossMonitor", "PhaseTracker", "Reporting", "RunCheckpoint", "RunProgress", "RunRecorder"]

@@ -1,0 +1,6 @@
+"""What a network is trained on: datamodules that hold all samples as tensors on the device."""
+
+from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.mnist import MNISTDataModule
+
+__all__ = ["MNISTDataModule", "TensorDataModule"]

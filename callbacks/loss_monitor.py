@@ -1,0 +1,67 @@
+"""Watching the training loss: log it, and stop at the step at which it is no longer a number."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from grokking_pl.callbacks.reporting import Reporting, log
+from grokking_pl.errors import UserError
+
+PENDING = 64
+
+
+class LossMonitor(pl.Callback, Reporting):
+    """Logs the loss of the batch as ``loss`` and ends a run whose loss is NaN or infinite.
+
+    On a GPU the losses of several steps are fetched together, and always before a checkpoint, so that no checkpoint
+    holds weights that came from such a loss.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pending: list[tuple[int, Tensor]] = []
+        self._last = math.nan
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Check the loss of the step, and log it every ``log_every_n_steps``.
+
+        Raises:
+            UserError: the loss is not a number.
+        """
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if not isinstance(loss, Tensor):
+            return
+        step = trainer.global_step
+        self._pending.append((step, loss.detach()))
+        time_to_log = step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if loss.device.type == "cpu" or len(self._pending) == PENDING or time_to_log:
+            self._check()
+        if time_to_log:
+            log(trainer, step, {"loss": self._last})
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Check what has not been checked before a checkpoint is written."""
+        self._check()
+
+    def status(self) -> dict[str, str]:
+        """The loss of the last batch checked."""
+        return {"loss": f"{self._last:.2e}"}
+
+    def _check(self) -> None:
+        if not self._pending:
+            return
+        losses = torch.stack([loss for _, loss in self._pending]).tolist()
+        steps = [step for step, _ in self._pending]
+        self._pending.clear()
+        self._last = losses[-1]
+        for step, value in zip(steps, losses, strict=True):
+            if not math.isfinite(value):
+                raise UserError(
+                    f"the loss is {value} at step {step}: lower the learning rate, or choose another seed or precision; "
+                    "the last checkpoint is from before that step"
+                )

@@ -1,0 +1,105 @@
+"""The run on the terminal: a live bar for people, sparse lines for log files."""
+
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from grokking_pl.callbacks.reporting import Reporting
+
+
+class RunProgress(ProgressBar):
+    """Shows step, loss, accuracies, phase and remaining time: whatever the callbacks report as their status.
+
+    Args:
+        refresh_seconds: time between two updates of the bar.
+        line_seconds: time between two lines where the output is no terminal.
+    """
+
+    def __init__(self, refresh_seconds: float = 0.2, line_seconds: float = 15.0) -> None:
+        super().__init__()
+        self.refresh_seconds = refresh_seconds
+        self.line_seconds = line_seconds
+        self._console = Console(file=sys.stderr)
+        self._enabled = True
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._next = 0.0
+
+    def disable(self) -> None:
+        """Show nothing: Lightning asks for it on every process but the first."""
+        self._enabled = False
+
+    def enable(self) -> None:
+        """Show progress again."""
+        self._enabled = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the bar, or the lines, at the step that the run is at."""
+        self._start, self._start_step = time.monotonic(), trainer.global_step
+        self._next = self._start + (self.refresh_seconds if self._console.is_terminal else self.line_seconds)
+        if self._enabled and self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("step"),
+                MofNCompleteColumn(),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[status]}"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=self._console,
+            )
+            total = None if trainer.max_steps < 0 else trainer.max_steps
+            self._task = self._bar.add_task("", total=total, completed=trainer.global_step, status="")
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update the display if it is time to."""
+        if time.monotonic() >= self._next:
+            self._show(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the last step."""
+        self._show(trainer)
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the terminal in order."""
+        self._close()
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        self._console.print(*args)
+
+    def _show(self, trainer: pl.Trainer) -> None:
+        now = time.monotonic()
+        self._next = now + (self.refresh_seconds if self._bar else self.line_seconds)
+        if not self._enabled:
+            return
+        entries: dict[str, str] = {}
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Reporting):
+                entries |= callback.status()
+        status = " · ".join(f"{name} {value}" for name, value in entries.items())
+        step = trainer.global_step
+        if self._bar:
+            self._bar.update(self._task, completed=step, status=status)
+            return
+        of_total, left = "", ""
+        if trainer.max_steps > 0:
+            of_total = f"/{trainer.max_steps}"
+            steps_done = step - self._start_step
+            if 0 < steps_done and step < trainer.max_steps:
+                seconds = (now - self._start) / steps_done * (trainer.max_steps - step)
+                left = f" · {timedelta(seconds=round(seconds))} left"
+        print(f"step {step}{of_total} · {status}{left}", file=sys.stderr, flush=True)
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None

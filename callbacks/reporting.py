@@ -1,0 +1,39 @@
+"""What a callback may tell of a run, besides what it logs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from grokking_pl.runs.folder import RunFolder
+
+
+class Reporting:
+    """Mixed into a callback: words for the progress bar and entries for ``summary.json``. Both are optional."""
+
+    def status(self) -> dict[str, str]:
+        """Short values, by name, for the progress bar."""
+        return {}
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values, by name, for ``summary.json`` and the loggers' summaries."""
+        return {}
+
+
+def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]) -> None:
+    """Send metrics to every logger under the number of updates made, and the numbers to ``callback_metrics``.
+
+    ``callback_metrics`` is where ``ModelCheckpoint`` and ``EarlyStopping`` look for what they monitor. Words reach
+    the loggers that can store them, which is all but TensorBoard.
+    """
+    numbers = {name: float(value) for name, value in metrics.items() if not isinstance(value, str)}
+    for logger in trainer.loggers:
+        logger.log_metrics(numbers if isinstance(logger, TensorBoardLogger) else dict(metrics), step=step)  # type: ignore[arg-type]
+    trainer.lightning_module.log_dict(numbers, logger=False)
+
+
+def run_folder(trainer: pl.Trainer) -> RunFolder:
+    """The folder of the trainer's run."""
+    return RunFolder(Path(trainer.default_root_dir))

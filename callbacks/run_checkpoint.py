@@ -1,0 +1,70 @@
+"""Keeping the run's last checkpoint, at intervals and when the run is told to stop."""
+
+import signal
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from grokking_pl.errors import UserError
+from grokking_pl.callbacks.reporting import run_folder
+
+
+class RunCheckpoint(Checkpoint):
+    """Writes ``checkpoints/last.ckpt`` of the run folder.
+
+    On SIGTERM or Ctrl-C the step in progress is finished, a checkpoint written, and the run ended in order; a second
+    signal ends it at once. Killed in any other way, a run goes on from its last checkpoint.
+
+    Args:
+        every_n_steps: steps between checkpoints.
+
+    Raises:
+        UserError: every_n_steps is not positive.
+    """
+
+    def __init__(self, every_n_steps: int = 1000) -> None:
+        super().__init__()
+        if every_n_steps < 1:
+            raise UserError(f"RunCheckpoint: every_n_steps is {every_n_steps}; it must be at least 1")
+        self.every_n_steps = every_n_steps
+        self.signal: signal.Signals | None = None
+        self._previous_handlers: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the two signals for the time of the training."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous_handlers[number] = signal.signal(number, self._on_signal)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a checkpoint if it is time to, or if the run ends here."""
+        interrupted = self._signalled(trainer)
+        if interrupted:
+            trainer.should_stop = True
+        if trainer.should_stop or trainer.global_step % self.every_n_steps == 0 or trainer.global_step == trainer.max_steps:
+            for logger in trainer.loggers:
+                logger.save()
+            trainer.save_checkpoint(run_folder(trainer).checkpoint)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        while self._previous_handlers:
+            signal.signal(*self._previous_handlers.popitem())
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)
+
+    def _signalled(self, trainer: pl.Trainer) -> bool:
+        if trainer.world_size == 1:
+            return self.signal is not None
+        # All processes must stop at the same step, so they agree on it at the steps at which they checkpoint.
+        if trainer.global_step % self.every_n_steps:
+            return False
+        flag = torch.tensor(int(self.signal is not None), device=trainer.strategy.root_device)
+        return bool(trainer.strategy.reduce(flag, reduce_op="sum"))

@@ -1,0 +1,74 @@
+"""The command ``grok``. This file imports nothing heavy, so that help and typing errors are answered at once."""
+
+import difflib
+import os
+import sys
+
+from grokking_pl import __version__
+
+COMMANDS = {
+    "fit": "train a network: grok fit --config configs/mnist_grok.yaml",
+    "validate": "measure a checkpoint on the validation set",
+    "test": "measure a checkpoint on the test set",
+    "predict": "write a checkpoint's predictions to predictions.csv",
+}
+
+HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
+
+The laboratory for grokking: train networks, watch them memorise and then understand.
+
+commands:
+{chr(10).join(f"  {name:<10} {text}" for name, text in COMMANDS.items())}
+
+options:
+  -h, --help            this page; 'grok COMMAND --help' for a command's options
+  --version             the version of grokking_pl
+
+Every option of a configuration file can be overridden on the command line, e.g.
+  grok fit --config configs/mnist_grok.yaml --model.decoder.weight_decay 0.2 --run_dir runs/decay_0.2
+and 'grok fit --config FILE --print_config' prints the whole configuration without running it.
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line, and leave with status 0, or 2 and one line on what was wrong."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return
+    if arguments[0] == "--version":
+        print(f"grokking_pl {__version__}")
+        return
+    command = arguments[0]
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(COMMANDS)}"
+        fail(f"there is no command '{command}': {hint}")
+    # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    if "--help" in arguments or "-h" in arguments:
+        _skip_image_metrics()
+    from grokking_pl.lightning_cli import run
+
+    run(arguments)
+
+
+def _skip_image_metrics() -> None:
+    """Spare the help page two seconds: torchmetrics imports torchvision for metrics of images, if it finds it."""
+    from lightning_utilities.core.imports import RequirementCache
+
+    available = RequirementCache.__bool__
+    RequirementCache.__bool__ = lambda self: (  # type: ignore[method-assign]
+        self.requirement not in ("torchvision", "matplotlib") and available(self)
+    )
+
+
+def fail(message: str, status: int = 2) -> None:
+    """Leave with one line that says what is wrong."""
+    print(f"grok: error: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

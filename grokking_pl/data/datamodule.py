@@ -1,0 +1,106 @@
+"""What every datamodule of this project offers: all samples as two tensors, the training samples first."""
+
+from abc import abstractmethod
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from grokking_pl.data.batches import Batch, EvaluationBatches, IndexStream, TrainingBatches, shuffled
+from grokking_pl.errors import UserError
+from grokking_pl.seeds import global_seed
+from grokking_pl.sizes import Sizes
+
+EVALUATION_BATCH = 2048
+
+
+class TensorDataModule(pl.LightningDataModule):
+    """Samples held as tensors on the training device, split into a training and a validation set.
+
+    A subclass implements ``load``. After ``setup`` the attributes below are there for modules and callbacks.
+
+    Args:
+        batch_size: samples in a training batch; None for the whole training set at every step.
+        steps_per_epoch: training steps in what Lightning calls an epoch (validation, and the ``on_train_epoch_end``
+            hooks of callbacks, run once an epoch).
+        seed: seed of the order of batches; None takes that of ``seed_everything``.
+
+    Attributes:
+        inputs: all samples' inputs, the training samples first.
+        targets: their targets: class numbers, or vectors.
+        num_train: how many of them are for training.
+        class_targets: the target vector of each class, where targets are vectors; else None.
+        sizes: what the architecture must know of the data.
+    """
+
+    inputs: Shaped[Tensor, "samples ..."]
+    targets: Shaped[Tensor, "samples ..."]
+    num_train: int
+    class_targets: Float[Tensor, "classes outputs"] | None
+    sizes: Sizes
+
+    def __init__(self, batch_size: int | None = None, steps_per_epoch: int = 1000, seed: int | None = None) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch)):
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}; it must be at least 1")
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self._seed = seed
+        self._loaded = False
+
+    @abstractmethod
+    def load(self) -> None:
+        """Set ``inputs``, ``targets``, ``num_train``, ``class_targets`` and ``sizes``."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the order of batches."""
+        return global_seed() if self._seed is None else self._seed
+
+    @property
+    def train_set(self) -> Batch:
+        """Inputs and targets of the whole training set."""
+        return self.inputs[: self.num_train], self.targets[: self.num_train]
+
+    @property
+    def val_set(self) -> Batch:
+        """Inputs and targets of the whole validation set."""
+        return self.inputs[self.num_train :], self.targets[self.num_train :]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the samples, once, onto the trainer's device."""
+        if not self._loaded:
+            self.load()
+            self._loaded = True
+        if self.trainer is not None:
+            device = self.trainer.strategy.root_device
+            self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+
+    def index_stream(self) -> IndexStream:
+        """Which training samples each step's batch takes."""
+        return shuffled(self.num_train, min(self.batch_size or self.num_train, self.num_train), self.seed)
+
+    def train_dataloader(self) -> TrainingBatches:
+        """The stream of training batches."""
+        return TrainingBatches(self.train_set, self.index_stream(), self.steps_per_epoch, *self._process())
+
+    def val_dataloader(self) -> EvaluationBatches:
+        """The validation set, each sample once."""
+        return EvaluationBatches(self.val_set, EVALUATION_BATCH, *self._process())
+
+    def test_dataloader(self) -> EvaluationBatches:
+        """The validation set: there is no third split."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> EvaluationBatches:
+        """The validation set."""
+        return self.val_dataloader()
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch as it is: the samples are on the device already."""
+        return batch
+
+    def _process(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

@@ -1,0 +1,42 @@
+"""Reading the IDX format in which MNIST was published."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from grokking_pl.errors import UserError
+
+UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: Path) -> UInt8[Tensor, "..."]:
+    """Read a gzipped IDX file of unsigned bytes.
+
+    The header is two zero bytes, the type of the data, the number of dimensions, and each dimension as a big-endian
+    32-bit integer; the data follow.
+
+    Raises:
+        UserError: the file is missing, is no gzip file or is cut short, has another magic number, or holds another
+            number of bytes than its header says.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is empty or corrupt ({error}): fetch it again") from None
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
+        raise UserError(f"{path} is not an IDX file of bytes: it starts with {content[:4].hex()}, expected 000008..")
+    data_start = 4 + 4 * content[3]
+    shape = np.frombuffer(content[4:data_start], dtype=">i4").astype(int)
+    if len(shape) != content[3] or len(content) - data_start != np.prod(shape):
+        raise UserError(
+            f"{path} is corrupt: its header announces {'x'.join(map(str, shape))} bytes, "
+            f"{len(content) - data_start} follow: fetch it again"
+        )
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=data_start).reshape(shape).copy())

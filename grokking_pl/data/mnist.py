@@ -1,0 +1,106 @@
+"""MNIST: a few training images against the whole test set (section 4.3 and appendix J of the paper)."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.idx import read_idx
+from grokking_pl.errors import UserError
+from grokking_pl.sizes import Sizes
+
+BUNDLED = Path(__file__).parent / "mnist"
+BUNDLED_TRAIN = ("train-images-5000-idx3-ubyte.gz", "train-labels-5000-idx1-ubyte.gz")
+BUNDLED_TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+CLASSES = 10
+
+Images = tuple[UInt8[Tensor, "samples 28 28"], Int[Tensor, "samples"]]
+
+
+class MNISTDataModule(TensorDataModule):
+    """MNIST with a small training set; validation is the whole test set of 10000 images.
+
+    Args:
+        train_size: number of training images.
+        train_seed: draw the training images at random with this seed; None takes the first ones, as published.
+        targets: one-hot vectors, for the mean squared error, or class numbers, for cross entropy.
+        batch_size: images in a training batch; null for all of them at every step.
+        data_dir: folder of torchvision's MNIST, with all 60000 training images; null for the bundled files, which
+            hold the first 5000.
+        download: fetch MNIST into data_dir if it is not there.
+        steps_per_epoch: training steps in what Lightning calls an epoch.
+        seed: seed of the order of batches; null takes that of seed_everything.
+
+    Raises:
+        UserError: train_size or batch_size is not positive, there are fewer images than train_size, or a file is
+            missing or corrupt.
+    """
+
+    def __init__(
+        self,
+        train_size: int = 1000,
+        train_seed: int | None = None,
+        targets: Literal["one_hot", "class"] = "one_hot",
+        batch_size: int | None = 200,
+        data_dir: Path | None = None,
+        download: bool = False,
+        steps_per_epoch: int = 1000,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed)
+        if train_size < 1:
+            raise UserError(f"train_size is {train_size}; it must be at least 1")
+        if download and data_dir is None:
+            raise UserError("download is set but data_dir is not: say where to put the files")
+        self.train_size = train_size
+        self.train_seed = train_seed
+        self.target_kind = targets
+        self.data_dir = data_dir
+        self.download = download
+
+    def prepare_data(self) -> None:
+        """Download MNIST, on one process only, where that was asked for."""
+        if self.data_dir is not None and self.download:
+            self._torchvision(train=True)
+            self._torchvision(train=False)
+
+    def load(self) -> None:
+        """Read the images, scale them to [0, 1] and put the training images first."""
+        train, test = self._bundled() if self.data_dir is None else self._full()
+        chosen = self._choose(len(train[0]))
+        images = torch.cat([train[0][chosen], test[0]])
+        labels = torch.cat([train[1][chosen], test[1]]).long()
+        self.inputs = images.flatten(1).float() / 255
+        self.num_train = self.train_size
+        self.sizes = Sizes(inputs=self.inputs.shape[1], outputs=CLASSES)
+        self.class_targets = torch.eye(CLASSES) if self.target_kind == "one_hot" else None
+        self.targets = labels if self.class_targets is None else self.class_targets[labels]
+
+    def _choose(self, available: int) -> Tensor:
+        if self.train_size > available:
+            hint = "" if self.data_dir else " bundled with grokking_pl; set data_dir to use the full MNIST"
+            raise UserError(f"train_size is {self.train_size}, but there are only {available} training images{hint}")
+        if self.train_seed is None:
+            return torch.arange(self.train_size)
+        return torch.randperm(available, generator=torch.Generator().manual_seed(self.train_seed))[: self.train_size]
+
+    def _bundled(self) -> tuple[Images, Images]:
+        train, test = ((read_idx(BUNDLED / i), read_idx(BUNDLED / j)) for i, j in (BUNDLED_TRAIN, BUNDLED_TEST))
+        return train, test
+
+    def _full(self) -> tuple[Images, Images]:
+        return self._torchvision(train=True), self._torchvision(train=False)
+
+    def _torchvision(self, train: bool) -> Images:
+        from torchvision.datasets import MNIST  # takes seconds to import, and few runs need it
+
+        assert self.data_dir is not None
+        try:
+            data = MNIST(str(self.data_dir), train=train, download=self.download)
+        except RuntimeError as error:
+            hint = "is there a network?" if self.download else "set download to true to fetch it"
+            raise UserError(f"no full MNIST in {self.data_dir} ({error}): {hint}") from None
+        return data.data, data.targets

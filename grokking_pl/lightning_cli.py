@@ -1,0 +1,242 @@
+"""``grok fit``, ``validate``, ``test`` and ``predict``: a LightningCLI whose runs live in folders."""
+
+import csv
+import difflib
+import json
+import logging
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.trainer import Trainer
+
+from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
+from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.errors import UserError
+from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
+
+RUNS = Path("runs")
+
+
+def run(arguments: list[str]) -> None:
+    """Run one of Lightning's commands.
+
+    A ``UserError`` anywhere ends the program with one line and status 2; a run that was interrupted by a signal ends
+    with 128 plus the signal's number.
+    """
+    quieten()
+    try:
+        cli = GrokCLI(arguments)
+    except UserError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("stopped at once; an unfinished run resumes from its last checkpoint with --ckpt_path last", 130)
+    interruption = cli.interruption
+    if interruption is not None:
+        step, folder = cli.trainer.global_step, cli.folder
+        print(
+            f"stopped by {interruption.name} at step {step}; to go on: "
+            f"grok fit --config {folder.config} --run_dir {folder.path} --ckpt_path last",
+            file=sys.stderr,
+        )
+        sys.exit(128 + interruption)
+
+
+def quieten() -> None:
+    """Keep Lightning's advertisements and notes on its own implementation off the user's terminal."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*isinstance.treespec.*", ".*litlogger.*", ".*does not have many workers.*", ".*instantiate_classes.*"):
+        warnings.filterwarnings("ignore", message=message)
+
+
+class GrokParser(LightningArgumentParser):
+    """Answers a wrong option with one line, and names the nearest right one."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Leave with status 2 and one line."""
+        fail(one_line(message, list(self._option_string_actions)))
+        raise AssertionError("unreachable")
+
+
+def one_line(message: str, options: list[str]) -> str:
+    """Condense a parser's message; for an option that does not exist, name the nearest that does."""
+    text = re.sub(r"\s+", " ", message).strip()
+    unknown = re.search(r"(?:unrecognized arguments: |[Kk]ey \W*)(--)?([\w.]+)", text)
+    if unknown and ("unrecognized" in text or "not expected" in text or "does not exist" in text or "not accepted" in text):
+        near = difflib.get_close_matches("--" + unknown[2], options, n=1, cutoff=0.7)
+        if near:
+            text += f" (did you mean {near[0].lstrip('-')}?)"
+    return text
+
+
+class GrokCLI(LightningCLI):
+    """LightningCLI with a folder for each run.
+
+    Args:
+        arguments: the command and its options.
+    """
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._command = arguments[0]
+        self.folder = RunFolder(RUNS)
+        super().__init__(
+            args=arguments,
+            parser_class=GrokParser,
+            save_config_callback=RecordConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            trainer_defaults={
+                "max_steps": 10_000,
+                "log_every_n_steps": 100,
+                "enable_model_summary": False,
+                "num_sanity_val_steps": 0,
+                "use_distributed_sampler": False,
+            },
+            parser_kwargs={
+                "prog": "grok",
+                self._command: {
+                    "usage": f"grok {self._command} --config FILE [--key value ...]",
+                    "description": COMMANDS[self._command],
+                },
+            },
+        )
+
+    @property
+    def interruption(self) -> Any:
+        """The signal that ended the training, if one did."""
+        checkpoints = [each for each in self.trainer.callbacks if isinstance(each, RunCheckpoint)]  # type: ignore[attr-defined]
+        return checkpoints[0].signal if checkpoints else None
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the command at hand: building every command's parser would take seconds."""
+        return {self._command: LightningCLI.subcommands()[self._command]}
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the command line."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as it is: one that does not fit the checkpoint is an error."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run folder."""
+        parser.add_argument(
+            "--run_dir",
+            type=Path | None,
+            default=None,
+            help="Folder of the run; by default runs/ and the name of the first configuration file.",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Find the run's folder and checkpoint, and fail before any work if they are not as they should be."""
+        config = self.config[self._command]
+        self.folder = RunFolder(Path(config.run_dir or self._default_run_dir(config)))
+        config.run_dir = self.folder.path
+        config.trainer.default_root_dir = str(self.folder.path)
+        if config.ckpt_path == "last":
+            config.ckpt_path = str(self.folder.checkpoint)
+        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise UserError(f"the checkpoint {config.ckpt_path} does not exist: is --run_dir {self.folder.path} right?")
+        if self._command == "fit" and not config.trainer.fast_dev_run:
+            self.folder.claim(resuming=config.ckpt_path is not None)
+        self._resume_step = None
+        if config.ckpt_path is not None:
+            checkpoint = SafeCheckpointIO().load_checkpoint(config.ckpt_path, map_location="cpu")
+            self._resume_step = checkpoint.get("global_step", 0)
+
+    def _default_run_dir(self, config: Any) -> Path:
+        files = [str(file) for file in config.config or []]
+        if not files and config.ckpt_path not in (None, "last"):
+            raise UserError("say the run's folder with --run_dir")
+        return RUNS / (Path(files[0]).stem if files else "fit")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add what every run has: its loggers, checkpoints, progress, and records."""
+        config = self.config_init[self._command].trainer
+        plugins = [*as_list(config.plugins), SafeCheckpointIO()]
+        if self._command != "fit":
+            return super().instantiate_trainer(logger=False, enable_checkpointing=False, plugins=plugins, **kwargs)
+        callbacks = as_list(config.callbacks)
+        callbacks[:0] = [kind() for kind in (LossMonitor, RunRecorder) if not any(isinstance(c, kind) for c in callbacks)]
+        if not any(isinstance(callback, ProgressBar) for callback in callbacks) and config.enable_progress_bar is not False:
+            callbacks.append(RunProgress())
+        if not any(isinstance(callback, RunCheckpoint) for callback in callbacks) and config.enable_checkpointing is not False:
+            callbacks.append(RunCheckpoint())
+        return super().instantiate_trainer(logger=self._loggers(config.logger), callbacks=callbacks, plugins=plugins, **kwargs)
+
+    def _loggers(self, configured: Any) -> list[Logger]:
+        if configured is False:
+            return []
+        loggers = [] if configured in (None, True) else as_list(configured)
+        if configured in (None, True):
+            loggers = [TensorBoardLogger(str(self.folder.path), name="", version="tensorboard", default_hp_metric=False)]
+        for logger in loggers:
+            if isinstance(logger, WandbRun):
+                logger.put_in(self.folder.path)
+        return [CSVMetrics(self.folder.metrics, self._resume_step), *loggers]
+
+    def before_fit(self) -> None:
+        """Say what will run."""
+        if self.trainer.is_global_zero:
+            print(f"run folder {self.folder.path}, seed {self.config.fit.seed_everything}", file=sys.stderr)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Predict, and write a row a sample: its number and the predicted class."""
+        batches = self.trainer.predict(**kwargs)
+        rows = [value.tolist() for batch in batches or [] for value in batch]
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        path = self.folder.path / "predictions.csv"
+        with open(path, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["sample", "prediction"])
+            writer.writerows(enumerate(rows))
+        print(f"{len(rows)} predictions in {path}")
+
+
+def as_list(value: Any) -> list[Any]:
+    """A configuration's null, single value or list as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+class RecordConfig(SaveConfigCallback):
+    """Saves the full configuration in the run folder and sends it, flat, to the loggers."""
+
+    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Write ``config.yaml`` and log every hyperparameter under the name it has on the command line."""
+        if stage != "fit":
+            return
+        folder = RunFolder(Path(trainer.default_root_dir))
+        self.parser.save(self.config, folder.config, skip_none=False, overwrite=True, multifile=False)
+        text = self.parser.dump(self.config, skip_none=False, format="json")
+        flat = flatten(json.loads(text))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(flat)
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to one level, with dots, and without the ``init_args`` that the command line omits.
+
+    >>> flatten({"model": {"class_path": "a.B", "init_args": {"lr": 1}}, "betas": [0.9, 0.999]})
+    {'model': 'a.B', 'model.lr': 1, 'betas.0': 0.9, 'betas.1': 0.999}
+    """
+    if isinstance(config, dict):
+        flat: dict[str, Any] = {}
+        for key, value in config.items():
+            if key == "class_path":
+                flat[prefix] = value
+            else:
+                flat |= flatten(value, prefix if key == "init_args" else f"{prefix}.{key}" if prefix else key)
+        return flat
+    if isinstance(config, list):
+        return {k: v for i, value in enumerate(config) for k, v in flatten(value, f"{prefix}.{i}").items()}
+    return {prefix: config}

@@ -1,0 +1,98 @@
+"""The multilayer perceptron, on its own and as the decoder of the toy models."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from grokking_pl.errors import UserError
+from grokking_pl.sizes import Sizes
+
+Activation = Literal["relu", "tanh", "gelu", "sigmoid", "identity"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+def dense_layers(inputs: int, outputs: int, depth: int, width: int, activation: Activation) -> nn.Sequential:
+    """Stack ``depth`` linear layers, ``depth - 1`` of them hidden, with ``activation`` between them.
+
+    The weights are drawn by ``nn.Linear``'s default, layer by layer from input to output, weight before bias.
+
+    Raises:
+        UserError: depth or width is not positive, or the activation is unknown.
+    """
+    if depth < 1 or width < 1:
+        raise UserError(f"depth is {depth} and width {width}; both must be at least 1")
+    if activation not in ACTIVATIONS:
+        raise UserError(f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}")
+    widths = [inputs, *[width] * (depth - 1), outputs]
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+def scale_parameters(module: nn.Module, scale: float, name: str) -> None:
+    """Multiply every weight and bias of a freshly drawn module by ``scale``.
+
+    Raises:
+        UserError: the scale is not a positive finite number.
+    """
+    if not 0 < scale < float("inf"):
+        raise UserError(f"{name} is {scale}; the initialisation scale must be a positive number")
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(scale)
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron on vectors, such as images (appendix J of the paper: 784-200-200-10).
+
+    Its last ``decoder_layers`` layers are the decoder; the layers before them, which compute the representation, take
+    the place of the embeddings.
+
+    Args:
+        sizes: dimensions of inputs and outputs, from the data.
+        depth: number of linear layers.
+        width: units in each hidden layer.
+        activation: nonlinearity between the layers.
+        alpha: factor on every weight and bias at initialisation; large values delay generalisation.
+        decoder_layers: how many of the last layers count as the decoder.
+
+    Raises:
+        UserError: depth, width or alpha is not positive, or decoder_layers is not between 1 and depth.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        depth: int = 3,
+        width: int = 200,
+        activation: Activation = "relu",
+        alpha: float = 1.0,
+        decoder_layers: int = 1,
+    ) -> None:
+        super().__init__()
+        if sizes.symbols:
+            raise UserError("MLP reads vectors, but the data are pairs of symbols: choose an architecture with embeddings")
+        self.layers = dense_layers(sizes.inputs, sizes.outputs, depth, width, activation)
+        if not 1 <= decoder_layers <= depth:
+            raise UserError(f"decoder_layers is {decoder_layers}; it must be between 1 and the depth, {depth}")
+        scale_parameters(self.layers, alpha, "alpha")
+        # Layers and activations alternate, so the encoder is the first 2 * (depth - decoder_layers) modules.
+        self._encoder_modules = 2 * (depth - decoder_layers)
+
+    def embedding_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the encoder: they form the ``embeddings`` group."""
+        return self.layers[: self._encoder_modules].parameters()
+
+    def forward(self, inputs: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
+        """Map input vectors to outputs."""
+        return self.layers(inputs)

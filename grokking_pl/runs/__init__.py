@@ -1,0 +1,8 @@
+"""Runs on disk: the folder, its checkpoints and its loggers."""
+
+from grokking_pl.runs.checkpoint_io import SafeCheckpointIO
+from grokking_pl.runs.csv_metrics import CSVMetrics
+from grokking_pl.runs.folder import RunFolder
+from grokking_pl.runs.wandb_run import WandbRun
+
+__all__ = ["CSVMetrics", "RunFolder", "SafeCheckpointIO", "WandbRun"]

@@ -1,0 +1,52 @@
+"""Checkpoints that are whole or absent, whenever the process is killed, and that hold no pickled code."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+
+from grokking_pl.errors import UserError
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary file beside the target, then renames it; reads tensors and plain values only."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint atomically.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written; the previous checkpoint is left as it was.
+        """
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except (OSError, RuntimeError) as error:
+            # torch.save reports a failed write as a RuntimeError.
+            temporary.unlink(missing_ok=True)
+            raise UserError(f"cannot write the checkpoint {target} ({error}): make room or choose another run_dir") from None
+
+    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        Raises:
+            UserError: there is no such file, or it is no checkpoint of Lightning.
+        """
+        try:
+            checkpoint = torch.load(path, map_location=map_location, weights_only=weights_only is not False)
+        except FileNotFoundError:
+            raise UserError(f"the checkpoint {path} does not exist") from None
+        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"{path} is no checkpoint, or is corrupt ({reason[:120]})") from None
+        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+            raise UserError(f"{path} is no checkpoint of a run: it holds no state_dict")
+        return checkpoint

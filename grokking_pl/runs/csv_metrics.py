@@ -1,0 +1,110 @@
+"""The metrics of a run as one CSV file: a row a step, a column a metric, whole after any interruption."""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from grokking_pl.errors import UserError
+
+
+class CSVMetrics(Logger):
+    """Writes ``metrics.csv``: metrics logged at the same step share a row.
+
+    Lightning's CSV logger starts its file anew when a run is resumed; this one goes on after the step that was resumed
+    from, so that an interrupted run leaves the file of an uninterrupted one.
+
+    Args:
+        path: the file.
+        resume_step: keep the rows up to this step of a file that exists; None starts the file anew.
+        flush_every: rows kept in memory at most.
+    """
+
+    def __init__(self, path: Path, resume_step: int | None = None, flush_every: int = 500) -> None:
+        super().__init__()
+        self.path = path
+        self.flush_every = flush_every
+        self._columns = ["step"]
+        self._rows: list[dict[str, Any]] = []  # the rows that are not yet in the file
+        self._started = False
+        self._resume_step = resume_step
+
+    @property
+    def name(self) -> str:
+        """The logger's name."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """A run folder holds one run, so there is one version."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run folder holds the whole configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
+        """Add metrics to the row of a step."""
+        if not self._started:
+            self._start()
+        number = -1 if step is None else step
+        if not self._rows or self._rows[-1]["step"] != number:
+            if len(self._rows) >= self.flush_every:
+                self.save()
+            self._rows.append({"step": number})
+        self._rows[-1].update(metrics)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the rows in memory to the file.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        if not self._rows:
+            return
+        new = [name for row in self._rows for name in row if name not in self._columns]
+        try:
+            if new:
+                rows = self._read()
+                self._columns += list(dict.fromkeys(new))
+                self._rewrite(rows)
+            with open(self.path, "a", newline="") as file:
+                csv.DictWriter(file, self._columns, lineterminator="\n").writerows(self._rows)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path} ({error.strerror}): make room, then resume from the last checkpoint") from None
+        self._rows.clear()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        self.save()
+
+    def _start(self) -> None:
+        self._started = True
+        kept: list[dict[str, Any]] = []
+        if self._resume_step is not None:
+            kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
+            self._columns = list(kept[0]) if kept else self._columns
+        self._rewrite(kept)
+
+    def _read(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="") as file:
+            # A process killed while it wrote leaves half a line, which has no value in its last columns.
+            return [row for row in csv.DictReader(file) if None not in row.values()]
+
+    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, self.path)

@@ -1,0 +1,79 @@
+"""The folder of a run: where each of its files is, and what state they say the run is in."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grokking_pl.errors import UserError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. All are readable with standard tools.
+
+    Args:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The full configuration, from which the run can be repeated."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """All logged metrics, a row a step."""
+        return self.path / "metrics.csv"
+
+    @property
+    def summary(self) -> Path:
+        """The outcome of the run."""
+        return self.path / "summary.json"
+
+    def read_summary(self) -> dict[str, Any]:
+        """The outcome of the run; empty if there is none."""
+        try:
+            return json.loads(self.summary.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write the outcome of the run, atomically."""
+        temporary = self.summary.with_suffix(".tmp")
+        temporary.write_text(json.dumps(summary, indent=2) + "\n")
+        os.replace(temporary, self.summary)
+
+    def claim(self, resuming: bool) -> None:
+        """Make the folder for a new run, or see that it can be written to.
+
+        Raises:
+            UserError: it holds another run, or it cannot be written.
+        """
+        if not resuming and (self.config.exists() or self.checkpoint.exists()):
+            summary = self.read_summary()
+            if summary.get("status") == "finished":
+                found = f"a finished run ({summary.get('phase', 'done')})"
+                remedy = "choose another folder with --run_dir, or delete this one"
+            elif self.checkpoint.exists():
+                found = "an unfinished run"
+                remedy = "resume it with --ckpt_path last, choose another folder with --run_dir, or delete this one"
+            else:
+                found = "a run that ended before its first checkpoint"
+                remedy = "delete it, or choose another folder with --run_dir"
+            raise UserError(f"{self.path} holds {found}: {remedy}")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(f"cannot write to the run folder {self.path} ({error.strerror}): choose another with --run_dir") from None

@@ -1,0 +1,197 @@
+"""The LightningModule around every architecture: loss, accuracy, and the two groups of the optimizer."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassAccuracy
+
+from grokking_pl.data.batches import Batch
+from grokking_pl.seeds import global_seed
+from grokking_pl.errors import UserError
+from grokking_pl.sizes import Sizes
+from grokking_pl.training.optimizer import GroupOptions, two_group_adam
+
+Loss = Literal["mse", "cross_entropy"]
+
+
+class GrokkingModule(pl.LightningModule):
+    """Trains any architecture on any datamodule of this project.
+
+    Args:
+        architecture: the network; it gets the data's sizes as its first argument.
+        loss: mean squared error over samples and output dimensions, or cross entropy.
+        embeddings: optimisation of the embeddings (Adam without weight decay).
+        decoder: optimisation of the decoder, which is all the rest (AdamW).
+        init_seed: seed of the initial weights; null takes that of seed_everything.
+        fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
+    """
+
+    class_targets: Float[Tensor, "classes outputs"] | None
+    network: nn.Module
+
+    def __init__(
+        self,
+        architecture: Callable[[Sizes], nn.Module],
+        loss: Loss = "mse",
+        embeddings: GroupOptions = GroupOptions(decoupled=False),  # noqa: B008 (shows in --help)
+        decoder: GroupOptions = GroupOptions(),  # noqa: B008
+        init_seed: int | None = None,
+        fused: bool = True,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.architecture = architecture
+        self.loss = loss
+        self.embeddings_options = embeddings
+        self.decoder_options = decoder
+        self.init_seed = init_seed
+        self.fused = fused
+
+    # Building: the sizes are known once the data are set up.
+
+    def configure_model(self) -> None:
+        """Build the network and the metrics for the sizes of the datamodule."""
+        if not hasattr(self, "network"):
+            data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+            self.build(data.sizes, data.class_targets)
+
+    def build(self, sizes: Sizes, class_targets: Float[Tensor, "classes outputs"] | None) -> None:
+        """Build the network with weights drawn from the seed alone, whatever has been drawn before.
+
+        Raises:
+            UserError: the loss does not fit the targets.
+        """
+        if (self.loss == "mse") != (class_targets is not None):
+            kind = "class numbers" if class_targets is None else "vectors"
+            raise UserError(f"the loss is {self.loss}, but the data's targets are {kind}: change the one or the other")
+        seed = global_seed() if self.init_seed is None else self.init_seed
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.network = self.architecture(sizes)
+        self.sizes = sizes
+        self.register_buffer("class_targets", class_targets, persistent=False)
+        classes = sizes.outputs if class_targets is None else len(class_targets)
+        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.val_loss = MeanMetric()
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """The network's parameters by group: ``embeddings`` and ``decoder``."""
+        embeddings = list(self.network.embedding_parameters())  # type: ignore[operator]
+        taken = {id(parameter) for parameter in embeddings}
+        return {
+            "embeddings": embeddings,
+            "decoder": [parameter for parameter in self.network.parameters() if id(parameter) not in taken],
+        }
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One Adam with a group for the embeddings and one for the decoder."""
+        groups = self.parameter_groups()
+        return two_group_adam(
+            groups["embeddings"], groups["decoder"], self.embeddings_options, self.decoder_options, self.fused
+        )
+
+    # Loss and prediction.
+
+    def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+        """Map a batch of inputs to the network's outputs."""
+        return self.network(inputs)
+
+    def compute_loss(
+        self, outputs: Float[Tensor, "batch outputs"], targets: Shaped[Tensor, "batch ..."]
+    ) -> Float[Tensor, ""]:
+        """The loss on a batch, averaged over its samples."""
+        return F.mse_loss(outputs, targets) if self.loss == "mse" else F.cross_entropy(outputs, targets)
+
+    def predict_class(self, outputs: Float[Tensor, "batch outputs"]) -> Int[Tensor, "batch"]:
+        """The predicted class: the largest output, or in regression the class with the nearest target vector."""
+        if self.class_targets is None:
+            return outputs.argmax(-1)
+        # |f - t|^2 = |f|^2 + |t|^2 - 2 f.t, and |f|^2 is the same for every class.
+        half_norms = self.class_targets.square().sum(-1) / 2
+        return (half_norms - outputs.to(self.class_targets.dtype) @ self.class_targets.T).argmin(-1)
+
+    def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, "batch"]:
+        """The class that a target stands for."""
+        return targets if self.class_targets is None else self.predict_class(targets)
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> tuple[Float[Tensor, "samples"], Bool[Tensor, "samples"]]:
+        """Loss and correctness of every sample, in evaluation mode and the trainer's precision.
+
+        Leaves the mode and every random generator as they were.
+        """
+        inputs, targets = batch
+        was_training = self.training
+        self.eval()
+        with self.trainer.precision_plugin.forward_context():
+            outputs = self(inputs)
+        self.train(was_training)
+        if self.loss == "mse":
+            losses = F.mse_loss(outputs.to(targets.dtype), targets, reduction="none").mean(-1)
+        else:
+            losses = F.cross_entropy(outputs, targets, reduction="none")
+        return losses, self.predict_class(outputs) == self.true_class(targets)
+
+    # What Lightning calls.
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step's own random numbers (dropout) from the seed and the step.
+
+        So neither an interruption nor anything that draws random numbers between two steps changes the training.
+        """
+        torch.manual_seed(global_seed() * 1_000_003 + self.trainer.global_step * self.trainer.world_size + self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
+        """The loss on one batch."""
+        inputs, targets = batch
+        return self.compute_loss(self(inputs), targets)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation loss and accuracy, exact for batches and processes of any size."""
+        self._evaluation_step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the test loss and accuracy."""
+        self._evaluation_step(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, "batch"]:
+        """The predicted class of each sample."""
+        return self.predict_class(self(batch[0]))
+
+    def _evaluation_step(self, batch: Batch, prefix: str) -> None:
+        inputs, targets = batch
+        outputs = self(inputs)
+        self.val_loss.update(self.compute_loss(outputs, targets), weight=len(inputs))
+        self.val_accuracy.update(self.predict_class(outputs), self.true_class(targets))
+        metrics = {f"{prefix}_loss": self.val_loss, f"{prefix}_accuracy": self.val_accuracy}
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(inputs))
+
+    # Checkpoints.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the sizes, so that a checkpoint can be loaded without its data."""
+        checkpoint["sizes"] = vars(self.sizes)
+        checkpoint["class_targets"] = self.class_targets
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that the checkpoint is of this architecture.
+
+        Raises:
+            UserError: names or shapes of the weights differ.
+        """
+        if not hasattr(self, "network"):
+            self.build(Sizes(**checkpoint["sizes"]), checkpoint["class_targets"])
+        ours = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        theirs = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        for name in sorted(ours.keys() | theirs.keys()):
+            if ours.get(name) != theirs.get(name):
+                raise UserError(
+                    f"the checkpoint is of another architecture: {name} is {theirs.get(name, 'absent')} there and "
+                    f"{ours.get(name, 'absent')} here: use the configuration it was trained with"
+                )
