@@ -1,5 +1,6 @@
 """The table of a binary operation (a, b) -> c: everything there is to learn about it."""
 
+from collections.abc import Sized
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from grokking_pl.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
-class OperationTable:
+class OperationTable(Sized):  # with a base class, jsonargparse lets a config name any function that returns a table
     """All samples of a binary operation over ``p`` symbols (section 2 of the paper).
 
     Args:

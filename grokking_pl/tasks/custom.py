@@ -1,0 +1,84 @@
+"""A user's own operation, as a function of two integer tensors."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from grokking_pl.errors import UserError
+from grokking_pl.tasks.pairs import check_symbols, integer_names, is_commutative, ordered_pairs, unordered_pairs
+from grokking_pl.tasks.table import OperationTable
+
+
+def from_operation(
+    operation: Callable[[Tensor, Tensor], Any], p: int, unordered: bool = False, name: str | None = None
+) -> OperationTable:
+    """The table of any function c = operation(a, b) of the integers 0 .. p - 1.
+
+    The results may be any integers (or truth values): the result classes are the distinct values in ascending order,
+    named by them. Whether the operation commutes is found out from its results.
+
+    Args:
+        operation: maps two integer tensors of equal length, the left and the right operands, to their results, a
+            tensor of that length (typed as anything, for functions without annotations). In a config, its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
+        p: number of symbols.
+        unordered: take each pair once (a <= b); the operation must commute.
+        name: what the operation is called in figures and messages; the function's own name by default.
+
+    Raises:
+        UserError: p is below 2, the results have the wrong shape or are no integers, the operation changes its
+            operands, or ``unordered`` is asked of an operation that does not commute.
+
+    >>> table = from_operation(torch.maximum, p=3, unordered=True)
+    >>> table.c.tolist(), table.results
+    ([0, 1, 2, 1, 2, 2], ('0', '1', '2'))
+    """
+    name = name or str(getattr(operation, "__name__", type(operation).__name__))
+    check_symbols(p, name)
+    values = _evaluate(operation, p, name).view(p, p)
+    commutative = is_commutative(values)
+    if unordered and not commutative:
+        a, b = (values != values.T).nonzero()[0].tolist()
+        raise UserError(
+            f"{name}: unordered pairs need an operation that commutes, but {a} ∘ {b} = {values[a, b]} and "
+            f"{b} ∘ {a} = {values[b, a]}; set unordered to false"
+        )
+    a, b = unordered_pairs(p) if unordered else ordered_pairs(p)
+    distinct, c = _classes(values[a, b] if unordered else values.flatten())
+    return OperationTable(a, b, c, integer_names(p), tuple(map(str, distinct.tolist())), commutative, name)
+
+
+def _evaluate(operation: Callable[[Tensor, Tensor], Any], p: int, name: str) -> Int[Tensor, "p*p"]:
+    """The results of all ordered pairs, checked."""
+    a, b = ordered_pairs(p)
+    versions = a._version, b._version
+    values = operation(a, b)
+    if (a._version, b._version) != versions:
+        raise UserError(f"{name}: the operation changes its operands in place; let it return a new tensor")
+    if not isinstance(values, Tensor):
+        raise UserError(f"{name}: the operation returned a {type(values).__name__}, expected a tensor of integers")
+    if values.shape != a.shape:
+        raise UserError(
+            f"{name}: for operands of shape {tuple(a.shape)} the operation returned shape {tuple(values.shape)}, "
+            "expected one result for each pair"
+        )
+    if values.is_floating_point() or values.is_complex():
+        raise UserError(
+            f"{name}: the operation returned {values.dtype}, expected integers; for division use // or .long()"
+        )
+    return values.long()
+
+
+def _classes(values: Int[Tensor, "samples"]) -> tuple[Int[Tensor, "results"], Int[Tensor, "samples"]]:
+    """The distinct values in ascending order, and the place of each sample's value among them."""
+    low, high = map(int, torch.aminmax(values))
+    if high - low > len(values):
+        return torch.unique(values, return_inverse=True)
+    # Many samples, few values: marking the values that occur is ten times faster than sorting the samples.
+    offset = values - low
+    occurs = torch.zeros(high - low + 1, dtype=torch.bool)
+    occurs[offset] = True
+    place = occurs.cumsum(0) - 1
+    return occurs.nonzero().squeeze(1) + low, place[offset]
