@@ -63,5 +63,5 @@ class LossMonitor(pl.Callback, Reporting):
             if not math.isfinite(value):
                 raise UserError(
                     f"the loss is {value} at step {step}: lower the learning rate, or choose another seed or precision; "
-                    "the last checkpoint is from before that step"
+                    "checkpoints from before that step are kept"
                 )

@@ -3,6 +3,7 @@
 import difflib
 import os
 import sys
+from typing import NoReturn
 
 from grokking_pl import __version__
 
@@ -64,7 +65,7 @@ def _skip_image_metrics() -> None:
     )
 
 
-def fail(message: str, status: int = 2) -> None:
+def fail(message: str, status: int = 2) -> NoReturn:
     """Leave with one line that says what is wrong."""
     print(f"grok: error: {message}", file=sys.stderr)
     sys.exit(status)

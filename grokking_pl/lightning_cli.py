@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import inspect
 import json
 import logging
 import re
@@ -10,16 +11,21 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.trainer import Trainer
 
+import grokking_pl.data
+import grokking_pl.models  # noqa: F401 (so that classes can be given by their short names, and help lists them)
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.cli import COMMANDS, fail
 from grokking_pl.errors import UserError
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
+from grokking_pl.training import GroupOptions
 
 RUNS = Path("runs")
 
@@ -33,8 +39,12 @@ def run(arguments: list[str]) -> None:
     quieten()
     try:
         cli = GrokCLI(arguments)
-    except UserError as error:
-        fail(str(error))
+    except (ValueError, TypeError, RuntimeError) as error:
+        # A parser that tries several types wraps the error of each.
+        message = find_user_error(error)
+        if message is None:
+            raise
+        fail(str(message))
     except KeyboardInterrupt:
         fail("stopped at once; an unfinished run resumes from its last checkpoint with --ckpt_path last", 130)
     interruption = cli.interruption
@@ -59,21 +69,51 @@ def quieten() -> None:
 class GrokParser(LightningArgumentParser):
     """Answers a wrong option with one line, and names the nearest right one."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # An abbreviation would make a mistyped option another option.
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave with status 2 and one line."""
-        fail(one_line(message, list(self._option_string_actions)))
-        raise AssertionError("unreachable")
+        fail(one_line(message, [option.lstrip("-") for option in self._option_string_actions]))
 
 
 def one_line(message: str, options: list[str]) -> str:
-    """Condense a parser's message; for an option that does not exist, name the nearest that does."""
+    """Condense a parser's message to one line; for a name that does not exist, add the nearest that does."""
     text = re.sub(r"\s+", " ", message).strip()
-    unknown = re.search(r"(?:unrecognized arguments: |[Kk]ey \W*)(--)?([\w.]+)", text)
-    if unknown and ("unrecognized" in text or "not expected" in text or "does not exist" in text or "not accepted" in text):
-        near = difflib.get_close_matches("--" + unknown[2], options, n=1, cutoff=0.7)
+    text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
+    missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
+    if missing:
+        return f"{missing[1]}: a class_path is the module's name, a dot and the class's name"
+    unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
+    if unknown and not text.startswith("Parser key"):
+        text = f"there is no option {unknown[1]}"
+        near = difflib.get_close_matches(unknown[1], options + _names_of_classes(), n=1, cutoff=0.7)
         if near:
-            text += f" (did you mean {near[0].lstrip('-')}?)"
+            text += f": did you mean {near[0]}?"
     return text
+
+
+def _names_of_classes() -> list[str]:
+    """The options of every architecture, module, datamodule, callback and logger that is loaded."""
+    roots = (LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions)
+    names: set[str] = set()
+    waiting: list[type] = list(roots)
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        if not cls.__module__.startswith(("torch", "lightning")):
+            names |= set(inspect.signature(cls).parameters)
+    return sorted(names)
+
+
+def find_user_error(error: BaseException | None) -> UserError | None:
+    """The error for the user behind an exception, if there is one."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 class GrokCLI(LightningCLI):

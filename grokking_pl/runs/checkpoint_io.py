@@ -45,8 +45,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         except FileNotFoundError:
             raise UserError(f"the checkpoint {path} does not exist") from None
         except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"{path} is no checkpoint, or is corrupt ({reason[:120]})") from None
+            raise UserError(f"{path} is no checkpoint, or is corrupt ({type(error).__name__})") from None
         if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
             raise UserError(f"{path} is no checkpoint of a run: it holds no state_dict")
         return checkpoint

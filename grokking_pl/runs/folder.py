@@ -55,21 +55,20 @@ class RunFolder:
     def claim(self, resuming: bool) -> None:
         """Make the folder for a new run, or see that it can be written to.
 
+        A run that ended before its first checkpoint has nothing to lose: its folder is taken over.
+
         Raises:
             UserError: it holds another run, or it cannot be written.
         """
-        if not resuming and (self.config.exists() or self.checkpoint.exists()):
-            summary = self.read_summary()
-            if summary.get("status") == "finished":
-                found = f"a finished run ({summary.get('phase', 'done')})"
-                remedy = "choose another folder with --run_dir, or delete this one"
-            elif self.checkpoint.exists():
-                found = "an unfinished run"
-                remedy = "resume it with --ckpt_path last, choose another folder with --run_dir, or delete this one"
-            else:
-                found = "a run that ended before its first checkpoint"
-                remedy = "delete it, or choose another folder with --run_dir"
-            raise UserError(f"{self.path} holds {found}: {remedy}")
+        summary = self.read_summary()
+        if not resuming and summary.get("status") == "finished":
+            found = f"a finished run ({summary.get('phase', 'done')})"
+            raise UserError(f"{self.path} holds {found}: choose another folder with --run_dir, or delete this one")
+        if not resuming and self.checkpoint.exists():
+            raise UserError(
+                f"{self.path} holds an unfinished run: resume it with --ckpt_path last, choose another folder with "
+                "--run_dir, or delete this one"
+            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".probe"
