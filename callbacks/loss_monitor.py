@@ -5,9 +5,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from grokking_pl.callbacks.reporting import Reporting, log
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, log
 from grokking_pl.errors import UserError
 
 PENDING = 64
@@ -44,7 +44,9 @@ class LossMonitor(pl.Callback, Reporting):
         if time_to_log:
             log(trainer, step, {"loss": self._last})
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Check what has not been checked before a checkpoint is written."""
         self._check()
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from grokking_pl.callbacks.reporting import Reporting, log
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, log
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase, classify
 
@@ -63,7 +63,7 @@ class PhaseTracker(pl.Callback, Reporting):
         self.budget = budget
         self.stop_when_decided = stop_when_decided
         self._history: list[tuple[float, ...]] = []
-        self._pending: list[tuple[int, Float[Tensor, "4"]]] = []
+        self._pending: list[tuple[int, Float[Tensor, 4]]] = []
         # By set, training and validation: the first step of the present stay above the threshold, and the step found.
         self._since: list[int | None] = [None, None]
         self._reached: list[int | None] = [None, None]
@@ -174,15 +174,20 @@ class PhaseTracker(pl.Callback, Reporting):
                 sums[offset + 1] += losses[part].sum()
         if world_size > 1:
             sums = trainer.strategy.reduce(sums, reduce_op="sum")
-        num_val = len(data.inputs) - data.num_train
-        counts = torch.tensor([data.num_train, data.num_train, num_val, num_val], device=sums.device)
-        self._pending.append((trainer.global_step, sums / counts))
+        self._pending.append((trainer.global_step, sums))
         if sums.device.type == "cpu" or len(self._pending) == PENDING or self.every_n_steps >= PENDING:
             self._fetch()
 
     def _fetch(self) -> None:
-        for step, means in self._pending:
-            train_accuracy, train_loss, val_accuracy, val_loss = means.tolist()
+        if not self._pending:
+            return
+        data = self._trainer.datamodule  # type: ignore[attr-defined]
+        num_val = len(data.inputs) - data.num_train
+        for step, sums in self._pending:
+            train_accuracy, train_loss, val_accuracy, val_loss = (
+                total / max(1, count)
+                for total, count in zip(sums.tolist(), (data.num_train, data.num_train, num_val, num_val), strict=True)
+            )
             self._record((step, train_accuracy, val_accuracy, train_loss, val_loss))
             if step % self._trainer.log_every_n_steps < self.every_n_steps:  # type: ignore[attr-defined]
                 log(
@@ -205,8 +210,7 @@ class PhaseTracker(pl.Callback, Reporting):
         for which, (accuracy, threshold) in enumerate(zip(row[1:3], self.thresholds, strict=True)):
             if self._reached[which] is not None:
                 continue
-            # Accuracies are quotients in 32 bit; a set of which exactly the threshold is right must count.
-            if accuracy < threshold - 1e-6:
+            if accuracy < threshold:
                 self._since[which] = None
                 continue
             if self._since[which] is None:

@@ -6,11 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
+from grokking_pl.callbacks.reporting import Reporting
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-from grokking_pl.callbacks.reporting import Reporting
 
 
 class RunProgress(ProgressBar):
@@ -94,7 +93,7 @@ class RunProgress(ProgressBar):
         if trainer.max_steps > 0:
             of_total = f"/{trainer.max_steps}"
             steps_done = step - self._start_step
-            if 0 < steps_done and step < trainer.max_steps:
+            if steps_done > 0 and step < trainer.max_steps:
                 seconds = (now - self._start) / steps_done * (trainer.max_steps - step)
                 left = f" · {timedelta(seconds=round(seconds))} left"
         print(f"step {step}{of_total} · {status}{left}", file=sys.stderr, flush=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from grokking_pl.callbacks.reporting import run_folder
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.errors import UserError
-from grokking_pl.callbacks.reporting import run_folder
+from grokking_pl.errors import RunInterrupted, UserError
 
 
 class RunCheckpoint(Checkpoint):
@@ -41,17 +41,29 @@ class RunCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write a checkpoint if it is time to, or if the run ends here."""
-        interrupted = self._signalled(trainer)
-        if interrupted:
-            trainer.should_stop = True
-        if trainer.should_stop or trainer.global_step % self.every_n_steps == 0 or trainer.global_step == trainer.max_steps:
+        """Write a checkpoint if it is time to, or if the run ends here.
+
+        Raises:
+            RunInterrupted: a signal asked for the end; the checkpoint is written.
+        """
+        step = trainer.global_step
+        number = self._agreed_signal(trainer)
+        if number or trainer.should_stop or step % self.every_n_steps == 0 or step == trainer.max_steps:
             for logger in trainer.loggers:
                 logger.save()
             trainer.save_checkpoint(run_folder(trainer).checkpoint)
+        if number:
+            raise RunInterrupted(number, step)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._restore_handlers()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
+        self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
         while self._previous_handlers:
             signal.signal(*self._previous_handlers.popitem())
 
@@ -60,11 +72,12 @@ class RunCheckpoint(Checkpoint):
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
 
-    def _signalled(self, trainer: pl.Trainer) -> bool:
+    def _agreed_signal(self, trainer: pl.Trainer) -> signal.Signals | None:
         if trainer.world_size == 1:
-            return self.signal is not None
+            return self.signal
         # All processes must stop at the same step, so they agree on it at the steps at which they checkpoint.
         if trainer.global_step % self.every_n_steps:
-            return False
-        flag = torch.tensor(int(self.signal is not None), device=trainer.strategy.root_device)
-        return bool(trainer.strategy.reduce(flag, reduce_op="sum"))
+            return None
+        number = torch.tensor(int(self.signal or 0), device=trainer.strategy.root_device)
+        agreed = int(trainer.strategy.reduce(number, reduce_op="max"))
+        return signal.Signals(agreed) if agreed else None

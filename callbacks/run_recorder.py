@@ -6,14 +6,14 @@ from importlib.metadata import version
 from typing import Any
 
 import lightning.pytorch as pl
+from grokking_pl.callbacks.phase_tracker import PhaseTracker
+from grokking_pl.callbacks.reporting import Reporting, run_folder
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.callbacks.phase_tracker import PhaseTracker
-from grokking_pl.callbacks.reporting import Reporting, run_folder
-from grokking_pl.callbacks.run_checkpoint import RunCheckpoint
-from grokking_pl.seeds import global_seed
+from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.folder import RunFolder
+from grokking_pl.seeds import global_seed
 
 RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
 
@@ -39,15 +39,14 @@ class RunRecorder(pl.Callback, Reporting):
         self._start = time.monotonic()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the summary and draw the curves of a run that came to its end or was interrupted."""
+        """Write the summary and draw the curves of a run that came to its end."""
         if trainer.is_global_zero:
-            interrupted = any(isinstance(each, RunCheckpoint) and each.signal for each in trainer.callbacks)  # type: ignore[attr-defined]
-            self._record(trainer, "interrupted" if interrupted else "finished")
+            self._record(trainer, "finished")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Write the summary of a run that failed."""
+        """Write the summary of a run that failed or was interrupted."""
         if trainer.is_global_zero and self._start is not None:
-            self._record(trainer, "failed")
+            self._record(trainer, "interrupted" if isinstance(exception, RunInterrupted) else "failed")
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds so far."""

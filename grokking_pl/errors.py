@@ -1,4 +1,6 @@
-"""The one exception whose message is meant for the user."""
+"""The exceptions whose messages are meant for the user."""
+
+import signal
 
 
 class UserError(ValueError):
@@ -6,3 +8,16 @@ class UserError(ValueError):
 
     The command line prints it as one line, without a traceback.
     """
+
+
+class RunInterrupted(Exception):
+    """A signal asked the run to stop; it did so after writing a checkpoint.
+
+    Args:
+        number: the signal.
+        step: the number of updates made.
+    """
+
+    def __init__(self, number: signal.Signals, step: int) -> None:
+        super().__init__(f"stopped by {number.name} at step {step}")
+        self.number = number

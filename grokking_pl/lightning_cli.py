@@ -23,7 +23,7 @@ import grokking_pl.data
 import grokking_pl.models  # noqa: F401 (so that classes can be given by their short names, and help lists them)
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.cli import COMMANDS, fail
-from grokking_pl.errors import UserError
+from grokking_pl.errors import RunInterrupted, UserError
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
 from grokking_pl.training import GroupOptions
 
@@ -38,31 +38,29 @@ def run(arguments: list[str]) -> None:
     """
     quieten()
     try:
-        cli = GrokCLI(arguments)
+        GrokCLI(arguments)
+    except RunInterrupted as interruption:
+        fail(f"{interruption}; to go on, run the same command with --ckpt_path last", 128 + interruption.number)
+    except KeyboardInterrupt:
+        fail("stopped at once; the run goes on from its last checkpoint with --ckpt_path last", 130)
     except (ValueError, TypeError, RuntimeError) as error:
         # A parser that tries several types wraps the error of each.
         message = find_user_error(error)
         if message is None:
             raise
         fail(str(message))
-    except KeyboardInterrupt:
-        fail("stopped at once; an unfinished run resumes from its last checkpoint with --ckpt_path last", 130)
-    interruption = cli.interruption
-    if interruption is not None:
-        step, folder = cli.trainer.global_step, cli.folder
-        print(
-            f"stopped by {interruption.name} at step {step}; to go on: "
-            f"grok fit --config {folder.config} --run_dir {folder.path} --ckpt_path last",
-            file=sys.stderr,
-        )
-        sys.exit(128 + interruption)
 
 
 def quieten() -> None:
     """Keep Lightning's advertisements and notes on its own implementation off the user's terminal."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*isinstance.treespec.*", ".*litlogger.*", ".*does not have many workers.*", ".*instantiate_classes.*"):
+    for message in (
+        ".*isinstance.treespec.*",
+        ".*litlogger.*",
+        ".*does not have many workers.*",
+        ".*instantiate_classes.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
 
 
@@ -149,12 +147,6 @@ class GrokCLI(LightningCLI):
             },
         )
 
-    @property
-    def interruption(self) -> Any:
-        """The signal that ended the training, if one did."""
-        checkpoints = [each for each in self.trainer.callbacks if isinstance(each, RunCheckpoint)]  # type: ignore[attr-defined]
-        return checkpoints[0].signal if checkpoints else None
-
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the command at hand: building every command's parser would take seconds."""
         return {self._command: LightningCLI.subcommands()[self._command]}
@@ -205,19 +197,31 @@ class GrokCLI(LightningCLI):
         if self._command != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False, plugins=plugins, **kwargs)
         callbacks = as_list(config.callbacks)
-        callbacks[:0] = [kind() for kind in (LossMonitor, RunRecorder) if not any(isinstance(c, kind) for c in callbacks)]
-        if not any(isinstance(callback, ProgressBar) for callback in callbacks) and config.enable_progress_bar is not False:
+        callbacks[:0] = [
+            kind() for kind in (LossMonitor, RunRecorder) if not any(isinstance(c, kind) for c in callbacks)
+        ]
+        if (
+            not any(isinstance(callback, ProgressBar) for callback in callbacks)
+            and config.enable_progress_bar is not False
+        ):
             callbacks.append(RunProgress())
-        if not any(isinstance(callback, RunCheckpoint) for callback in callbacks) and config.enable_checkpointing is not False:
+        if (
+            not any(isinstance(callback, RunCheckpoint) for callback in callbacks)
+            and config.enable_checkpointing is not False
+        ):
             callbacks.append(RunCheckpoint())
-        return super().instantiate_trainer(logger=self._loggers(config.logger), callbacks=callbacks, plugins=plugins, **kwargs)
+        return super().instantiate_trainer(
+            logger=self._loggers(config.logger), callbacks=callbacks, plugins=plugins, **kwargs
+        )
 
     def _loggers(self, configured: Any) -> list[Logger]:
         if configured is False:
             return []
         loggers = [] if configured in (None, True) else as_list(configured)
         if configured in (None, True):
-            loggers = [TensorBoardLogger(str(self.folder.path), name="", version="tensorboard", default_hp_metric=False)]
+            loggers = [
+                TensorBoardLogger(str(self.folder.path), name="", version="tensorboard", default_hp_metric=False)
+            ]
         for logger in loggers:
             if isinstance(logger, WandbRun):
                 logger.put_in(self.folder.path)

@@ -1,5 +1,6 @@
 """The multilayer perceptron, on its own and as the decoder of the toy models."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -34,7 +35,7 @@ def dense_layers(inputs: int, outputs: int, depth: int, width: int, activation: 
         raise UserError(f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}")
     widths = [inputs, *[width] * (depth - 1), outputs]
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
@@ -81,7 +82,9 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if sizes.symbols:
-            raise UserError("MLP reads vectors, but the data are pairs of symbols: choose an architecture with embeddings")
+            raise UserError(
+                "MLP reads vectors, but the data are pairs of symbols: choose an architecture with embeddings"
+            )
         self.layers = dense_layers(sizes.inputs, sizes.outputs, depth, width, activation)
         if not 1 <= decoder_layers <= depth:
             raise UserError(f"decoder_layers is {decoder_layers}; it must be between 1 and the depth, {depth}")

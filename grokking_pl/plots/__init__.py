@@ -1,0 +1,1 @@
+"""Figures from results: matplotlib figures, made without pyplot and its global state."""

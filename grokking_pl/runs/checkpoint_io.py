@@ -32,9 +32,13 @@ class SafeCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             # torch.save reports a failed write as a RuntimeError.
             temporary.unlink(missing_ok=True)
-            raise UserError(f"cannot write the checkpoint {target} ({error}): make room or choose another run_dir") from None
+            raise UserError(
+                f"cannot write the checkpoint {target} ({error}): make room or choose another run_dir"
+            ) from None
 
-    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Read a checkpoint.
 
         Raises:

@@ -77,7 +77,9 @@ class CSVMetrics(Logger):
             with open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, self._columns, lineterminator="\n").writerows(self._rows)
         except OSError as error:
-            raise UserError(f"cannot write {self.path} ({error.strerror}): make room, then resume from the last checkpoint") from None
+            raise UserError(
+                f"cannot write {self.path} ({error.strerror}): make room, then resume from the last checkpoint"
+            ) from None
         self._rows.clear()
 
     @rank_zero_only

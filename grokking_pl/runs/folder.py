@@ -43,7 +43,7 @@ class RunFolder:
         """The outcome of the run; empty if there is none."""
         try:
             return json.loads(self.summary.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (OSError, json.JSONDecodeError):
             return {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
@@ -75,4 +75,6 @@ class RunFolder:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(f"cannot write to the run folder {self.path} ({error.strerror}): choose another with --run_dir") from None
+            raise UserError(
+                f"cannot write to the run folder {self.path} ({error.strerror}): choose another with --run_dir"
+            ) from None

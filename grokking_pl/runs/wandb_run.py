@@ -64,7 +64,9 @@ def why_offline() -> str | None:
         return "no API key"
     parts = urlsplit(str(url))
     try:
-        socket.create_connection((parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), 3).close()
+        socket.create_connection(
+            (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)), 3
+        ).close()
     except OSError:
         return f"no connection to {parts.hostname}"
     return None

@@ -12,8 +12,8 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from grokking_pl.data.batches import Batch
-from grokking_pl.seeds import global_seed
 from grokking_pl.errors import UserError
+from grokking_pl.seeds import global_seed
 from grokking_pl.sizes import Sizes
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
 
@@ -145,7 +145,9 @@ class GrokkingModule(pl.LightningModule):
 
         So neither an interruption nor anything that draws random numbers between two steps changes the training.
         """
-        torch.manual_seed(global_seed() * 1_000_003 + self.trainer.global_step * self.trainer.world_size + self.global_rank)
+        torch.manual_seed(
+            global_seed() * 1_000_003 + self.trainer.global_step * self.trainer.world_size + self.global_rank
+        )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss on one batch."""

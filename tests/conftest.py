@@ -1,0 +1,69 @@
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grokking_pl.cli import main
+
+ROOT = Path(__file__).parent.parent
+SMALL_MNIST = [
+    "--config",
+    str(ROOT / "configs/mnist_grok.yaml"),
+    "--data.train_size=45",
+    "--data.batch_size=10",
+    "--model.architecture.width=8",
+    "--trainer.max_steps=30",
+    "--trainer.log_every_n_steps=10",
+    "--trainer.callbacks.every_n_steps=10",
+    "--trainer.enable_progress_bar=false",
+]
+
+
+@pytest.fixture
+def small_mnist() -> list[str]:
+    """Options that make the main job take a second: 45 images, width 8, 30 steps."""
+    return list(SMALL_MNIST)
+
+
+@pytest.fixture
+def grok():
+    """Run ``grok`` in this process; return its exit status, standard output and standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        status = 0
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main([str(argument) for argument in arguments])
+            except SystemExit as left:
+                status = left.code if isinstance(left.code, int) else 1
+        return status, out.getvalue(), err.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def grok_process():
+    """Start ``grok`` as a process of its own, as a user does; killed at the end of the test if it still runs."""
+    started: list[subprocess.Popen] = []
+
+    def start(*arguments: object, cwd: Path = ROOT) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "grokking_pl.cli", *map(str, arguments)],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
