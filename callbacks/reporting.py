@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from grokking_pl.errors import UserError
 from grokking_pl.runs.folder import RunFolder
 
 
@@ -37,3 +38,26 @@ def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]
 def run_folder(trainer: pl.Trainer) -> RunFolder:
     """The folder of the trainer's run."""
     return RunFolder(Path(trainer.default_root_dir))
+
+
+def require_representation(module: Any, callback: str) -> None:
+    """Raise a `UserError` if the module has no representation: another LightningModule, or one without embeddings."""
+    if not hasattr(type(module), "representation"):
+        raise UserError(f"{callback} asks the module for its representation, but {type(module).__name__} has none")
+    try:
+        _ = module.representation
+    except UserError as error:
+        raise UserError(f"{callback}: {error}") from None
+
+
+def require_table(trainer: pl.Trainer, callback: str) -> Any:
+    """The datamodule, which must have an operation table and a split, for a module with a representation.
+
+    Raises:
+        UserError: it has none.
+    """
+    require_representation(trainer.lightning_module, callback)
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if not hasattr(data, "table"):
+        raise UserError(f"{callback} needs the operation table of algorithmic data, but {type(data).__name__} has none")
+    return data

@@ -1,6 +1,7 @@
 """What a network is trained on: datamodules that hold all samples as tensors on the device."""
 
+from grokking_pl.data.algorithmic import AlgorithmicDataModule
 from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.data.mnist import MNISTDataModule
 
-__all__ = ["MNISTDataModule", "TensorDataModule"]
+__all__ = ["AlgorithmicDataModule", "MNISTDataModule", "TensorDataModule"]

@@ -1,5 +1,11 @@
-"""Architectures: plain modules that take the data's sizes first and name the parameters of their embeddings."""
+"""Architectures: plain modules that take the data's sizes first and name the parameters of their embeddings.
+
+Each has ``embedding_parameters()``; one that embeds symbols also has ``embeddings`` (p x d) and
+``combine(left, right)``, which make its representation; one that adds a term to the training loss has ``penalty()``.
+"""
 
 from grokking_pl.models.mlp import MLP
+from grokking_pl.models.permutation import PermutationModel
+from grokking_pl.models.toy import ToyModel
 
-__all__ = ["MLP"]
+__all__ = ["MLP", "PermutationModel", "ToyModel"]

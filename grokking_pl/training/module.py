@@ -13,11 +13,15 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from grokking_pl.data.batches import Batch
 from grokking_pl.errors import UserError
+from grokking_pl.metrics.representation import Representation
 from grokking_pl.seeds import global_seed
 from grokking_pl.sizes import Sizes
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
 
 Loss = Literal["mse", "cross_entropy"]
+
+SMALL_STEP = 5_000_000
+"""Weights times samples of a batch, below which a training step on a CPU is too short to share between threads."""
 
 
 class GrokkingModule(pl.LightningModule):
@@ -96,6 +100,21 @@ class GrokkingModule(pl.LightningModule):
             groups["embeddings"], groups["decoder"], self.embeddings_options, self.decoder_options, self.fused
         )
 
+    @property
+    def representation(self) -> Representation:
+        """The embeddings and how two are combined, for callbacks and metrics; detached from training.
+
+        Raises:
+            UserError: the architecture has no embeddings.
+        """
+        embeddings = getattr(self.network, "embeddings", None)
+        if embeddings is None:
+            raise UserError(
+                f"{type(self.network).__name__} has no embeddings, so it has no representation to look at: remove the "
+                "callback, or choose an architecture that embeds symbols"
+            )
+        return Representation(embeddings.detach(), self.network.combine)  # type: ignore[arg-type]
+
     # Loss and prediction.
 
     def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
@@ -140,6 +159,18 @@ class GrokkingModule(pl.LightningModule):
 
     # What Lightning calls.
 
+    def on_fit_start(self) -> None:
+        """Use one thread for a network so small that its threads would wait for each other longer than they work."""
+        self._threads = torch.get_num_threads()
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        batch = getattr(data, "batch_size", None) or getattr(data, "num_train", SMALL_STEP)
+        if self.device.type == "cpu" and batch * sum(p.numel() for p in self.network.parameters()) < SMALL_STEP:
+            torch.set_num_threads(1)
+
+    def on_fit_end(self) -> None:
+        """Give the threads back."""
+        torch.set_num_threads(self._threads)
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step's own random numbers (dropout) from the seed and the step.
 
@@ -152,7 +183,9 @@ class GrokkingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss on one batch."""
         inputs, targets = batch
-        return self.compute_loss(self(inputs), targets)
+        loss = self.compute_loss(self(inputs), targets)
+        penalty = getattr(self.network, "penalty", None)
+        return loss if penalty is None else loss + penalty()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation loss and accuracy, exact for batches and processes of any size."""

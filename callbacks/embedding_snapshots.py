@@ -1,0 +1,98 @@
+"""Keeping the embeddings at chosen steps, and drawing how they arrange themselves (figure 1 of the paper)."""
+
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder
+from grokking_pl.errors import UserError
+
+
+def log_spaced_steps(last: int, count: int) -> list[int]:
+    """Step 0 and at most ``count`` steps from 1 to ``last``, evenly spaced on a logarithmic axis.
+
+    >>> log_spaced_steps(1000, 4)
+    [0, 1, 10, 100, 1000]
+    """
+    return sorted({0, *np.unique(np.geomspace(1, max(last, 1), count).round().astype(int)).tolist()})
+
+
+class EmbeddingSnapshots(pl.Callback, Reporting):
+    """Writes the embeddings at given steps to ``embeddings.npz`` and draws their first two principal components.
+
+    The file holds ``steps`` (n), ``embeddings`` (n x p x d) and ``symbols`` (p names). The figure is
+    ``embeddings.png``, a panel a snapshot, and with ``animation`` also a film.
+
+    Args:
+        steps: the steps at which to keep the embeddings; null for ``count`` steps, evenly spaced on a logarithmic axis.
+        count: how many steps to choose.
+        fixed_axes: project every snapshot on the principal axes of the last one, instead of on its own.
+        animation: also draw a film of the snapshots; "mp4" needs ffmpeg.
+
+    Raises:
+        UserError: a step is negative, count is not positive, or the network has no embeddings.
+    """
+
+    def __init__(
+        self,
+        steps: list[int] | None = None,
+        count: int = 30,
+        fixed_axes: bool = False,
+        animation: Literal["gif", "mp4"] | None = None,
+    ) -> None:
+        super().__init__()
+        if steps is not None and (not steps or min(steps) < 0):
+            raise UserError(f"EmbeddingSnapshots: steps are {steps}; give steps of at least 0, or null")
+        if count < 1:
+            raise UserError(f"EmbeddingSnapshots: count is {count}; it must be at least 1")
+        self.steps = steps
+        self.count = count
+        self.fixed_axes = fixed_axes
+        self.animation = animation
+        self._snapshots: dict[int, Float[Tensor, "p d"]] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the steps and keep the initial embeddings if they are among them."""
+        require_representation(pl_module, "EmbeddingSnapshots")
+        if self.steps is None and trainer.max_steps < 0:
+            raise UserError("EmbeddingSnapshots: without trainer.max_steps, say at which steps to keep the embeddings")
+        self._wanted = set(log_spaced_steps(trainer.max_steps, self.count) if self.steps is None else self.steps)
+        self._take(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the embeddings if this is one of the steps."""
+        self._take(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the file and draw the figure."""
+        if not (self._snapshots and trainer.is_global_zero):
+            return
+        from grokking_pl.plots.embeddings import embedding_film, embedding_panels  # matplotlib takes a second to import
+
+        folder = run_folder(trainer).path
+        steps = sorted(self._snapshots)
+        stack = torch.stack([self._snapshots[step] for step in steps]).numpy()
+        table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
+        symbols = table.symbols if table is not None else tuple(map(str, range(stack.shape[1])))
+        np.savez_compressed(folder / "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols))
+        embedding_panels(steps, stack, symbols, self.fixed_axes).savefig(folder / "embeddings.png", dpi=150)
+        if self.animation:
+            embedding_film(steps, stack, symbols, self.fixed_axes, folder / f"embeddings.{self.animation}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The snapshots so far."""
+        return {"snapshots": self._snapshots}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint's snapshots."""
+        self._snapshots = dict(state_dict["snapshots"])
+
+    def _take(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if trainer.global_step in self._wanted:
+            self._snapshots[trainer.global_step] = pl_module.representation.embeddings.cpu().clone()

@@ -1,0 +1,107 @@
+"""Embeddings in the plane: their first two principal components, step by step (figures 1 and 2 of the paper)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import colormaps
+from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PANELS = 12
+COLOUR_MAP = "viridis"
+
+
+def principal_components(
+    embeddings: Float[np.ndarray, "n p d"], fixed_axes: bool
+) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, "n"]]:
+    """Project each snapshot on its two principal axes, or all on those of the last; one dimension gets a second, zero.
+
+    Axes are turned so that a snapshot differs least from the one after it.
+
+    Returns:
+        The coordinates, and the fraction of each snapshot's variance that lies in them.
+    """
+    centred = embeddings - embeddings.mean(1, keepdims=True)
+    if centred.shape[2] == 1:
+        centred = np.concatenate([centred, np.zeros_like(centred)], 2)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:, :2]
+    if fixed_axes:
+        axes[:] = axes[-1]
+    points = centred @ axes.transpose(0, 2, 1)
+    for now in range(len(points) - 2, -1, -1):
+        signs = np.sign((points[now] * points[now + 1]).sum(0))
+        points[now] *= np.where(signs == 0, 1, signs)
+    total = (centred**2).sum((1, 2))
+    return points, (points**2).sum((1, 2)) / np.where(total == 0, 1, total)
+
+
+def embedding_panels(
+    steps: Sequence[int], embeddings: Float[np.ndarray, "n p d"], symbols: Sequence[str], fixed_axes: bool = False
+) -> Figure:
+    """Draw a panel a snapshot, at most twelve of them, each symbol at its first two principal components.
+
+    One-dimensional embeddings are drawn as curves over steps instead.
+    """
+    if embeddings.shape[2] == 1:
+        return _lines(steps, embeddings[:, :, 0], symbols)
+    points, explained = principal_components(embeddings, fixed_axes)
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(PANELS, len(steps))).round().astype(int))
+    columns = min(4, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure = Figure(figsize=(2.8 * columns, 3.0 * rows), layout="constrained")
+    figure.subplots(rows, columns, squeeze=False)
+    for axes, which in zip(figure.axes, chosen, strict=False):
+        _draw(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
+    for axes in figure.axes[len(chosen) :]:
+        axes.axis("off")
+    figure.supxlabel("first principal component")
+    figure.supylabel("second principal component")
+    return figure
+
+
+def embedding_film(
+    steps: Sequence[int],
+    embeddings: Float[np.ndarray, "n p d"],
+    symbols: Sequence[str],
+    fixed_axes: bool,
+    path: Path,
+) -> None:
+    """Write the snapshots as a film: GIF or MP4 by the path's ending."""
+    points, explained = principal_components(embeddings, fixed_axes)
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    size = np.abs(points).max() * 1.1 or 1.0
+
+    def frame(which: int) -> list:
+        axes.clear()
+        _draw(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
+        axes.set(xlim=(-size, size), ylim=(-size, size))
+        return []
+
+    writer = PillowWriter(fps=5) if path.suffix == ".gif" else FFMpegWriter(fps=5)
+    FuncAnimation(figure, frame, frames=len(steps), blit=False).save(str(path), writer=writer)
+
+
+def _draw(axes: Axes, points: Float[np.ndarray, "p 2"], symbols: Sequence[str], title: str) -> None:
+    axes.scatter(*points.T, c=np.arange(len(points)), cmap=COLOUR_MAP, s=26, alpha=0.55, linewidth=0)
+    for name, (x, y) in zip(symbols, points, strict=True):
+        axes.annotate(name, (x, y), fontsize=7, ha="center", va="center")
+    axes.set_title(title, fontsize=9)
+    axes.tick_params(labelsize=7)
+    axes.margins(0.12)
+
+
+def _lines(steps: Sequence[int], values: Float[np.ndarray, "n p"], symbols: Sequence[str]) -> Figure:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    colours = colormaps[COLOUR_MAP](np.linspace(0, 0.95, len(symbols)))
+    for k, name in enumerate(symbols):
+        axes.plot(steps, values[:, k], color=colours[k], marker=".", markersize=4)
+        axes.annotate(name, (steps[-1], values[-1, k]), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center")
+    axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+    axes.set(xlabel="training step", ylabel="embedding $E_k$", xlim=(0, None))
+    axes.grid(alpha=0.2)
+    return figure
