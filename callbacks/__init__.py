@@ -1,6 +1,7 @@
 """What watches a run. Each is a Lightning callback; those that also report mix in ``Reporting``."""
 
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
+from grokking_pl.callbacks.embedding_norm import EmbeddingNorm
 from grokking_pl.callbacks.embedding_snapshots import EmbeddingSnapshots
 from grokking_pl.callbacks.loss_monitor import LossMonitor
 from grokking_pl.callbacks.phase_tracker import PhaseTracker
@@ -12,6 +13,7 @@ from grokking_pl.callbacks.run_recorder import RunRecorder
 
 __all__ = [
     "EffectiveDimension",
+    "EmbeddingNorm",
     "EmbeddingSnapshots",
     "LossMonitor",
     "PhaseTracker",

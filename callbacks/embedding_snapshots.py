@@ -80,7 +80,9 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         stack = torch.stack([self._snapshots[step] for step in steps]).numpy()
         table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
         symbols = table.symbols if table is not None else tuple(map(str, range(stack.shape[1])))
-        np.savez_compressed(folder / "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols))
+        np.savez_compressed(
+            folder / "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols)
+        )
         embedding_panels(steps, stack, symbols, self.fixed_axes).savefig(folder / "embeddings.png", dpi=150)
         if self.animation:
             embedding_film(steps, stack, symbols, self.fixed_axes, folder / f"embeddings.{self.animation}")

@@ -40,7 +40,7 @@ class LossMonitor(pl.Callback, Reporting):
         self._pending.append((step, loss.detach()))
         time_to_log = step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         if loss.device.type == "cpu" or len(self._pending) == PENDING or time_to_log:
-            self._check()
+            self.settle()
         if time_to_log:
             log(trainer, step, {"loss": self._last})
 
@@ -48,13 +48,14 @@ class LossMonitor(pl.Callback, Reporting):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Check what has not been checked before a checkpoint is written."""
-        self._check()
+        self.settle()
 
     def status(self) -> dict[str, str]:
         """The loss of the last batch checked."""
         return {"loss": f"{self._last:.2e}"}
 
-    def _check(self) -> None:
+    def settle(self) -> None:
+        """Check the losses that are still on the device."""
         if not self._pending:
             return
         losses = torch.stack([loss for _, loss in self._pending]).tolist()

@@ -120,11 +120,11 @@ class PhaseTracker(pl.Callback, Reporting):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Fetch what is still on the device."""
-        self._fetch()
+        self.settle()
 
     def state_dict(self) -> dict[str, Any]:
         """All evaluations so far; what was found follows from them."""
-        self._fetch()
+        self.settle()
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -141,7 +141,7 @@ class PhaseTracker(pl.Callback, Reporting):
 
     def summary(self) -> dict[str, Any]:
         """The phase, both steps and the final metrics."""
-        self._fetch()
+        self.settle()
         if not self._history:
             return {}
         _, train_accuracy, val_accuracy, train_loss, val_loss = self._history[-1]
@@ -176,9 +176,10 @@ class PhaseTracker(pl.Callback, Reporting):
             sums = trainer.strategy.reduce(sums, reduce_op="sum")
         self._pending.append((trainer.global_step, sums))
         if sums.device.type == "cpu" or len(self._pending) == PENDING or self.every_n_steps >= PENDING:
-            self._fetch()
+            self.settle()
 
-    def _fetch(self) -> None:
+    def settle(self) -> None:
+        """Fetch and log the evaluations that are still on the device."""
         if not self._pending:
             return
         data = self._trainer.datamodule  # type: ignore[attr-defined]

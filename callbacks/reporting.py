@@ -12,7 +12,10 @@ from grokking_pl.runs.folder import RunFolder
 
 
 class Reporting:
-    """Mixed into a callback: words for the progress bar and entries for ``summary.json``. Both are optional."""
+    """Mixed into a callback: words for the progress bar and entries for ``summary.json``. All methods are optional."""
+
+    def settle(self) -> None:
+        """Evaluate and log what was put off; called before the metrics are written and a checkpoint is made."""
 
     def status(self) -> dict[str, str]:
         """Short values, by name, for the progress bar."""

@@ -58,7 +58,7 @@ class RepresentationQuality(pl.Callback, Reporting):
         self._criterion = self.criterion or published_criterion(self._combine)
         if not self._history:
             self._take(trainer, pl_module)
-            self._judge()
+            self.settle()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -68,15 +68,15 @@ class RepresentationQuality(pl.Callback, Reporting):
         if step % self.every_n_steps == 0 or step == trainer.max_steps:
             self._take(trainer, pl_module)
             if len(self._pending) == PENDING or self.every_n_steps >= PENDING:
-                self._judge()
+                self.settle()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge what is left."""
-        self._judge()
+        self.settle()
 
     def state_dict(self) -> dict[str, Any]:
         """All evaluations so far; the step found follows from them."""
-        self._judge()
+        self.settle()
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ class RepresentationQuality(pl.Callback, Reporting):
 
     def summary(self) -> dict[str, Any]:
         """The step found, the final RQI and the accuracy that the final representation predicts."""
-        self._judge()
+        self.settle()
         if not self._history:
             return {}
         _, quality, predicted = self._history[-1]
@@ -99,7 +99,8 @@ class RepresentationQuality(pl.Callback, Reporting):
     def _take(self, trainer: pl.Trainer, pl_module: Any) -> None:
         self._pending.append((trainer.global_step, pl_module.representation.embeddings.clone()))
 
-    def _judge(self) -> None:
+    def settle(self) -> None:
+        """Judge and log the embeddings copied so far."""
         if not self._pending:
             return
         steps = [step for step, _ in self._pending]

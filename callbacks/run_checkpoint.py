@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from grokking_pl.callbacks.reporting import run_folder
+from grokking_pl.callbacks.reporting import Reporting, run_folder
 from lightning.pytorch.callbacks import Checkpoint
 
 from grokking_pl.errors import RunInterrupted, UserError
@@ -49,6 +49,9 @@ class RunCheckpoint(Checkpoint):
         step = trainer.global_step
         number = self._agreed_signal(trainer)
         if number or trainer.should_stop or step % self.every_n_steps == 0 or step == trainer.max_steps:
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, Reporting):
+                    callback.settle()
             for logger in trainer.loggers:
                 logger.save()
             trainer.save_checkpoint(run_folder(trainer).checkpoint)

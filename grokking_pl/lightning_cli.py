@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> None:
         fail("stopped at once; the run goes on from its last checkpoint with --ckpt_path last", 130)
     except (ValueError, TypeError, RuntimeError) as error:
         # A parser that tries several types wraps the error of each.
-        message = find_user_error(error)
+        message = find_user_error(error) or twice(error)
         if message is None:
             raise
         fail(str(message))
@@ -103,6 +103,17 @@ def _names_of_classes() -> list[str]:
         if not cls.__module__.startswith(("torch", "lightning")):
             names |= set(inspect.signature(cls).parameters)
     return sorted(names)
+
+
+def twice(error: Exception) -> UserError | None:
+    """What Lightning's complaint of two callbacks of a kind means."""
+    found = re.search(r"more than one stateful callback of type `(\w+)`", str(error))
+    if found is None:
+        return None
+    return UserError(
+        f"there are two callbacks {found[1]}: set the options of the one in the configuration file, or give the whole "
+        "list anew with --trainer.callbacks=..."
+    )
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:

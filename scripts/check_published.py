@@ -169,7 +169,9 @@ def check_figure_3(jobs: int, rows: slice = slice(None)) -> pd.DataFrame:
                         abs(at_5000.predicted_accuracy - row.predicted_accuracy),
                     )
                 ),
-                "rqi_step_agrees": _close(None if step is None else step - 1, None if known == 9999 else known, 0.02, 0),
+                "rqi_step_agrees": _close(
+                    None if step is None else step - 1, None if known == 9999 else known, 0.02, 0
+                ),
             }
         )
     return pd.DataFrame(results)

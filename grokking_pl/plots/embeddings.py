@@ -100,7 +100,9 @@ def _lines(steps: Sequence[int], values: Float[np.ndarray, "n p"], symbols: Sequ
     colours = colormaps[COLOUR_MAP](np.linspace(0, 0.95, len(symbols)))
     for k, name in enumerate(symbols):
         axes.plot(steps, values[:, k], color=colours[k], marker=".", markersize=4)
-        axes.annotate(name, (steps[-1], values[-1, k]), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center")
+        axes.annotate(
+            name, (steps[-1], values[-1, k]), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center"
+        )
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
     axes.set(xlabel="training step", ylabel="embedding $E_k$", xlim=(0, None))
     axes.grid(alpha=0.2)

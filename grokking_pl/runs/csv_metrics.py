@@ -21,15 +21,13 @@ class CSVMetrics(Logger):
     Args:
         path: the file.
         resume_step: keep the rows up to this step of a file that exists; None starts the file anew.
-        flush_every: rows kept in memory at most.
     """
 
-    def __init__(self, path: Path, resume_step: int | None = None, flush_every: int = 500) -> None:
+    def __init__(self, path: Path, resume_step: int | None = None) -> None:
         super().__init__()
         self.path = path
-        self.flush_every = flush_every
         self._columns = ["step"]
-        self._rows: list[dict[str, Any]] = []  # the rows that are not yet in the file
+        self._rows: dict[int, dict[str, Any]] = {}  # by step, the rows that are not yet in the file
         self._started = False
         self._resume_step = resume_step
 
@@ -49,15 +47,11 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
-        """Add metrics to the row of a step."""
+        """Add metrics to the row of a step, which some callbacks do when later steps have theirs already."""
         if not self._started:
             self._start()
         number = -1 if step is None else step
-        if not self._rows or self._rows[-1]["step"] != number:
-            if len(self._rows) >= self.flush_every:
-                self.save()
-            self._rows.append({"step": number})
-        self._rows[-1].update(metrics)
+        self._rows.setdefault(number, {"step": number}).update(metrics)
 
     @rank_zero_only
     def save(self) -> None:
@@ -68,14 +62,15 @@ class CSVMetrics(Logger):
         """
         if not self._rows:
             return
-        new = [name for row in self._rows for name in row if name not in self._columns]
+        added = [self._rows[step] for step in sorted(self._rows)]
+        new = [name for row in added for name in row if name not in self._columns]
         try:
             if new:
                 rows = self._read()
                 self._columns += list(dict.fromkeys(new))
                 self._rewrite(rows)
             with open(self.path, "a", newline="") as file:
-                csv.DictWriter(file, self._columns, lineterminator="\n").writerows(self._rows)
+                csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
         except OSError as error:
             raise UserError(
                 f"cannot write {self.path} ({error.strerror}): make room, then resume from the last checkpoint"
