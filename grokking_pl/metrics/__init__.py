@@ -1,0 +1,39 @@
+"""What is measured of representations and runs: pure functions, and torchmetrics classes over them."""
+
+from grokking_pl.metrics.effective_dimension import (
+    EffectiveDimension,
+    effective_dimension,
+    explained_variance,
+    pca_entropy,
+)
+from grokking_pl.metrics.phases import Phase, classify, classify_batch
+from grokking_pl.metrics.predicted_accuracy import PredictedAccuracy, predicted_accuracy
+from grokking_pl.metrics.representation import (
+    Criterion,
+    Representation,
+    RepresentationMetric,
+    add,
+    matrix_product,
+    published_criterion,
+)
+from grokking_pl.metrics.rqi import RepresentationQualityIndex, rqi
+
+__all__ = [
+    "Criterion",
+    "EffectiveDimension",
+    "Phase",
+    "PredictedAccuracy",
+    "Representation",
+    "RepresentationMetric",
+    "RepresentationQualityIndex",
+    "add",
+    "classify",
+    "classify_batch",
+    "effective_dimension",
+    "explained_variance",
+    "matrix_product",
+    "pca_entropy",
+    "predicted_accuracy",
+    "published_criterion",
+    "rqi",
+]

@@ -22,7 +22,7 @@ def from_operation(
 
     Args:
         operation: maps two integer tensors of equal length, the left and the right operands, to their results, a
-            tensor of that length (typed as anything, for functions without annotations). In a config, its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
+            tensor of that length. In a config, its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
         p: number of symbols.
         unordered: take each pair once (a <= b); the operation must commute.
         name: what the operation is called in figures and messages; the function's own name by default.
@@ -35,6 +35,7 @@ def from_operation(
     >>> table.c.tolist(), table.results
     ([0, 1, 2, 1, 2, 2], ('0', '1', '2'))
     """
+    # ``operation`` is annotated to return anything, because a config may name a function without annotations.
     name = name or str(getattr(operation, "__name__", type(operation).__name__))
     check_symbols(p, name)
     values = _evaluate(operation, p, name).view(p, p)
