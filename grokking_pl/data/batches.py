@@ -100,4 +100,6 @@ class EvaluationBatches:
         return -(-len(self.data[0]) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        yield from zip(self.data[0].split(self.batch_size), self.data[1].split(self.batch_size), strict=True)
+        # Splitting no samples would give one empty batch, whose mean loss is not a number.
+        if len(self.data[0]):
+            yield from zip(self.data[0].split(self.batch_size), self.data[1].split(self.batch_size), strict=True)

@@ -1,6 +1,7 @@
 """Reading the IDX format in which MNIST was published."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def read_idx(path: Path) -> UInt8[Tensor, "..."]:
     """Read a gzipped IDX file of unsigned bytes.
 
     The header is two zero bytes, the type of the data, the number of dimensions, and each dimension as a big-endian
-    32-bit integer; the data follow.
+    32-bit number; the data follow.
 
     Raises:
         UserError: the file is missing, is no gzip file or is cut short, has another magic number, or holds another
@@ -33,8 +34,10 @@ def read_idx(path: Path) -> UInt8[Tensor, "..."]:
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
         raise UserError(f"{path} is not an IDX file of bytes: it starts with {content[:4].hex()}, expected 000008..")
     data_start = 4 + 4 * content[3]
-    shape = np.frombuffer(content[4:data_start], dtype=">i4").astype(int)
-    if len(shape) != content[3] or len(content) - data_start != np.prod(shape):
+    if len(content) < data_start:
+        raise UserError(f"{path} is corrupt: it ends within its header: fetch it again")
+    shape = np.frombuffer(content[4:data_start], dtype=">u4").tolist()
+    if len(content) - data_start != math.prod(shape):
         raise UserError(
             f"{path} is corrupt: its header announces {'x'.join(map(str, shape))} bytes, "
             f"{len(content) - data_start} follow: fetch it again"
