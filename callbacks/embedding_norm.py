@@ -18,13 +18,11 @@ class EmbeddingNorm(pl.Callback, Reporting):
         self.every_n_steps = every_n_steps
         self.norm = float("nan")
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Measure and log, if it is time to."""
         if trainer.global_step % self.every_n_steps == 0:
-            embeddings = pl_module.representation.embeddings  # type: ignore[union-attr]
-            self.norm = float(embeddings.square().mean().sqrt())  # type: ignore[operator, union-attr]
+            embeddings = pl_module.representation.embeddings
+            self.norm = float(embeddings.square().mean().sqrt())
             log(trainer, trainer.global_step, {"embedding_norm": self.norm})
 
     def summary(self) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class LossMonitor(pl.Callback, Reporting):
         if loss.device.type == "cpu" or len(self._pending) == PENDING or time_to_log:
             self.settle()
         if time_to_log:
+            if trainer.world_size > 1:
+                self._last = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
             log(trainer, step, {"loss": self._last})
 
     def on_save_checkpoint(

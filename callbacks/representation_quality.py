@@ -51,10 +51,11 @@ class RepresentationQuality(pl.Callback, Reporting):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the initial embeddings."""
         data: Any = require_table(trainer, "RepresentationQuality")
+        module: Any = pl_module
         self._trainer = trainer
         self._table = data.table
         self._train = data.train_indices.to(trainer.strategy.root_device)
-        self._combine = pl_module.representation.combine  # type: ignore[union-attr, operator]
+        self._combine = module.representation.combine
         self._criterion = self.criterion or published_criterion(self._combine)
         if not self._history:
             self._take(trainer, pl_module)

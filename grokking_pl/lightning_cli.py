@@ -60,6 +60,8 @@ def quieten() -> None:
         ".*litlogger.*",
         ".*does not have many workers.*",
         ".*instantiate_classes.*",
+        # Callbacks log the same value on every process.
+        ".*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

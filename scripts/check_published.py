@@ -112,7 +112,7 @@ def check_figure_5(name: str, jobs: int, cells: pd.DataFrame | None = None) -> p
             {
                 "run": run.name,
                 "phase": summary["phase"],
-                "published_phase": str(classify(*known, DELAY)),
+                "published_phase": str(classify(known[0], known[1], DELAY)),
                 "steps_to_train": ours[0],
                 "published_steps_to_train": known[0],
                 "steps_to_val": ours[1],
@@ -223,7 +223,9 @@ def main() -> None:
         show("figures 3 and 4b", frame, verdict)
         from grokking_pl.plots.accuracy_scatter import accuracy_scatter
 
-        figure = accuracy_scatter(frame.predicted_accuracy, frame.accuracy, frame.train_num / 55)
+        figure = accuracy_scatter(
+            *(column.to_numpy() for column in (frame.predicted_accuracy, frame.accuracy, frame.train_num / 55))
+        )
         figure.savefig(RUNS / "figure3c.png", dpi=150)
         print(f"scatter in {RUNS / 'figure3c.png'}")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "scripts"))
-import check_published  # noqa: E402
+import check_published
 
 
 @pytest.fixture

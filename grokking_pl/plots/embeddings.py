@@ -86,7 +86,7 @@ def embedding_film(
 
 
 def _draw(axes: Axes, points: Float[np.ndarray, "p 2"], symbols: Sequence[str], title: str) -> None:
-    axes.scatter(*points.T, c=np.arange(len(points)), cmap=COLOUR_MAP, s=26, alpha=0.55, linewidth=0)
+    axes.scatter(points[:, 0], points[:, 1], c=np.arange(len(points)), cmap=COLOUR_MAP, s=26, alpha=0.55, linewidth=0)
     for name, (x, y) in zip(symbols, points, strict=True):
         axes.annotate(name, (x, y), fontsize=7, ha="center", va="center")
     axes.set_title(title, fontsize=9)

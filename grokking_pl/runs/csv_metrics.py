@@ -46,7 +46,7 @@ class CSVMetrics(Logger):
         """Do nothing: the run folder holds the whole configuration."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Add metrics to the row of a step, which some callbacks do when later steps have theirs already."""
         if not self._started:
             self._start()

@@ -163,7 +163,7 @@ class GrokkingModule(pl.LightningModule):
         """Use one thread for a network so small that its threads would wait for each other longer than they work."""
         self._threads = torch.get_num_threads()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        batch = getattr(data, "batch_size", None) or getattr(data, "num_train", SMALL_STEP)
+        batch: Any = getattr(data, "batch_size", None) or getattr(data, "num_train", SMALL_STEP)
         if self.device.type == "cpu" and batch * sum(p.numel() for p in self.network.parameters()) < SMALL_STEP:
             torch.set_num_threads(1)
 
@@ -184,6 +184,10 @@ class GrokkingModule(pl.LightningModule):
         """The loss on one batch."""
         inputs, targets = batch
         loss = self.compute_loss(self(inputs), targets)
+        if self.trainer.world_size > 1:
+            # Gradients are averaged over processes, whose shares of the batch can differ by a sample.
+            share = torch.tensor(float(len(inputs)), device=loss.device)
+            loss = loss * (share / self.trainer.strategy.reduce(share.clone(), reduce_op="mean"))
         penalty = getattr(self.network, "penalty", None)
         return loss if penalty is None else loss + penalty()
 
