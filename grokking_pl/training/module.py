@@ -60,8 +60,11 @@ class GrokkingModule(pl.LightningModule):
     # Building: the sizes are known once the data are set up.
 
     def configure_model(self) -> None:
-        """Build the network and the metrics for the sizes of the datamodule."""
-        if not hasattr(self, "network"):
+        """Build the network and the metrics for the sizes of the datamodule.
+
+        Without a trainer there is none: ``load_from_checkpoint`` takes the sizes from the checkpoint.
+        """
+        if self._trainer is not None and not hasattr(self, "network"):
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
             self.build(data.sizes, data.class_targets)
 
@@ -81,7 +84,8 @@ class GrokkingModule(pl.LightningModule):
         self.sizes = sizes
         self.register_buffer("class_targets", class_targets, persistent=False)
         classes = sizes.outputs if class_targets is None else len(class_targets)
-        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
+        # The metric takes no fewer than two classes; an operation with one result has one.
+        self.val_accuracy = MulticlassAccuracy(max(classes, 2), average="micro")
         self.val_loss = MeanMetric()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
