@@ -5,9 +5,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from grokking_pl.callbacks.reporting import Reporting, log
 from torch import Tensor
 
+from grokking_pl.callbacks.reporting import Reporting, log
 from grokking_pl.errors import UserError
 
 PENDING = 64
@@ -67,6 +67,6 @@ class LossMonitor(pl.Callback, Reporting):
         for step, value in zip(steps, losses, strict=True):
             if not math.isfinite(value):
                 raise UserError(
-                    f"the loss is {value} at step {step}: lower the learning rate, or choose another seed or precision; "
-                    "checkpoints from before that step are kept"
+                    f"the loss is {value} at step {step}: lower the learning rate, or choose another seed "
+                    "or precision; checkpoints from before that step are kept"
                 )

@@ -4,10 +4,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from grokking_pl.callbacks.reporting import Reporting, log
 from jaxtyping import Float
 from torch import Tensor
 
+from grokking_pl.callbacks.reporting import Reporting, log
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase, classify
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
-from grokking_pl.callbacks.reporting import Reporting
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from grokking_pl.callbacks.reporting import Reporting
 
 
 class RunProgress(ProgressBar):

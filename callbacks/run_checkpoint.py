@@ -6,9 +6,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from grokking_pl.callbacks.reporting import Reporting, run_folder
 from lightning.pytorch.callbacks import Checkpoint
 
+from grokking_pl.callbacks.reporting import Reporting, run_folder
 from grokking_pl.errors import RunInterrupted, UserError
 
 

@@ -6,11 +6,11 @@ from importlib.metadata import version
 from typing import Any
 
 import lightning.pytorch as pl
-from grokking_pl.callbacks.phase_tracker import PhaseTracker
-from grokking_pl.callbacks.reporting import Reporting, run_folder
 from rich.console import Console
 from rich.table import Table
 
+from grokking_pl.callbacks.phase_tracker import PhaseTracker
+from grokking_pl.callbacks.reporting import Reporting, run_folder
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.folder import RunFolder
 from grokking_pl.seeds import global_seed

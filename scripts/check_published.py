@@ -217,8 +217,8 @@ def main() -> None:
         frame = check_figure_3(arguments.jobs)
         frame.to_csv(RUNS / "figure3.csv", index=False)
         verdict = (
-            f"both accuracies equal in {(frame.accuracies_off_by == 0).sum()} of {len(frame)} runs, off by one sample in "
-            f"{(frame.accuracies_off_by == 1).sum()}; RQI step within 2 % in {frame.rqi_step_agrees.sum()}"
+            f"both accuracies equal in {(frame.accuracies_off_by == 0).sum()} of {len(frame)} runs, off by one "
+            f"sample in {(frame.accuracies_off_by == 1).sum()}; RQI step within 2 % in {frame.rqi_step_agrees.sum()}"
         )
         show("figures 3 and 4b", frame, verdict)
         from grokking_pl.plots.accuracy_scatter import accuracy_scatter

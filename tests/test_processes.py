@@ -10,7 +10,8 @@ def test_two_processes_equal_one(grok_process, tmp_path):
     results = {}
     for devices in (1, 2):
         process = grok_process(
-            "fit", "--config=configs/toy_addition.yaml", "--run_dir", tmp_path / str(devices), "--trainer.max_steps=200",
+            "fit", "--config=configs/toy_addition.yaml", "--run_dir", tmp_path / str(devices),
+            "--trainer.max_steps=200",
             "--trainer.accelerator=cpu", f"--trainer.devices={devices}", "--model.embeddings.lr=2e-3",
             "--model.decoder.lr=2e-4", "--trainer.enable_progress_bar=false",
         )  # fmt: skip

@@ -62,7 +62,8 @@ class AlgorithmicDataModule(TensorDataModule):
         super().__init__(batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed)
         if (train_fraction is None) == (train_count is None):
             raise UserError(
-                f"train_fraction is {train_fraction} and train_count {train_count}; give the one and set the other to null"
+                f"train_fraction is {train_fraction} and train_count {train_count}; "
+                "give the one and set the other to null"
             )
         samples = len(task)
         if train_fraction is not None:
