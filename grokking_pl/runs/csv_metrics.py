@@ -13,7 +13,7 @@ from grokking_pl.errors import UserError
 
 
 class CSVMetrics(Logger):
-    """Writes ``metrics.csv``: metrics logged at the same step share a row.
+    """Writes ``metrics.csv``, where metrics logged at the same step share a row, and ``hyperparameters.csv``.
 
     Lightning's CSV logger starts its file anew when a run is resumed; this one goes on after the step that was resumed
     from, so that an interrupted run leaves the file of an uninterrupted one.
@@ -30,6 +30,7 @@ class CSVMetrics(Logger):
         self._rows: dict[int, dict[str, Any]] = {}  # by step, the rows that are not yet in the file
         self._started = False
         self._resume_step = resume_step
+        self._hyperparameters: dict[str, Any] = {}
 
     @property
     def name(self) -> str:
@@ -43,7 +44,10 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the run folder holds the whole configuration."""
+        """Write ``hyperparameters.csv`` beside the metrics: a row a hyperparameter, its name and its value."""
+        self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
+        rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
+        _write(self.path.with_name("hyperparameters.csv"), ["name", "value"], rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -98,10 +102,15 @@ class CSVMetrics(Logger):
             return [row for row in csv.DictReader(file) if None not in row.values()]
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self.path)
+        _write(self.path, self._columns, rows)
+
+
+def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Write a whole table, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
