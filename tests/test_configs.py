@@ -1,0 +1,45 @@
+"""Every experiment in configs/ parses and runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_one_step(grok, tmp_path, path):
+    status, _, err = grok(
+        "fit", "--config", path, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false",
+        "--run_dir", tmp_path / "run",
+    )  # fmt: skip
+    assert status == 0, err
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["status"], summary["steps"]) == ("finished", 1)
+    assert 0 <= summary["val_accuracy"] <= 1
+
+
+def test_every_experiment_says_what_it_is():
+    assert len(EXPERIMENTS) > 5
+    for path in EXPERIMENTS:
+        assert path.read_text().startswith("# "), path
+
+
+def test_main_job_is_that_of_the_paper(grok):
+    """Section 4.3: 784-200-200-10, 1000 images, batches of 200, AdamW, mean squared error, initialisation times 8."""
+    import yaml
+
+    status, printed, _ = grok("fit", "--config", CONFIGS / "mnist_grok_published.yaml", "--print_config")
+    assert status == 0
+    config = yaml.safe_load(printed)
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
+    assert model["architecture"]["init_args"] == {
+        "depth": 3, "width": 200, "activation": "relu", "alpha": 8.0, "decoder_layers": 1,
+    }  # fmt: skip
+    assert (model["loss"], data["train_size"], data["batch_size"]) == ("mse", 1000, 200)
+    for group in ("embeddings", "decoder"):
+        options = model[group]
+        assert (options["lr"], options["weight_decay"], options["decoupled"]) == (1e-3, 0.01, True)
+    assert config["trainer"]["max_steps"] == 100_000
