@@ -132,7 +132,6 @@ def figure_3_run(train_num: int, seed: int) -> Run:
             f"--seed_everything={seed}",
             f"--data.train_count={train_num}",
             "--trainer.logger=false",
-            "--trainer.log_every_n_steps=5000",
             "--trainer.callbacks=PhaseTracker",
             "--trainer.callbacks.every_n_steps=1000",
             "--trainer.callbacks+=RepresentationQuality",
@@ -148,9 +147,11 @@ def check_figure_3(jobs: int, rows: slice = slice(None)) -> pd.DataFrame:
     runs = [figure_3_run(int(row.train_num), int(row.seed)) for _, row in published.iterrows()]
     results = []
     for (_, row), run, summary in zip(published.iterrows(), runs, fit_all(runs, jobs), strict=True):
-        at_5000 = pd.read_csv(RUNS / run.name / "metrics.csv").set_index("step").loc[5000]
         train_num = int(row.train_num)
-        accuracy = (at_5000.train_accuracy * train_num + at_5000.val_accuracy * (55 - train_num)) / 55
+        watched = torch.load(RUNS / run.name / "checkpoints/last.ckpt", weights_only=True)["callbacks"]
+        _, train_accuracy, val_accuracy, _, _ = _at_step(watched["PhaseTracker"]["history"], 5000)
+        _, _, predicted_accuracy = _at_step(watched["RepresentationQuality"]["history"], 5000)
+        accuracy = (train_accuracy * train_num + val_accuracy * (55 - train_num)) / 55
         step, known = summary["steps_to_rqi"], int(row["steps_to_rqi_0.95"])
         results.append(
             {
@@ -158,7 +159,7 @@ def check_figure_3(jobs: int, rows: slice = slice(None)) -> pd.DataFrame:
                 "seed": int(row.seed),
                 "accuracy": accuracy,
                 "published_accuracy": row.accuracy,
-                "predicted_accuracy": at_5000.predicted_accuracy,
+                "predicted_accuracy": predicted_accuracy,
                 "published_predicted_accuracy": row.predicted_accuracy,
                 "steps_to_rqi": None if step is None else step - 1,
                 "published_steps_to_rqi": None if known == 9999 else known,
@@ -166,7 +167,7 @@ def check_figure_3(jobs: int, rows: slice = slice(None)) -> pd.DataFrame:
                     55
                     * max(
                         abs(accuracy - row.accuracy),
-                        abs(at_5000.predicted_accuracy - row.predicted_accuracy),
+                        abs(predicted_accuracy - row.predicted_accuracy),
                     )
                 ),
                 "rqi_step_agrees": _close(
@@ -175,6 +176,10 @@ def check_figure_3(jobs: int, rows: slice = slice(None)) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(results)
+
+
+def _at_step(history: torch.Tensor, step: int) -> list[float]:
+    return history[history[:, 0] == step][0].tolist()
 
 
 def _close(ours: int | None, published: int | None, relative: float, absolute: int) -> bool:

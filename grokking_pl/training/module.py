@@ -180,9 +180,11 @@ class GrokkingModule(pl.LightningModule):
 
         So neither an interruption nor anything that draws random numbers between two steps changes the training.
         """
-        torch.manual_seed(
-            global_seed() * 1_000_003 + self.trainer.global_step * self.trainer.world_size + self.global_rank
-        )
+        seed = global_seed() * 1_000_003 + self.trainer.global_step * self.trainer.world_size + self.global_rank
+        # torch.manual_seed would also queue a call, with its stack trace, for every GPU that is not in use.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss on one batch."""
