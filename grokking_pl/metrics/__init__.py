@@ -6,6 +6,8 @@ from grokking_pl.metrics.effective_dimension import (
     explained_variance,
     pca_entropy,
 )
+from grokking_pl.metrics.ideal_accuracy import ideal_accuracy
+from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
 from grokking_pl.metrics.phases import Phase, classify, classify_batch
 from grokking_pl.metrics.predicted_accuracy import PredictedAccuracy, predicted_accuracy
 from grokking_pl.metrics.representation import (
@@ -29,8 +31,11 @@ __all__ = [
     "add",
     "classify",
     "classify_batch",
+    "count_parallelograms",
     "effective_dimension",
     "explained_variance",
+    "gram_matrix",
+    "ideal_accuracy",
     "matrix_product",
     "pca_entropy",
     "predicted_accuracy",

@@ -54,6 +54,8 @@ def predicted_accuracy(
     >>> predicted_accuracy(line, addition(3), torch.tensor([0, 1, 2]))  # 0 + 0, 0 + 1, 0 + 2, and so 1 + 1; of six
     tensor(0.6667)
     """
+    if 0 in representation.batch:
+        return representation.embeddings.new_zeros(representation.batch, dtype=representation.result_dtype)
     criterion = criterion or published_criterion(representation.combine)
     flat = prepare(representation, table, criterion)
     groups = SameResult.of(table, flat.embeddings.device)

@@ -162,9 +162,10 @@ class Criterion:
 
     def holds(self, difference: Float[Tensor, "*pairs k"]) -> Bool[Tensor, "*pairs"]:
         """Whether x and y count as equal, for differences x - y."""
+        squared = difference.square().sum(-1)
         if self.norm == "mean_square":
-            return difference.square().mean(-1) < self.threshold
-        return difference.square().sum(-1).sqrt() <= self.threshold
+            return squared < self.squared_radius(difference.shape[-1])
+        return squared.sqrt() <= self.threshold
 
     def squared_radius(self, k: int) -> float:
         """The squared length of a difference of dimension k at which the criterion ceases to hold."""

@@ -24,9 +24,8 @@ from grokking_pl.tasks.table import OperationTable
 LISTED_PAIRS = 2**16
 """Up to this many pairs are listed."""
 
-BLOCK_ROWS = 1024
-BLOCK_NUMBERS = 2**21
-"""Numbers in one block, 16 MB of them: a good size for a processor's cache."""
+BLOCK_ROWS = 512
+"""The distances of a large class come in blocks of this many rows and columns."""
 
 
 def rqi(
@@ -54,6 +53,8 @@ def rqi(
     >>> rqi(line, addition(10))
     tensor(1.)
     """
+    if 0 in representation.batch:
+        return representation.embeddings.new_zeros(representation.batch, dtype=representation.result_dtype)
     criterion = criterion or published_criterion(representation.combine)
     flat = prepare(representation, table, criterion)
     groups = SameResult.of(table, flat.embeddings.device)
@@ -142,6 +143,11 @@ class SameResult:
                 yield starts[:, None] + torch.arange(m, device=starts.device)
 
 
+def block_numbers(device: torch.device) -> int:
+    """How many numbers to work on at once: 1 MB, which stays in a processor's cache; 256 MB to occupy a GPU."""
+    return 2**17 if device.type == "cpu" else 2**25
+
+
 def prepare(representation: Representation, table: OperationTable, criterion: Criterion) -> Representation:
     """The representation as one flat batch in double precision, normalised as the criterion wants it."""
     if representation.p != table.p:
@@ -151,10 +157,10 @@ def prepare(representation: Representation, table: OperationTable, criterion: Cr
 
 
 def combine_at(
-    flat: Representation, groups: SameResult, position: Int[Tensor, "*at"] | slice = slice(None)
+    flat: Representation, groups: SameResult, position: Int[Tensor, "*at"] | slice | None = None
 ) -> Float[Tensor, "runs *at k"]:
-    """The combined vectors of the samples at some positions of the groups' order."""
-    a, b = groups.a[position], groups.b[position]
+    """The combined vectors of the samples at some positions of the groups' order, or at all."""
+    a, b = (groups.a, groups.b) if position is None else (groups.a[position], groups.b[position])
     left, right = flat.embeddings.index_select(1, a.flatten()), flat.embeddings.index_select(1, b.flatten())
     combined = flat.combine(left, right)
     if combined.shape[:2] != left.shape[:2] or combined.ndim != 3:
@@ -171,9 +177,9 @@ def combined_dimension(flat: Representation, groups: SameResult) -> int:
 
 
 def batches(flat: Representation, numbers_each: int) -> Iterator[tuple[slice, Representation]]:
-    """Parts of the batch that need up to `BLOCK_NUMBERS` numbers, if each representation needs ``numbers_each``."""
+    """Parts of the batch that need up to `block_numbers`, if each representation needs ``numbers_each``."""
     runs = len(flat.embeddings)
-    step = max(1, BLOCK_NUMBERS // max(1, numbers_each))
+    step = max(1, block_numbers(flat.embeddings.device) // max(1, numbers_each))
     if step >= runs:
         yield slice(0, runs), flat
         return
@@ -187,7 +193,7 @@ def close_pairs(
 ) -> Bool[Tensor, "classes m n"]:
     """Whether each x and each y of a class are equal within the criterion: exactly what `Criterion.holds` says.
 
-    |x - y|² - r² is one matrix product, (-2 x, |x|² - r², 1) · (y, 1, |y|²). Its rounding is at most of the order of
+    |x - y|² - r² is (|x|² - r² + |y|²) - 2 x·y, a matrix product. Its rounding is at most of the order of
     k eps (|x|² + |y|² + r²); pairs that lie so near to 0 are compared directly.
     """
     if criterion.is_equality:
@@ -196,16 +202,13 @@ def close_pairs(
 
     k, squared_radius = x.shape[-1], criterion.squared_radius(x.shape[-1])
     x_squared, y_squared = x.square().sum(-1, keepdim=True), y.square().sum(-1, keepdim=True)
-    one = x.new_ones(())
-    rows = torch.cat((-2 * x, x_squared - squared_radius, one.expand_as(x_squared)), -1)
-    columns = torch.cat((y, one.expand_as(y_squared), y_squared), -1)
-    excess = rows @ columns.mT
+    excess = torch.baddbmm(x_squared - squared_radius + y_squared.mT, x, y.mT, alpha=-2)
 
     largest = x_squared.amax(1, keepdim=True) + y_squared.amax(1, keepdim=True) + squared_radius
     rounding = 8 * (k + 8) * torch.finfo(x.dtype).eps * largest
     close = excess < -rounding
     unsure = (excess <= rounding).logical_xor_(close).nonzero()
-    for part in unsure.split(max(1, BLOCK_NUMBERS // k)):
+    for part in unsure.split(max(1, block_numbers(x.device) // k)):
         group, row, column = part.unbind(1)
         close[group, row, column] = criterion.holds(x[group, row] - y[group, column])
     return close
@@ -219,7 +222,7 @@ def class_blocks(
     for positions in groups.by_size():
         m = positions.shape[1]
         numbers = m * max(min(m, BLOCK_ROWS), k)
-        for classes in positions.split(max(1, BLOCK_NUMBERS // numbers)):
+        for classes in positions.split(max(1, block_numbers(positions.device) // numbers)):
             for runs, part in batches(flat, classes.shape[0] * numbers):
                 yield runs, classes, combine_at(part, groups, classes).flatten(0, 1)
 
