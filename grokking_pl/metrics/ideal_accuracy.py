@@ -30,7 +30,13 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from grokking_pl.metrics.parallelograms import class_sizes, gram_matrix, require_commutative, training_mask
+from grokking_pl.metrics.parallelograms import (
+    class_sizes,
+    gram_matrix,
+    once_per_table,
+    require_commutative,
+    training_mask,
+)
 from grokking_pl.tasks import OperationTable
 
 PRIMES = (2**31 - 1, 2**31 - 19, 2**31 - 61, 2**31 - 69)
@@ -84,8 +90,8 @@ def ideal_accuracy(table: OperationTable, train: Shaped[Tensor, "*sets n"] | Non
 def ground_states(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> GroundStates:
     """The spectrum of G, its nullity n0 and the inferable samples, for one training set or a batch.
 
-    An empty P0(D) gives zero eigenvalues, n0 = p, and no inferable samples but those of the training set (and, in a
-    table of ordered pairs, their mirror images).
+    An empty P0(D) gives zero eigenvalues, n0 = p, and no inferable samples but those of the training set and, in a
+    table of ordered pairs, their mirror images.
 
     Args:
         table: the operation; it must commute.
@@ -107,14 +113,9 @@ def ground_states(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None
     return GroundStates(values.reshape(*sets, table.p), n0.reshape(sets), inferable.reshape(mask.shape))
 
 
+@once_per_table
 def rank_bound(table: OperationTable) -> int:
     """A proven upper bound of the rank of A(P0): p - 1, or p - 2 where E_k = k satisfies every equation."""
-    if table not in _RANK_BOUND:
-        _RANK_BOUND[table] = _rank_bound(table)
-    return _RANK_BOUND[table]
-
-
-def _rank_bound(table: OperationTable) -> int:
     sums = table.a + table.b
     low, high = (
         torch.zeros(table.num_results, dtype=torch.long, device=sums.device).scatter_reduce_(
@@ -136,7 +137,6 @@ def full_nullity(table: OperationTable) -> int:
     return _FULL_NULLITY[table]
 
 
-_RANK_BOUND: WeakKeyDictionary[OperationTable, int] = WeakKeyDictionary()
 _FULL_NULLITY: WeakKeyDictionary[OperationTable, int] = WeakKeyDictionary()
 
 
@@ -261,6 +261,8 @@ def _ground_states(
     tol = ROUNDING * table.p * values[:, -1:].clamp(min=0)
     small = values <= tol
     n0 = small.sum(dim=-1)
+    if table not in _FULL_NULLITY and bool((n0 == least).any()):
+        _FULL_NULLITY[table] = least  # the whole table has more equations, and cannot get lower
     # At the least nullity the training set's ground states are the full table's, so only absent classes are unknown.
     inferable = (class_sizes(table, mask) > 0)[:, table.c.to(mask.device)]
     undecided = n0 > least

@@ -7,6 +7,9 @@ c has m_c training samples and the vector sum v_c = sum of their u_s.
 A batch of training sets is a mask with leading dimensions, written ``*sets`` in the shapes below.
 """
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -15,6 +18,8 @@ from torch import Tensor
 
 from grokking_pl.errors import UserError
 from grokking_pl.tasks import OperationTable
+
+Value = TypeVar("Value")
 
 
 def training_mask(
@@ -145,6 +150,19 @@ def _dense_sums(
 
 DENSE_ENTRIES = 2**20
 _DENSE: WeakKeyDictionary[OperationTable, dict[torch.device, tuple[Tensor, Tensor, Tensor]]] = WeakKeyDictionary()
+
+
+def once_per_table(function: Callable[[OperationTable], Value]) -> Callable[[OperationTable], Value]:
+    """Decorate a function of a table to be computed once for each table, and forgotten with it."""
+    values: WeakKeyDictionary[OperationTable, Value] = WeakKeyDictionary()
+
+    @wraps(function)
+    def remembered(table: OperationTable) -> Value:
+        if table not in values:
+            values[table] = function(table)
+        return values[table]
+
+    return remembered
 
 
 def require_commutative(table: OperationTable) -> None:

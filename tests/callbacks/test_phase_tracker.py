@@ -5,8 +5,8 @@ import math
 import lightning.pytorch as pl
 import pytest
 import torch
-from grokking_pl.callbacks import PhaseTracker
 
+from grokking_pl.callbacks import PhaseTracker
 from grokking_pl.data import TensorDataModule
 from grokking_pl.data.mnist import MNISTDataModule
 from grokking_pl.errors import UserError

@@ -1,0 +1,91 @@
+"""All that the theory predicts from a training set alone, in one call."""
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.ideal_accuracy import full_nullity, ground_states
+from grokking_pl.metrics.parallelograms import count_parallelograms
+from grokking_pl.tasks import OperationTable
+from grokking_pl.theory.nullity import is_faithful
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the effective theory says of one training set (section 3.2).
+
+    Args:
+        lambda_3: the grokking rate: the first eigenvalue above the whole table's zero modes, which is the third for
+            addition; 0 if the structure is not unique.
+        n0: the nullity of A(P0(D)) [7].
+        full_nullity: the nullity n0(D0) of the whole table; 2 for addition.
+        unique: whether n0 = n0(D0), so that the training set implies the whole structure.
+        ideal_accuracy: the accuracy of an ideal model on the whole table.
+        spectrum: the eigenvalues of the Hessian [8], ascending, with Z0 = p.
+        parallelograms: the number |P0(D)| of equations.
+        faithful: whether the structure keeps the results apart, so that it can be decoded; false for addition in
+            a finite group, where the theory says when the equations determine all, not what is learned.
+    """
+
+    lambda_3: float
+    n0: int
+    full_nullity: int
+    unique: bool
+    ideal_accuracy: float
+    spectrum: Float[Tensor, "p"]
+    parallelograms: int
+    faithful: bool
+
+    @property
+    def time(self) -> float:
+        """The time t_h = 1 / lambda_3; infinite at rate zero."""
+        return 1 / self.lambda_3 if self.lambda_3 > 0 else math.inf
+
+    def steps(self, learning_rate: float) -> float:
+        """The number of steps n_h = 1 / (lambda_3 eta) at the embeddings' learning rate; infinite at rate zero.
+
+        Raises:
+            UserError: the learning rate is not positive.
+        """
+        if not learning_rate > 0:
+            raise UserError(f"learning_rate is {learning_rate}, expected a positive number, for example 1e-3")
+        return self.time / learning_rate
+
+
+def predict(table: OperationTable, train: Shaped[Tensor, "n"] | None = None) -> Prediction:
+    """Predict rate, nullity, uniqueness and ideal accuracy from the training set alone.
+
+    An empty P0(D) predicts nothing but itself: rate 0, n0 = p.
+
+    Args:
+        table: the operation; it must commute.
+        train: the training set as a mask or indices; None for all samples.
+
+    Raises:
+        UserError: the operation does not commute, ``train`` is not a set of the table's samples, or it is a batch.
+
+    >>> from grokking_pl.tasks import addition
+    >>> prediction = predict(addition(10))
+    >>> prediction.n0, prediction.unique, round(prediction.steps(1e-3))
+    (2, True, 11667)
+    """
+    if train is not None and train.dim() != 1:
+        raise UserError(
+            f"{table.name}: the training set has {train.dim()} dimensions, expected one set, of 1 dimension"
+        )
+    states = ground_states(table, train)
+    n0, least, number = int(states.n0), full_nullity(table), int(count_parallelograms(table, train))
+    values = states.eigenvalues * (2 / (table.p * max(number, 1)))
+    return Prediction(
+        lambda_3=float(values[least]) if least < table.p else 0.0,
+        n0=n0,
+        full_nullity=least,
+        unique=n0 == least,
+        ideal_accuracy=int(states.inferable.sum()) / len(table),
+        spectrum=values,
+        parallelograms=number,
+        faithful=is_faithful(table),
+    )

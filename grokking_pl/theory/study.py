@@ -1,0 +1,195 @@
+"""A study of the effective theory for one task: tables and figures from one configuration."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from grokking_pl.errors import UserError
+from grokking_pl.tasks import OperationTable
+from grokking_pl.theory.critical_fraction import CriticalFraction, critical_fraction, critical_fraction_by_p
+from grokking_pl.theory.prediction import Prediction, predict
+from grokking_pl.theory.rates import rate_quantiles, sample_rates
+from grokking_pl.theory.training_sets import check_size, size_of_fraction
+from grokking_pl.theory.unique_structure import critical_sizes, from_critical_sizes
+
+MOST_SIZES = 60
+ROWS_SHOWN = 14
+
+
+@dataclass
+class TheoryStudy:
+    """What to compute.
+
+    Args:
+        task: the table of a commutative operation, from a function such as grokking_pl.tasks.addition.
+        train_counts: sizes of the training sets at which rates and steps are computed; empty for all sizes, or 60
+            evenly spaced ones of a larger table. The probability of a unique structure is computed at every size.
+        train_fractions: the same as fractions of the table, in addition to train_counts.
+        trials: random training sets of each size for the probability of a unique structure.
+        rate_trials: random training sets of each size for rates and steps.
+        learning_rate: eta, of the embeddings, in the predicted steps 1 / (lambda_3 eta).
+        symbols: numbers p of symbols for which the critical fraction of addition is computed; empty for none.
+        symbol_trials: random orders of the samples for each p, fewer for large p.
+        seed: of all random training sets.
+        device: where to compute: cpu, cuda, cuda:1, ...
+    """
+
+    task: OperationTable
+    train_counts: list[int] = field(default_factory=list)
+    train_fractions: list[float] = field(default_factory=list)
+    trials: int = 10_000
+    rate_trials: int = 1000
+    learning_rate: float = 1e-3
+    symbols: list[int] = field(default_factory=list)
+    symbol_trials: int = 1000
+    seed: int = 0
+    device: str = "cpu"
+
+    def sizes(self) -> list[int]:
+        """The sizes of the training sets, ascending.
+
+        Raises:
+            UserError: a size or fraction is out of range.
+        """
+        sizes = {*self.train_counts, *(size_of_fraction(self.task, fraction) for fraction in self.train_fractions)}
+        for size in sizes:
+            check_size(self.task, size)
+        if not sizes:
+            samples, spaced = len(self.task), min(len(self.task), MOST_SIZES)
+            sizes = {round(samples * (k + 1) / spaced) for k in range(spaced)}
+        return sorted(sizes)
+
+    def run(self) -> "TheoryResults":
+        """Compute everything.
+
+        Raises:
+            UserError: the task does not commute, or a number is out of range.
+        """
+        sizes = self.sizes()
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate is {self.learning_rate}, expected a positive number, for example 1e-3")
+        whole = predict(self.task)
+        curve = from_critical_sizes(self.task, critical_sizes(self.task, self.trials, self.seed, self.device))
+        rates = sample_rates(self.task, sizes, self.rate_trials, self.seed, self.device)
+        return TheoryResults(
+            task=self.task.name,
+            whole=whole,
+            critical=critical_fraction(curve),
+            unique=curve.to_frame(),
+            rates=rate_quantiles(self.task, sizes, rates, self.learning_rate),
+            by_p=critical_fraction_by_p(self.symbols, self.symbol_trials, self.seed, self.device),
+        )
+
+
+@dataclass(frozen=True)
+class TheoryResults:
+    """What a study found.
+
+    Args:
+        task: the operation's name.
+        whole: the prediction for the whole table as training set.
+        critical: the critical training fraction r_c.
+        unique: P(unique) with its Wilson interval, one row a size.
+        rates: quantiles of lambda_3 and of the predicted steps, one row a size.
+        by_p: the critical fraction of addition, one row a number of symbols; empty if none were asked for.
+    """
+
+    task: str
+    whole: Prediction
+    critical: CriticalFraction
+    unique: pd.DataFrame
+    rates: pd.DataFrame
+    by_p: pd.DataFrame
+
+
+def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = None) -> TheoryResults:
+    """Run a study, print its tables, and write tables (CSV) and figures (PNG and SVG) to a folder.
+
+    Args:
+        study: what to compute.
+        folder: where to write; made if it is missing.
+        console: where to print; None for the terminal.
+
+    Raises:
+        UserError: the folder cannot be written, the task does not commute, or a number is out of range.
+    """
+    from grokking_pl.plots import theory as plots  # here, because importing matplotlib takes a second
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to the folder {folder} ({error.strerror}): choose another") from None
+    results = study.run()
+    critical = results.critical
+    tables = {"unique_structure": results.unique, "grokking_rate": results.rates}
+    figures = {
+        "unique_structure": plots.unique_structure(
+            results.unique, critical.r_c, (critical.low, critical.high), results.task
+        ),
+        "grokking_rate": plots.grokking_rate(results.rates, critical.r_c, results.task),
+        "predicted_steps": plots.predicted_steps(results.rates, critical.r_c, results.task, study.learning_rate),
+    }
+    if len(results.by_p):
+        tables["critical_fraction_by_p"] = results.by_p
+        figures["critical_fraction_by_p"] = plots.critical_fraction_by_p(results.by_p)
+    for name, frame in tables.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    for name, figure in figures.items():
+        for suffix in ("png", "svg"):
+            figure.savefig(folder / f"{name}.{suffix}", dpi=150)
+    print_results(results, console or Console())
+    return results
+
+
+def print_results(results: TheoryResults, console: Console) -> None:
+    """Print the critical fraction and at most 14 of the sizes."""
+    whole, critical = results.whole, results.critical
+    console.print(f"[bold]{results.task}[/bold]: effective theory")
+    console.print(
+        f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f}); whole "
+        f"table: n0 = {whole.n0}, grokking rate {whole.lambda_3:.4f}"
+    )
+    if not whole.faithful:
+        console.print(
+            "[yellow]The linear structure does not keep this task's results apart: r_c is where the equations "
+            "determine everything, not where a network generalises.[/yellow]"
+        )
+    merged = results.rates.merge(results.unique[["train_count", "probability", "low", "high"]], on="train_count")
+    shown = merged.iloc[_spread(len(merged), ROWS_SHOWN)]
+    table = Table(
+        "n", "fraction", "P(unique)", "95 %", "rate", "5 to 95 %", "steps", title="training sets of n samples"
+    )
+    for row in shown.itertuples():
+        table.add_row(
+            f"{row.train_count}",
+            f"{row.train_fraction:.3f}",
+            f"{row.probability:.4f}",
+            f"{row.low:.3f} - {row.high:.3f}",
+            f"{row.rate_q50:.4f}",
+            f"{row.rate_q05:.3f} - {row.rate_q95:.3f}",
+            "never" if row.rate_q50 == 0 else f"{row.steps_q50:.0f}",
+        )
+    console.print(table)
+    if len(results.by_p):
+        falling = Table("p", "samples", "trials", "r_c", "95 %", "r_c p / log p", title="addition of p symbols")
+        for row in results.by_p.itertuples():
+            falling.add_row(
+                f"{row.p}",
+                f"{row.samples}",
+                f"{row.trials}",
+                f"{row.r_c:.4f}",
+                f"{row.low:.4f} .. {row.high:.4f}",
+                f"{row.r_c_p_over_log_p:.3f}",
+            )
+        console.print(falling)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most ``most`` of the indices 0 .. count - 1, evenly spaced, the ends included."""
+    if count <= most:
+        return list(range(count))
+    return [round(k * (count - 1) / (most - 1)) for k in range(most)]
