@@ -33,7 +33,7 @@ def curvature_scale(
 ) -> Float[Tensor, "*sets"]:
     """The factor 2 / (Z0 |P0(D)|) between G and H; zero if P0(D) is empty."""
     number = count_parallelograms(table, train)
-    return (2.0 / (table.p if z0 is None else z0)) * (number > 0) / number.clamp(min=1).double()
+    return torch.where(number > 0, 2.0 / ((table.p if z0 is None else z0) * number.double()), 0.0)
 
 
 def effective_loss(
