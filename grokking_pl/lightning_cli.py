@@ -60,6 +60,8 @@ def quieten() -> None:
         ".*litlogger.*",
         ".*does not have many workers.*",
         ".*instantiate_classes.*",
+        # Validating a checkpoint needs no record of the run.
+        ".*callbacks used to create the checkpoint.*",
         # Callbacks log the same value on every process.
         ".*sync_dist=True.*",
     ):
