@@ -31,8 +31,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from grokking_pl.metrics.parallelograms import (
-    class_sizes,
-    gram_matrix,
+    gram_and_peers,
     once_per_table,
     require_commutative,
     training_mask,
@@ -55,11 +54,13 @@ class GroundStates:
         eigenvalues: of the Gram matrix G, ascending; the first n0 are exactly zero.
         n0: the nullity, i.e. the number of degrees of freedom of the ground states.
         inferable: which samples have, in every ground state, the combined vector of a training sample of their result.
+        parallelograms: the number |P0(D)| of equations.
     """
 
     eigenvalues: Float[Tensor, "*sets p"]
     n0: Int[Tensor, "*sets"]
     inferable: Bool[Tensor, "*sets samples"]
+    parallelograms: Int[Tensor, "*sets"]
 
 
 def ideal_accuracy(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> Float[Tensor, "*sets"]:
@@ -106,11 +107,13 @@ def ground_states(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None
     chunk = max(1, ENTRIES // (table.p * (table.p + table.num_results) + 4 * len(table)))
     parts = [_ground_states(table, part) for part in masks.split(chunk)]
     if len(parts) == 1:
-        values, n0, inferable = parts[0]
+        values, n0, inferable, parallelograms = parts[0]
     else:
-        values, n0, inferable = (torch.cat(column) for column in zip(*parts, strict=True))
+        values, n0, inferable, parallelograms = (torch.cat(column) for column in zip(*parts, strict=True))
     sets = mask.shape[:-1]
-    return GroundStates(values.reshape(*sets, table.p), n0.reshape(sets), inferable.reshape(mask.shape))
+    return GroundStates(
+        values.reshape(*sets, table.p), n0.reshape(sets), inferable.reshape(mask.shape), parallelograms.reshape(sets)
+    )
 
 
 @once_per_table
@@ -253,10 +256,10 @@ def _solve_one(
 
 def _ground_states(
     table: OperationTable, mask: Bool[Tensor, "sets samples"]
-) -> tuple[Float[Tensor, "sets p"], Int[Tensor, "sets"], Bool[Tensor, "sets samples"]]:
-    """Eigenvalues, nullity and inferable samples, each set by the cheapest argument that proves them."""
+) -> tuple[Float[Tensor, "sets p"], Int[Tensor, "sets"], Bool[Tensor, "sets samples"], Int[Tensor, "sets"]]:
+    """The fields of `GroundStates`, each set by the cheapest argument that proves them."""
     least = table.p - rank_bound(table)
-    gram = gram_matrix(table, mask)
+    gram, peers = gram_and_peers(table, mask)
     values = torch.linalg.eigvalsh(gram)
     tol = ROUNDING * table.p * values[:, -1:].clamp(min=0)
     small = values <= tol
@@ -264,7 +267,7 @@ def _ground_states(
     if table not in _FULL_NULLITY and bool((n0 == least).any()):
         _FULL_NULLITY[table] = least  # the whole table has more equations, and cannot get lower
     # At the least nullity the training set's ground states are the full table's, so only absent classes are unknown.
-    inferable = (class_sizes(table, mask) > 0)[:, table.c.to(mask.device)]
+    inferable = peers > 0
     undecided = n0 > least
     if bool(undecided.any()):
         proven = _settled_by_gap(values, tol[:, 0], small)
@@ -275,7 +278,8 @@ def _ground_states(
         if len(rest):
             n0[rest], inferable[rest] = _by_substitution(table, mask[rest])
         small = torch.arange(table.p, device=values.device) < n0[:, None]
-    return values.masked_fill_(small, 0.0), n0, inferable
+    parallelograms = (((peers - 1) * mask).sum(dim=-1) / 2).long()
+    return values.masked_fill_(small, 0.0), n0, inferable, parallelograms
 
 
 def _settled_by_gap(

@@ -103,18 +103,33 @@ def gram_matrix(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None =
     Raises:
         UserError: the operation does not commute, or ``train`` is not a set of the table's samples.
     """
-    require_commutative(table)
     mask = training_mask(table, train)
-    member = mask.reshape(-1, len(table)).double()
+    return gram_and_peers(table, mask.reshape(-1, len(table)))[0].reshape(*mask.shape[:-1], table.p, table.p)
+
+
+def gram_and_peers(
+    table: OperationTable, mask: Bool[Tensor, "sets samples"]
+) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets samples"]]:
+    """The Gram matrix, and for each sample of the table the number m_c of training samples with its result.
+
+    Args:
+        table: the operation; it must commute.
+        mask: which samples are training samples, for each of a batch of training sets.
+
+    Raises:
+        UserError: the operation does not commute.
+    """
+    require_commutative(table)
+    member = mask.double()
     dense = len(table) * table.p * (table.p + table.num_results) <= DENSE_ENTRIES
-    squares, sums = _dense_sums(table, member) if dense else _scattered_sums(table, member)
-    return torch.baddbmm(squares, sums.mT, sums, alpha=-1).reshape(*mask.shape[:-1], table.p, table.p)
+    squares, sums, peers = _dense_sums(table, member) if dense else _scattered_sums(table, member)
+    return torch.baddbmm(squares, sums.mT, sums, alpha=-1), peers
 
 
 def _scattered_sums(
     table: OperationTable, member: Float[Tensor, "sets samples"]
-) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets results p"]]:
-    """The sum over samples of m_c u_s u_s^T, and v_c for each class, entry by entry."""
+) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets results p"], Float[Tensor, "sets samples"]]:
+    """The sum over samples of m_c u_s u_s^T, v_c for each class, and m_c for each sample, entry by entry."""
     p, device = table.p, member.device
     a, b, c = table.a.to(device), table.b.to(device), table.c.to(device)
     member = member.T.contiguous()  # samples x sets: index_add_ then moves contiguous rows
@@ -125,27 +140,29 @@ def _scattered_sums(
             total.index_add_(0, index, weight)
         return total
 
-    weight = member * scattered(table.num_results, (c, member))[c]
+    peers = scattered(table.num_results, (c, member))[c]
+    weight = member * peers
     squares = scattered(p * p, (a * p + a, weight), (a * p + b, weight), (b * p + a, weight), (b * p + b, weight))
     sums = scattered(table.num_results * p, (c * p + a, member), (c * p + b, member))
-    return squares.T.reshape(-1, p, p), sums.T.reshape(-1, table.num_results, p)
+    return squares.T.reshape(-1, p, p), sums.T.reshape(-1, table.num_results, p), peers.T
 
 
 def _dense_sums(
     table: OperationTable, member: Float[Tensor, "sets samples"]
-) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets results p"]]:
-    """The same as one matrix product with a constant of the table, which is several times faster for small tables."""
+) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets results p"], Float[Tensor, "sets samples"]]:
+    """The same as matrix products with constants of the table, which is several times faster for small tables."""
     key = member.device
     constants = _DENSE.setdefault(table, {})
     if key not in constants:
         each = torch.eye(len(table), dtype=member.dtype, device=key)
-        squares, sums = _scattered_sums(table, each)  # m_c is 1 in a training set of one sample
+        squares, sums, _ = _scattered_sums(table, each)  # m_c is 1 in a training set of one sample
         classes = torch.nn.functional.one_hot(table.c.to(key), table.num_results).to(member.dtype)
         constants[key] = squares.flatten(1), sums.flatten(1), classes @ classes.T
     outer, indicator, same_class = constants[key]
-    squares = (member * (member @ same_class)) @ outer
+    peers = member @ same_class
+    squares = (member * peers) @ outer
     sums = member @ indicator
-    return squares.view(-1, table.p, table.p), sums.view(-1, table.num_results, table.p)
+    return squares.view(-1, table.p, table.p), sums.view(-1, table.num_results, table.p), peers
 
 
 DENSE_ENTRIES = 2**20

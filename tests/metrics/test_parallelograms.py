@@ -46,7 +46,8 @@ def test_count_and_gram_matrix_are_those_of_the_enumeration(case):
     assert count_parallelograms(table, mask) == len(rows)
     assert torch.equal(gram_matrix(table, mask), rows.T @ rows)
     member = mask[None].double()
-    squares, sums = _scattered_sums(table, member)
+    squares, sums, peers = _scattered_sums(table, member)
+    assert torch.equal(peers[0].long(), class_sizes(table, mask)[table.c])
     assert torch.equal(squares[0] - sums[0].T @ sums[0], rows.T @ rows)
     assert class_sizes(table, mask).sum() == mask.sum()
 
