@@ -12,6 +12,7 @@ from torch import Tensor
 
 from grokking_pl.errors import UserError
 from grokking_pl.tasks import OperationTable, addition
+from grokking_pl.theory.training_sets import check_trials
 from grokking_pl.theory.unique_structure import UniqueStructure, critical_sizes, from_critical_sizes
 
 
@@ -78,12 +79,12 @@ def critical_fraction_by_p(
         work: p³ trials is kept to this, but for the least number of trials, 12.
 
     Raises:
-        UserError: a p is below 3, where addition has no parallelogram.
+        UserError: a p is below 3, where addition has no parallelogram, or trials is below 1.
     """
+    check_numbers_of_symbols(ps)
+    check_trials(trials)
     rows = []
     for p in ps:
-        if p < 3:
-            raise UserError(f"p is {p}, expected at least 3 symbols: addition of 2 has no parallelogram")
         table = addition(p)
         used = min(trials, max(LEAST_TRIALS, int(work / p**3)))
         found = critical_fraction_of(table, used, seed, device)
@@ -93,6 +94,13 @@ def critical_fraction_by_p(
 
 
 LEAST_TRIALS = 12
+
+
+def check_numbers_of_symbols(ps: Sequence[int]) -> None:
+    """Raise a `UserError` unless addition of each number of symbols has a parallelogram."""
+    for p in ps:
+        if p < 3:
+            raise UserError(f"p is {p}, expected at least 3 symbols: addition of 2 has no parallelogram")
 
 
 def _crossing(fractions: Float[Tensor, "sizes"], curve: Float[Tensor, "sizes"]) -> float:

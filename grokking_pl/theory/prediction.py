@@ -8,7 +8,6 @@ from torch import Tensor
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.ideal_accuracy import full_nullity, ground_states
-from grokking_pl.metrics.parallelograms import count_parallelograms
 from grokking_pl.tasks import OperationTable
 from grokking_pl.theory.nullity import is_faithful
 
@@ -77,7 +76,7 @@ def predict(table: OperationTable, train: Shaped[Tensor, "n"] | None = None) -> 
             f"{table.name}: the training set has {train.dim()} dimensions, expected one set, of 1 dimension"
         )
     states = ground_states(table, train)
-    n0, least, number = int(states.n0), full_nullity(table), int(count_parallelograms(table, train))
+    n0, least, number = int(states.n0), full_nullity(table), int(states.parallelograms)
     values = states.eigenvalues * (2 / (table.p * max(number, 1)))
     return Prediction(
         lambda_3=float(values[least]) if least < table.p else 0.0,

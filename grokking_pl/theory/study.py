@@ -4,15 +4,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.errors import UserError
 from grokking_pl.tasks import OperationTable
-from grokking_pl.theory.critical_fraction import CriticalFraction, critical_fraction, critical_fraction_by_p
+from grokking_pl.theory.critical_fraction import (
+    CriticalFraction,
+    check_numbers_of_symbols,
+    critical_fraction,
+    critical_fraction_by_p,
+)
 from grokking_pl.theory.prediction import Prediction, predict
 from grokking_pl.theory.rates import rate_quantiles, sample_rates
-from grokking_pl.theory.training_sets import check_size, size_of_fraction
+from grokking_pl.theory.training_sets import check_size, check_trials, size_of_fraction
 from grokking_pl.theory.unique_structure import critical_sizes, from_critical_sizes
 
 MOST_SIZES = 60
@@ -71,11 +77,17 @@ class TheoryStudy:
         sizes = self.sizes()
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate is {self.learning_rate}, expected a positive number, for example 1e-3")
+        for trials in (self.trials, self.rate_trials, self.symbol_trials):
+            check_trials(trials)
+        check_numbers_of_symbols(self.symbols)
+        kind = self.device.split(":")[0]
+        if kind != "cpu" and not (kind == "cuda" and torch.cuda.is_available()):
+            raise UserError(f"the device {self.device} is not here: choose cpu, or cuda where there is a GPU")
         whole = predict(self.task)
         curve = from_critical_sizes(self.task, critical_sizes(self.task, self.trials, self.seed, self.device))
         rates = sample_rates(self.task, sizes, self.rate_trials, self.seed, self.device)
         return TheoryResults(
-            task=self.task.name,
+            task=f"{self.task.name}, p = {self.task.p}",
             whole=whole,
             critical=critical_fraction(curve),
             unique=curve.to_frame(),
@@ -89,7 +101,7 @@ class TheoryResults:
     """What a study found.
 
     Args:
-        task: the operation's name.
+        task: the operation's name and number of symbols.
         whole: the prediction for the whole table as training set.
         critical: the critical training fraction r_c.
         unique: P(unique) with its Wilson interval, one row a size.
@@ -150,7 +162,7 @@ def print_results(results: TheoryResults, console: Console) -> None:
     whole, critical = results.whole, results.critical
     console.print(f"[bold]{results.task}[/bold]: effective theory")
     console.print(
-        f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f}); whole "
+        f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f})\nwhole "
         f"table: n0 = {whole.n0}, grokking rate {whole.lambda_3:.4f}"
     )
     if not whole.faithful:
@@ -161,7 +173,14 @@ def print_results(results: TheoryResults, console: Console) -> None:
     merged = results.rates.merge(results.unique[["train_count", "probability", "low", "high"]], on="train_count")
     shown = merged.iloc[_spread(len(merged), ROWS_SHOWN)]
     table = Table(
-        "n", "fraction", "P(unique)", "95 %", "rate", "5 to 95 %", "steps", title="training sets of n samples"
+        "n",
+        "fraction",
+        "P(unique)",
+        "95 %",
+        "rate (median)",
+        "5 to 95 %",
+        "steps (median)",
+        title="random training sets of n samples",
     )
     for row in shown.itertuples():
         table.add_row(

@@ -104,7 +104,7 @@ def from_critical_sizes(table: OperationTable, critical: Int[Tensor, "trials"]) 
     unique = torch.bincount(critical, minlength=samples + 1).cumsum(0)[1 : samples + 1]
     low, high = wilson_interval(unique, trials)
     sizes = torch.arange(1, samples + 1)
-    return UniqueStructure(sizes, sizes / samples, unique.double() / trials, low, high, trials)
+    return UniqueStructure(sizes, sizes.double() / samples, unique.double() / trials, low, high, trials)
 
 
 def wilson_interval(

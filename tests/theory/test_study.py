@@ -4,13 +4,13 @@ import io
 from pathlib import Path
 
 import jsonargparse
-import pandas as pd
 import pytest
 from rich.console import Console
 
 from grokking_pl.errors import UserError
 from grokking_pl.tasks import addition, modular_addition, modular_subtraction
 from grokking_pl.theory import TheoryStudy, run_study
+from grokking_pl.theory.study import print_results
 
 CONFIG = Path(__file__).parent.parent.parent / "configs/theory_addition.yaml"
 
@@ -19,28 +19,20 @@ def quiet():
     return Console(file=io.StringIO(), width=100)
 
 
-def test_a_study_writes_its_tables_and_figures(tmp_path):
-    study = TheoryStudy(addition(6), trials=50, rate_trials=20, symbols=[4, 6], symbol_trials=20)
-    console = quiet()
-    results = run_study(study, tmp_path / "study", console)
-    names = ("unique_structure", "grokking_rate", "predicted_steps", "critical_fraction_by_p")
-    for name in names:
-        for suffix in ("png", "svg"):
-            assert (tmp_path / "study" / f"{name}.{suffix}").stat().st_size > 0
-    unique = pd.read_csv(tmp_path / "study" / "unique_structure.csv")
-    assert len(unique) == 21
-    rates = pd.read_csv(tmp_path / "study" / "grokking_rate.csv")
-    assert rates.steps_q50.iloc[0] == float("inf")
-    assert rates.rate_q50.iloc[-1] == pytest.approx(results.whole.lambda_3)
-    assert list(pd.read_csv(tmp_path / "study" / "critical_fraction_by_p.csv").p) == [4, 6]
-    assert "r_c" in console.file.getvalue()
+def test_results_are_those_of_the_whole_table_at_its_end():
+    results = TheoryStudy(addition(6), trials=50, rate_trials=20, symbols=[4, 6], symbol_trials=20).run()
+    assert len(results.unique) == 21
+    assert results.rates.steps_q50.iloc[0] == float("inf")
+    assert results.rates.rate_q50.iloc[-1] == pytest.approx(results.whole.lambda_3)
+    assert list(results.by_p.p) == [4, 6]
 
 
-def test_a_group_gets_its_warning(tmp_path):
+def test_a_group_gets_its_warning():
     console = quiet()
-    run_study(TheoryStudy(modular_addition(5), trials=20, rate_trials=5), tmp_path, console)
+    results = TheoryStudy(modular_addition(5), trials=20, rate_trials=5).run()
+    print_results(results, console)
     assert "does not keep" in console.file.getvalue()
-    assert not (tmp_path / "critical_fraction_by_p.csv").exists()
+    assert results.by_p.empty
 
 
 def test_sizes_come_from_counts_and_fractions():

@@ -1,0 +1,119 @@
+"""Speed of the effective theory, as ratios within one run to the published enumeration of the parallelograms.
+
+python scripts/benchmark_theory.py            all sections, a minute
+python scripts/benchmark_theory.py --quick    without p = 30 enumerated
+"""
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from grokking_pl.tasks import addition
+from grokking_pl.theory import critical_sizes, grokking_rate, predict, probability_of_unique_structure
+
+Row = tuple[str, str, str]
+"""What was measured, the figure, and the aim."""
+
+
+def literal(p: int, train: list[int]) -> tuple[np.ndarray, int, float]:
+    """Spectrum, nullity and ideal accuracy by the steps of the authors' published code.
+
+    All pairs of samples are compared, once for P0 and once for P0(D); each parallelogram outside P0(D) is added to the
+    equations, whose nullity is then computed anew; each validation sample looks for a training sample with which it
+    has an implied parallelogram, in a list.
+    """
+    samples = [(i, j) for i in range(p) for j in range(i, p)]
+    indices = np.array(train)
+    every = [(s, t) for s, t in combinations(range(len(samples)), 2) if np.sum(samples[s]) == np.sum(samples[t])]
+    equations = np.zeros((len(every), p))
+    for row, (s, t) in zip(equations, every, strict=True):
+        for symbol in samples[s]:
+            row[symbol] += 1
+        for symbol in samples[t]:
+            row[symbol] -= 1
+    known, number = [], 0
+    for s, t in combinations(range(len(samples)), 2):
+        if np.sum(samples[s]) == np.sum(samples[t]):
+            if s in indices and t in indices:
+                known.append(number)
+            number += 1
+    spectrum = np.linalg.eigvalsh(equations[known].T @ equations[known])
+    nullity = int(np.sum(spectrum < 1e-8))
+    implied = [{samples[s], samples[t]} for s, t in (every[k] for k in known)]
+    for k in set(range(len(every))) - set(known):
+        extended = equations[[*known, k]]
+        if np.sum(np.linalg.eigvalsh(extended.T @ extended) < 1e-8) == nullity:
+            implied.append({samples[every[k][0]], samples[every[k][1]]})
+    validation = set(range(len(samples))) - set(train)
+    inferred = sum(any({samples[s], samples[t]} in implied for t in train) for s in validation)
+    return spectrum * 2 / (p * len(known)), nullity, (len(train) + inferred) / len(samples)
+
+
+def seconds(function: Callable[[], object], repeats: int) -> float:
+    """The median time of a call, after one that does not count."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def one_split(p: int, fraction: float, repeats: tuple[int, int], aim: str) -> Row:
+    """Everything about one split, by the library and by the book."""
+    table = addition(p)
+    order = np.random.RandomState(0).permutation(len(table))[: round(fraction * len(table))]
+    mask = torch.zeros(len(table), dtype=torch.bool).index_fill_(0, torch.from_numpy(order), True)
+    slow_spectrum, slow_n0, slow_accuracy = literal(p, order.tolist())
+    ours = predict(table, mask)
+    assert ours.n0 == slow_n0
+    assert abs(ours.ideal_accuracy - slow_accuracy) < 1e-12
+    assert np.allclose(ours.spectrum.numpy(), slow_spectrum, atol=1e-12)
+    fast = seconds(lambda: predict(table, mask), repeats[0])
+    if repeats[1]:
+        slow = seconds(lambda: literal(p, order.tolist()), repeats[1])
+    else:
+        start = time.perf_counter()
+        literal(p, order.tolist())
+        slow = time.perf_counter() - start
+    figure = f"{slow / fast:.0f} x ({1e3 * slow:.1f} ms to {1e3 * fast:.2f} ms)"
+    return f"one split, p = {p}, fraction {fraction:.2f}: spectrum, n0, ideal accuracy", figure, aim
+
+
+def theory(quick: bool = False) -> list[Row]:
+    """All sections."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on matrices this small, threads only wait for each other
+    rows = [one_split(10, fraction, (200, 20), "50 x") for fraction in (45 / 55, 30 / 55, 22 / 55)]
+    if not quick:
+        rows.append(one_split(30, 0.5, (50, 0), "2000 x"))
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    probability_of_unique_structure(addition(10), 10_000, seed=0)
+    rows.append(("10000 training sets of each of 55 sizes, p = 10", f"{time.perf_counter() - start:.2f} s", "20 s"))
+    big = addition(2000)
+    half = torch.rand(len(big), generator=torch.Generator().manual_seed(0)) < 0.5
+    start, processor = time.perf_counter(), time.process_time()
+    grokking_rate(big, half)
+    spent, processor = time.perf_counter() - start, time.process_time() - processor
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    figure = f"{spent:.1f} s ({processor:.1f} of all cores), {memory:.2f} GB"
+    rows.append(("lambda_3, p = 2000, half of the pairs", figure, "10 s, 2 GB"))
+    start = time.perf_counter()
+    critical_sizes(addition(1000), 2)
+    rows.append(("critical size, p = 1000, each", f"{(time.perf_counter() - start) / 2:.1f} s", "-"))
+    return rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="leave out the enumeration at p = 30")
+    for what, figure, aim in theory(parser.parse_args().quick):
+        print(f"{what:70} {figure:32} aim {aim}")
