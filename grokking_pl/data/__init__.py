@@ -2,6 +2,7 @@
 
 from grokking_pl.data.algorithmic import AlgorithmicDataModule
 from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.equations import EquationDataModule
 from grokking_pl.data.mnist import MNISTDataModule
 
-__all__ = ["AlgorithmicDataModule", "MNISTDataModule", "TensorDataModule"]
+__all__ = ["AlgorithmicDataModule", "EquationDataModule", "MNISTDataModule", "TensorDataModule"]

@@ -38,22 +38,25 @@ def from_operation(
     # ``operation`` is annotated to return anything, because a config may name a function without annotations.
     name = name or str(getattr(operation, "__name__", type(operation).__name__))
     check_symbols(p, name)
-    values = _evaluate(operation, p, name).view(p, p)
+    a, b = ordered_pairs(p)
+    values = _evaluate(operation, a, b, name).view(p, p)
     commutative = is_commutative(values)
     if unordered and not commutative:
-        a, b = (values != values.T).nonzero()[0].tolist()
+        i, j = (values != values.T).nonzero()[0].tolist()
         raise UserError(
-            f"{name}: unordered pairs need an operation that commutes, but {a} ∘ {b} = {values[a, b]} and "
-            f"{b} ∘ {a} = {values[b, a]}; set unordered to false"
+            f"{name}: unordered pairs need an operation that commutes, but {i} ∘ {j} = {values[i, j]} and "
+            f"{j} ∘ {i} = {values[j, i]}; set unordered to false"
         )
-    a, b = unordered_pairs(p) if unordered else ordered_pairs(p)
+    if unordered:
+        a, b = unordered_pairs(p)
     distinct, c = _classes(values[a, b] if unordered else values.flatten())
     return OperationTable(a, b, c, integer_names(p), tuple(map(str, distinct.tolist())), commutative, name)
 
 
-def _evaluate(operation: Callable[[Tensor, Tensor], Any], p: int, name: str) -> Int[Tensor, "p*p"]:
-    """The results of all ordered pairs, checked."""
-    a, b = ordered_pairs(p)
+def _evaluate(
+    operation: Callable[[Tensor, Tensor], Any], a: Int[Tensor, "pairs"], b: Int[Tensor, "pairs"], name: str
+) -> Int[Tensor, "pairs"]:
+    """The results of these pairs, checked."""
     versions = a._version, b._version
     values = operation(a, b)
     if (a._version, b._version) != versions:

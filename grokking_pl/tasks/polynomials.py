@@ -1,4 +1,5 @@
-"""The further operators modulo p of Power et al., "Grokking: generalization beyond overfitting" (2022), appendix A.1.
+"""The further operators modulo p of Power et al., "Grokking: generalization beyond overfitting" (2022), appendix A.1,
+and of their published program.
 
 Each is over all ordered pairs (x, y), and its result classes are the p residues. The formulas are in Horner's form,
 x³ + xy = x (x² + y), which needs the fewest temporaries for large p.
@@ -69,6 +70,54 @@ def x3_plus_xy2_plus_y(p: int = 97) -> OperationTable:
         UserError: p is below 2.
     """
     return modular_table("x³ + xy² + y", lambda x, y: x * (x * x + y * y) + y, p)
+
+
+def x2_plus_y(p: int = 97) -> OperationTable:
+    """The polynomial x² + y (mod p), which does not commute.
+
+    Args:
+        p: number of symbols and modulus.
+
+    Raises:
+        UserError: p is below 2.
+    """
+    return modular_table("x² + y", lambda x, y: x * x + y, p)
+
+
+def x3_plus_y(p: int = 97) -> OperationTable:
+    """The polynomial x³ + y (mod p), which does not commute.
+
+    Args:
+        p: number of symbols and modulus.
+
+    Raises:
+        UserError: p is below 2.
+    """
+    return modular_table("x³ + y", lambda x, y: x * x * x + y, p)
+
+
+def add_if_even_else_multiply(p: int = 97) -> OperationTable:
+    """The operation x + y if x is even, else x y (mod p).
+
+    Args:
+        p: number of symbols and modulus.
+
+    Raises:
+        UserError: p is below 2.
+    """
+    return modular_table("x + y if x even else x y", lambda x, y: torch.where(x % 2 == 0, x + y, x * y), p)
+
+
+def add_if_even_else_subtract(p: int = 97) -> OperationTable:
+    """The operation x + y if x is even, else x - y (mod p).
+
+    Args:
+        p: number of symbols and modulus.
+
+    Raises:
+        UserError: p is below 2.
+    """
+    return modular_table("x + y if x even else x - y", lambda x, y: torch.where(x % 2 == 0, x + y, x - y), p)
 
 
 def divide_if_odd_else_subtract(p: int = 97) -> OperationTable:
