@@ -7,5 +7,6 @@ Each has ``embedding_parameters()``; one that embeds symbols also has ``embeddin
 from grokking_pl.models.mlp import MLP
 from grokking_pl.models.permutation import PermutationModel
 from grokking_pl.models.toy import ToyModel
+from grokking_pl.models.transformer import Transformer
 
-__all__ = ["MLP", "PermutationModel", "ToyModel"]
+__all__ = ["MLP", "PermutationModel", "ToyModel", "Transformer"]

@@ -13,10 +13,12 @@ from grokking_pl.models.mlp import Activation, dense_layers, scale_parameters
 from grokking_pl.sizes import Sizes
 
 
-def require_symbols(sizes: Sizes, architecture: str) -> None:
-    """Raise a `UserError` if the data are vectors and not pairs of symbols."""
+def require_symbols(sizes: Sizes, architecture: str, sequences: bool = False) -> None:
+    """Raise a `UserError` if the data are vectors, or sequences of tokens where the architecture reads only pairs."""
     if sizes.symbols == 0:
         raise UserError(f"{architecture} embeds pairs of symbols, but the data are vectors: choose MLP, or other data")
+    if sizes.tokens and not sequences:
+        raise UserError(f"{architecture} reads pairs of symbols, but the data are equations: choose Transformer")
 
 
 class ToyModel(nn.Module):

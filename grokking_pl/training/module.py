@@ -1,5 +1,6 @@
 """The LightningModule around every architecture: loss, accuracy, and the two groups of the optimizer."""
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -34,10 +35,13 @@ class GrokkingModule(pl.LightningModule):
         decoder: optimisation of the decoder, which is all the rest (AdamW).
         init_seed: seed of the initial weights; null takes that of seed_everything.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
+        compile: compile the network with torch.compile; where that is not possible, say so and train without.
     """
 
     class_targets: Float[Tensor, "classes outputs"] | None
     network: nn.Module
+    answers_of_tokens = False
+    """Whether the loss is one of answers of several tokens."""
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class GrokkingModule(pl.LightningModule):
         decoder: GroupOptions = GroupOptions(),  # noqa: B008
         init_seed: int | None = None,
         fused: bool = True,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -56,6 +61,14 @@ class GrokkingModule(pl.LightningModule):
         self.decoder_options = decoder
         self.init_seed = init_seed
         self.fused = fused
+        self._compiling = compile
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the name of the running hook, which Lightning sets 40 times a step, at once."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     # Building: the sizes are known once the data are set up.
 
@@ -77,10 +90,14 @@ class GrokkingModule(pl.LightningModule):
         if (self.loss == "mse") != (class_targets is not None):
             kind = "class numbers" if class_targets is None else "vectors"
             raise UserError(f"the loss is {self.loss}, but the data's targets are {kind}: change the one or the other")
+        if sizes.answers and not self.answers_of_tokens:
+            raise UserError(f"{type(self).__name__} has no loss for equations: choose PowerModule, or data of pairs")
         seed = global_seed() if self.init_seed is None else self.init_seed
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.network = self.architecture(sizes)
+        if self._compiling:
+            self.network.compile()
         self.sizes = sizes
         self.register_buffer("class_targets", class_targets, persistent=False)
         classes = sizes.outputs if class_targets is None else len(class_targets)
@@ -123,7 +140,19 @@ class GrokkingModule(pl.LightningModule):
 
     def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
         """Map a batch of inputs to the network's outputs."""
-        return self.network(inputs)
+        if not self._compiling:
+            return self.network(inputs)
+        try:
+            return self.network(inputs)
+        except Exception as error:
+            from torch._dynamo.exc import TorchDynamoException  # importing it takes a second
+
+            if not isinstance(error, TorchDynamoException):
+                raise
+            print(f"training without torch.compile: {type(error).__name__}", file=sys.stderr)
+            self._compiling = False
+            self.network._compiled_call_impl = None
+            return self.network(inputs)
 
     def compute_loss(
         self, outputs: Float[Tensor, "batch outputs"], targets: Shaped[Tensor, "batch ..."]
@@ -149,12 +178,18 @@ class GrokkingModule(pl.LightningModule):
 
         Leaves the mode and every random generator as they were.
         """
-        inputs, targets = batch
+        inputs, targets = self.trainer.precision_plugin.convert_input(batch)
         was_training = self.training
         self.eval()
         with self.trainer.precision_plugin.forward_context():
             outputs = self(inputs)
         self.train(was_training)
+        return self.score(outputs, targets)
+
+    def score(
+        self, outputs: Float[Tensor, "batch outputs"], targets: Shaped[Tensor, "batch ..."]
+    ) -> tuple[Float[Tensor, "batch"], Bool[Tensor, "batch"]]:
+        """Loss and correctness of each sample."""
         if self.loss == "mse":
             losses = F.mse_loss(outputs.to(targets.dtype), targets, reduction="none").mean(-1)
         else:
@@ -180,7 +215,9 @@ class GrokkingModule(pl.LightningModule):
 
         So neither an interruption nor anything that draws random numbers between two steps changes the training.
         """
-        seed = global_seed() * 1_000_003 + self.trainer.global_step * self.trainer.world_size + self.global_rank
+        parts = self.trainer.accumulate_grad_batches
+        number = self.trainer.global_step * parts + batch_idx % parts
+        seed = global_seed() * 1_000_003 + number * self.trainer.world_size + self.global_rank
         # torch.manual_seed would also queue a call, with its stack trace, for every GPU that is not in use.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":

@@ -1,0 +1,188 @@
+"""Training as in the published program of Power et al. (2022): loss, schedule, noises and weight decays."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+
+from grokking_pl.data.batches import Batch
+from grokking_pl.errors import UserError
+from grokking_pl.sizes import Sizes
+from grokking_pl.training.module import GrokkingModule
+from grokking_pl.training.noisy_adam import DecayKind, NoisyAdam
+
+FINAL_RATE = 0.1
+"""The learning rate after annealing, over the highest."""
+
+
+@dataclass
+class PowerOptions:
+    """How one group of parameters is optimised.
+
+    Args:
+        lr: learning rate after the warm-up.
+        weight_decay: strength of the weight decay.
+        weight_decay_kind: "to_zero", decoupled as in AdamW; "to_init", decoupled, towards the initial weights;
+            "honest", through the gradient, as in Adam; "jiggle", a random factor exp(lr weight_decay n) for each
+            tensor, n normal.
+        noise_factor: standard deviation of the noise on the direction of the update, whose entries are about 1.
+        betas: decay rates of the two moments.
+        eps: term added to the denominator.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    weight_decay_kind: DecayKind = "to_zero"
+    noise_factor: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.98)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "weight_decay", "noise_factor", "eps"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise UserError(f"{name} is {value}; it must be a number of at least 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UserError(f"betas are {self.betas}; each must be at least 0 and less than 1")
+
+
+class PowerModule(GrokkingModule):
+    """Trains a network on equations, or on pairs with classes, as Power et al. do.
+
+    The loss is the cross entropy, averaged over the tokens after ``=``; an answer is right if all of them are.
+
+    Args:
+        architecture: the network; it gets the data's sizes as its first argument.
+        embeddings: optimisation of the embeddings.
+        decoder: optimisation of the decoder, which is all the rest.
+        warmup_steps: steps over which the learning rate rises from 0; the first update has rate 0.
+        anneal_steps: steps after the warm-up over which it falls to a tenth, as a half cosine; null for never.
+        weight_noise: standard deviation of the noise on all weights in the training forward pass.
+        init_seed: seed of the initial weights; null takes that of seed_everything.
+        fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
+        compile: compile the network; where that is not possible, say so and train without.
+
+    Raises:
+        UserError: an option is out of its range, or weight noise is asked of a compiled network.
+    """
+
+    answers_of_tokens = True
+
+    def __init__(
+        self,
+        architecture: Callable[[Sizes], nn.Module],
+        embeddings: PowerOptions = PowerOptions(),  # noqa: B008 (shows in --help)
+        decoder: PowerOptions = PowerOptions(),  # noqa: B008
+        warmup_steps: int = 10,
+        anneal_steps: int | None = None,
+        weight_noise: float = 0.0,
+        init_seed: int | None = None,
+        fused: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__(architecture, "cross_entropy", init_seed=init_seed, fused=fused, compile=compile)
+        if warmup_steps < 0 or (anneal_steps is not None and anneal_steps < 1):
+            raise UserError(
+                f"warmup_steps is {warmup_steps} and anneal_steps {anneal_steps}; give at least 0, and at least 1 or "
+                "null"
+            )
+        if not 0 <= weight_noise < math.inf:
+            raise UserError(f"weight_noise is {weight_noise}; it must be a number of at least 0")
+        if weight_noise and compile:
+            raise UserError("weight_noise gives the network other weights at each step: set compile to false")
+        self.power_options = {"embeddings": embeddings, "decoder": decoder}
+        self.warmup_steps = warmup_steps
+        self.anneal_steps = anneal_steps
+        self.weight_noise = weight_noise
+
+    def build(self, sizes: Sizes, class_targets: Float[Tensor, "classes outputs"] | None) -> None:
+        """Build the network with weights drawn from the seed alone.
+
+        Raises:
+            UserError: the data's targets are vectors.
+        """
+        super().build(sizes, class_targets)
+        self.val_accuracy: Any = MeanMetric()
+
+    def configure_optimizers(self) -> Any:
+        """One Adam with a group for the embeddings and one for the decoder, and its schedule."""
+        optimizer = NoisyAdam(
+            [
+                {
+                    "params": parameters,
+                    "name": name,
+                    "lr": options.lr,
+                    "weight_decay": options.weight_decay,
+                    "weight_decay_kind": options.weight_decay_kind,
+                    "noise_factor": options.noise_factor,
+                    "betas": tuple(options.betas),
+                    "eps": options.eps,
+                }
+                for (name, parameters), options in zip(
+                    self.parameter_groups().items(), self.power_options.values(), strict=True
+                )
+                if parameters
+            ],
+            fused=self.fused,
+        )
+        schedule = LambdaLR(optimizer, lambda step: rate_factor(step, self.warmup_steps, self.anneal_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
+        """Map a batch of inputs to the network's outputs, with noise on the weights while training."""
+        if not (self.weight_noise and self.training):
+            return super().forward(inputs)
+        noisy = {
+            name: weight + self.weight_noise * torch.randn_like(weight)
+            for name, weight in self.network.named_parameters()
+        }
+        return functional_call(self.network, noisy, (inputs,))
+
+    def compute_loss(
+        self, outputs: Float[Tensor, "batch *answers outputs"], targets: Int[Tensor, "batch *answers"]
+    ) -> Float[Tensor, ""]:
+        """The cross entropy, averaged over samples and tokens of the answer."""
+        return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+    def score(
+        self, outputs: Float[Tensor, "batch *answers outputs"], targets: Int[Tensor, "batch *answers"]
+    ) -> tuple[Float[Tensor, "batch"], Bool[Tensor, "batch"]]:
+        """Loss of each sample, averaged over its tokens, and whether all its tokens are right."""
+        losses = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none").view(len(targets), -1)
+        return losses.mean(1), (outputs.argmax(-1) == targets).view(len(targets), -1).all(1)
+
+    def _evaluation_step(self, batch: Batch, prefix: str) -> None:
+        losses, correct = self.score(self(batch[0]), batch[1])
+        self.val_loss.update(losses)
+        self.val_accuracy.update(correct.float())
+        metrics = {f"{prefix}_loss": self.val_loss, f"{prefix}_accuracy": self.val_accuracy}
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(correct))
+
+
+def rate_factor(step: int, warmup_steps: int, anneal_steps: int | None = None) -> float:
+    """The learning rate of the update after ``step`` others, over the highest.
+
+    It rises linearly from 0 over the warm-up, then stays or falls to a tenth as a half cosine.
+
+    >>> rate_factor(0, 10), rate_factor(5, 10), rate_factor(1000, 10)
+    (0.0, 0.5, 1.0)
+    >>> [round(rate_factor(step, 10, 100), 2) for step in (10, 60, 110, 500)]
+    [1.0, 0.55, 0.1, 0.1]
+    """
+    if step < warmup_steps:
+        return step / warmup_steps
+    if anneal_steps is None:
+        return 1.0
+    done = min(1.0, (step - warmup_steps) / anneal_steps)
+    return FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * done)) / 2
