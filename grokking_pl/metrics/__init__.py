@@ -6,6 +6,7 @@ from grokking_pl.metrics.effective_dimension import (
     explained_variance,
     pca_entropy,
 )
+from grokking_pl.metrics.fourier import fourier_power, key_frequencies
 from grokking_pl.metrics.ideal_accuracy import ideal_accuracy
 from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
 from grokking_pl.metrics.phases import Phase, classify, classify_batch
@@ -34,8 +35,10 @@ __all__ = [
     "count_parallelograms",
     "effective_dimension",
     "explained_variance",
+    "fourier_power",
     "gram_matrix",
     "ideal_accuracy",
+    "key_frequencies",
     "matrix_product",
     "pca_entropy",
     "predicted_accuracy",

@@ -1,0 +1,49 @@
+"""The circle on which a network puts the numbers it adds modulo p (section 4.2 and figure 1 of the paper)."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+
+from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder
+from grokking_pl.metrics import fourier_power
+
+
+class EmbeddingCircle(pl.Callback, Reporting):
+    """Draws the final embeddings at their first two principal components, each with its number: ``circle.png``.
+
+    Neighbours on a circle differ by the inverse of its frequency, so the numbers are joined in the order in which the
+    strongest frequency of the two components puts them.
+
+    Raises:
+        UserError: the network has no embeddings.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there are embeddings to draw."""
+        require_representation(pl_module, "EmbeddingCircle")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the figure."""
+        import torch
+
+        from grokking_pl.plots.circle import embedding_circle, principal_plane
+
+        module: Any = pl_module
+        embeddings = module.representation.embeddings.float().cpu()
+        points, explained = principal_plane(embeddings.numpy())
+        power = fourier_power(torch.from_numpy(points))
+        frequency = int(power.argmax()) + 1
+        self._found = {"circle_frequency": frequency, "circle_power": float(power.max())}
+        if trainer.is_global_zero:
+            table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
+            symbols = table.symbols if table is not None else tuple(map(str, range(len(embeddings))))
+            figure = embedding_circle(points, symbols, frequency, explained, trainer.global_step)
+            figure.savefig(run_folder(trainer).path / "circle.png", dpi=150)
+
+    def summary(self) -> dict[str, Any]:
+        """The strongest frequency in the plane of the first two components, and its share of the power there."""
+        return dict(self._found)

@@ -1,0 +1,61 @@
+"""What of the final structure was there before training (section 4.2 and appendix K of the paper)."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from jaxtyping import Float
+from torch import Tensor
+
+from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder
+from grokking_pl.errors import UserError
+
+
+class LotteryTicket(pl.Callback, Reporting):
+    """Draws the initial embeddings on the principal axes of the final ones, between both on their own axes.
+
+    The figure is ``lottery_ticket.png``. The summary tells the variance of the initial embeddings along the two final
+    axes, over that along two average ones: 1 if the final structure was not there.
+
+    Raises:
+        UserError: the network has no embeddings.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._initial: Float[Tensor, "p d"] | None = None
+        self._found: dict[str, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the initial embeddings."""
+        require_representation(pl_module, "LotteryTicket")
+        module: Any = pl_module
+        if self._initial is None:
+            if trainer.global_step:
+                raise UserError("LotteryTicket: the checkpoint does not hold the initial embeddings: start a new run")
+            self._initial = module.representation.embeddings.float().cpu().clone()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the figure."""
+        from grokking_pl.plots.lottery_ticket import initial_excess, lottery_ticket
+
+        module: Any = pl_module
+        assert self._initial is not None
+        initial, final = self._initial.numpy(), module.representation.embeddings.float().cpu().numpy()
+        self._found = {"initial_excess": initial_excess(initial, final)}
+        if trainer.is_global_zero:
+            table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
+            symbols = table.symbols if table is not None else tuple(map(str, range(len(final))))
+            figure = lottery_ticket(initial, final, symbols, trainer.global_step)
+            figure.savefig(run_folder(trainer).path / "lottery_ticket.png", dpi=150)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The initial embeddings."""
+        return {"initial": self._initial}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with a checkpoint's initial embeddings."""
+        self._initial = state_dict["initial"]
+
+    def summary(self) -> dict[str, Any]:
+        """How much more the initial embeddings vary along the final axes than along average ones."""
+        return dict(self._found)

@@ -1,0 +1,65 @@
+"""The Fourier spectrum of embeddings over the symbols' numbers, in which a solution of modular addition is sparse.
+
+Notation: E_a, the embedding of the symbol a = 0 .. p - 1; its transform F_k = sum_a E_a exp(-2 pi i k a / p), a vector
+of d numbers; the power at frequency k = 1 .. floor(p / 2) is |F_k|^2 summed over the d dimensions. A network that adds
+modulo p on circles has its power at a few key frequencies (Nanda et al., 2023, section 4).
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.representation import check_finite
+
+
+def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch p//2"]:
+    """The share of the power that lies at each frequency 1 .. floor(p / 2).
+
+    Args:
+        embeddings: one row a symbol; leading dimensions are a batch.
+
+    Returns:
+        Shares that sum to 1; the first is that of frequency 1. All are 0 where all embeddings are equal.
+
+    Raises:
+        UserError: an embedding is nan or infinite, or there are fewer than two.
+
+    >>> angles = 2 * torch.pi * 2 * torch.arange(5) / 5
+    >>> fourier_power(torch.stack([angles.cos(), angles.sin()], 1))
+    tensor([0., 1.])
+    """
+    p = embeddings.shape[-2]
+    if p < 2:
+        raise UserError(f"a Fourier spectrum needs at least two embeddings, but there are {p}")
+    check_finite(embeddings)
+    x = embeddings.detach().to(torch.float64 if embeddings.device.type != "mps" else torch.float32)
+    x = x - x.mean(-2, keepdim=True)
+    power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)[..., 1:]
+    if p % 2 == 0:
+        power[..., -1] /= 2  # the others stand for k and p - k
+    floor = torch.finfo(x.dtype).eps * x.square().sum((-2, -1)) * p
+    total = power.sum(-1, keepdim=True)
+    shares = torch.where(power > floor[..., None], power, 0) / total.masked_fill(total == 0, 1)
+    return shares.to(torch.promote_types(embeddings.dtype, torch.float32))
+
+
+def key_frequencies(embeddings: Float[Tensor, "*batch p d"], factor: float = 3.0) -> Bool[Tensor, "*batch p//2"]:
+    """Which frequencies hold more than ``factor`` times the power they would if all held the same.
+
+    Random embeddings in d dimensions stray from that by about 1 / sqrt(d).
+
+    Args:
+        embeddings: one row a symbol; leading dimensions are a batch.
+        factor: how many times the equal share.
+
+    Returns:
+        True for the key frequencies; the first is frequency 1.
+
+    Raises:
+        UserError: an embedding is nan or infinite, or the factor is not above 1.
+    """
+    if not factor > 1:
+        raise UserError(f"factor is {factor}; it must be above 1")
+    power = fourier_power(embeddings)
+    return power > factor / power.shape[-1]

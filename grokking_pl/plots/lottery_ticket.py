@@ -1,0 +1,52 @@
+"""Initial embeddings on the principal axes of the final ones (appendix K of the paper)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from grokking_pl.plots.embeddings import COLOUR_MAP
+
+
+def lottery_ticket(
+    initial: Float[np.ndarray, "p d"], final: Float[np.ndarray, "p d"], symbols: Sequence[str], step: int
+) -> Figure:
+    """Draw three panels: the initial embeddings on their own axes and on the final ones, and the final embeddings.
+
+    Args:
+        initial: embeddings before training.
+        final: embeddings after it.
+        symbols: the name of each symbol.
+        step: the number of updates made.
+    """
+    figure = Figure(figsize=(13.5, 4.8), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for panel, embeddings, axes, title in (
+        (panels[0], initial, principal_axes(initial), "initial embeddings, their own axes"),
+        (panels[1], initial, principal_axes(final), "initial embeddings, final axes"),
+        (panels[2], final, principal_axes(final), f"embeddings at step {step}, their own axes"),
+    ):
+        x, y = ((embeddings - embeddings.mean(0)) @ axes.T).T
+        panel.scatter(x, y, c=np.arange(len(x)), cmap=COLOUR_MAP, s=110, alpha=0.45, linewidth=0)
+        for name, *point in zip(symbols, x, y, strict=True):
+            panel.annotate(name, point, fontsize=7, ha="center", va="center")
+        panel.set_title(title, loc="left", fontsize=10)
+        panel.margins(0.1)
+    figure.supxlabel("first principal axis")
+    figure.supylabel("second principal axis")
+    return figure
+
+
+def principal_axes(embeddings: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "2 d"]:
+    """The first two principal axes; a second of zeros where embeddings have one dimension."""
+    axes = np.linalg.svd(embeddings - embeddings.mean(0), full_matrices=False)[2][:2]
+    return axes if len(axes) == 2 else np.vstack([axes, np.zeros_like(axes)])
+
+
+def initial_excess(initial: Float[np.ndarray, "p d"], final: Float[np.ndarray, "p d"]) -> float:
+    """The variance of the initial embeddings along the two final axes, over that along two average ones."""
+    centred = initial - initial.mean(0)
+    average = (centred**2).sum() * 2 / max(2, initial.shape[1])
+    along = ((centred @ principal_axes(final).T) ** 2).sum()
+    return float(along / average) if average else 1.0

@@ -1,0 +1,135 @@
+"""The section on transformers of ``benchmark.py``: one step against PyTorch's encoder layers, a run, and the tables."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from grokking_pl.data import AlgorithmicDataModule, EquationDataModule, TensorDataModule
+from grokking_pl.models import Transformer
+from grokking_pl.sizes import Sizes
+from grokking_pl.tasks import OPERATORS, equations, modular_addition
+from grokking_pl.tasks.equations import LISTS
+
+REPEATS = 25
+BURN_IN = 5
+
+
+class TorchTransformer(nn.Module):
+    """The same network as anyone would write it, of ``torch.nn.TransformerEncoderLayer`` and an explicit mask."""
+
+    def __init__(self, sizes: Sizes, layers: int, heads: int, width: int, norm: str, bias: bool) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(sizes.tokens or sizes.symbols, width)
+        self.positions = nn.Embedding(sizes.inputs, width)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, dropout=0.0, batch_first=True, norm_first=norm == "before", bias=bias
+        )
+        final = nn.LayerNorm(width) if norm == "before" else None
+        self.encoder = nn.TransformerEncoder(layer, layers, final, enable_nested_tensor=False)
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(sizes.inputs))
+        self.answers = sizes.answers
+        self.classifier = nn.Linear(width * (1 if sizes.answers else sizes.inputs), sizes.outputs, bias=bias)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits of the sample's class, or of the tokens of its answer."""
+        stream = self.encoder(self.tokens(inputs) + self.positions.weight, self.mask)
+        return self.classifier(stream[:, -self.answers :] if self.answers else stream.flatten(1))
+
+
+def stepper(network: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[], None]:
+    """One training step of a bare loop."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=1.0, fused=True)
+
+    def step() -> None:
+        outputs = network(inputs)
+        loss = F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def step_ratio(data: TensorDataModule, batch: int, layers: int, width: int, norm: str, bias: bool) -> list[float]:
+    """Median of our step over PyTorch's, measured in turn, and our median step in milliseconds."""
+    data.setup()
+    inputs, targets = data.inputs[:batch], data.targets[:batch]
+    torch.manual_seed(0)
+    answers = bool(data.sizes.answers)
+    steps = [
+        stepper(network, inputs, targets)
+        for network in (
+            Transformer(
+                data.sizes, layers=layers, width=width, norm="before" if norm == "before" else "after",
+                readout="last" if answers else "concatenate", bias="all" if bias else "none",
+            ),
+            TorchTransformer(data.sizes, layers, 4, width, norm, bias),
+        )
+    ]  # fmt: skip
+    times: list[list[float]] = [[], []]
+    for number in range(BURN_IN + REPEATS):
+        for step, found in zip(steps, times, strict=True):
+            start = time.perf_counter()
+            step()
+            if number >= BURN_IN:
+                found.append(time.perf_counter() - start)
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(*times, strict=True))
+    return [ratio, statistics.median(times[0]) * 1e3]
+
+
+def bare_run(steps: int, warm_up: int) -> float:
+    """Seconds of a step of a bare loop: the updates and evaluations of configs/transformer_modular_addition_small."""
+    data = AlgorithmicDataModule(task=modular_addition(53), train_fraction=0.7, targets="class")
+    data.setup()
+    inputs, targets = data.train_set
+    torch.manual_seed(0)
+    network = Transformer(data.sizes, layers=1, width=64, norm="after")
+    step = stepper(network, inputs, targets)
+    start = 0.0
+    for number in range(steps):
+        if number == warm_up:
+            start = time.perf_counter()
+        step()
+        if (number + 1) % 50 == 0:
+            with torch.no_grad():
+                correct = torch.cat([network(chunk).argmax(1) for chunk in data.inputs.split(2048)]) == data.targets
+                correct[: data.num_train].float().mean().item(), correct[data.num_train :].float().mean().item()
+    return (time.perf_counter() - start) / (steps - warm_up)
+
+
+def tables() -> float:
+    """Seconds for all equations of Power et al.: 17 binary operators, and lists of two numbers."""
+    start = time.perf_counter()
+    for operator in OPERATORS:
+        equations(operator, operand_length=2 if operator in LISTS else None)
+    return time.perf_counter() - start
+
+
+def transformer(time_grok: Callable[..., float], warm_up: int, repeats: int) -> list[tuple[str, str, str]]:
+    """Measure: rows of what was measured, the figure, and the aim."""
+    pairs = AlgorithmicDataModule(task=modular_addition(53), train_fraction=0.7, targets="class", seed=0)
+    rows = []
+    for name, numbers in (
+        ("pairs, p = 53, 1 layer, width 128, 1966 samples", (pairs, 1966, 1, 128, "before", True)),
+        ("pairs, p = 53, 2 layers, width 256, 1966 samples", (pairs, 1966, 2, 256, "before", True)),
+        ("equations, 2 layers, width 128, 512 samples", (EquationDataModule(), 512, 2, 128, "after", False)),
+    ):
+        ratio, ms = step_ratio(*numbers)
+        rows.append((f"{name}: {ms:.0f} ms a step, over torch's layers", f"{ratio:.2f}", "at most 1.0"))
+    steps = warm_up + 100
+    rounds = [
+        (
+            time_grok("transformer_modular_addition_small.yaml", steps, "--trainer.callbacks=PhaseTracker",
+                      "--trainer.callbacks.every_n_steps=50"),
+            bare_run(steps, warm_up),
+        )
+        for _ in range(repeats)
+    ]  # fmt: skip
+    ratio = statistics.median(ours / bare for ours, bare in rounds)
+    rows.append(("grok fit of the small transformer over a bare loop", f"{ratio:.2f}", "at most 1.15"))
+    rows.append(("all tables of Power et al., seconds", f"{tables():.2f}", "under 5"))
+    return rows
