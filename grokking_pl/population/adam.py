@@ -1,0 +1,81 @@
+"""Adam for many networks at once, each with its own learning rate, weight decay, decay of the moments and epsilon.
+
+For each network, with gradient g, weight decay w and t the number of the update from 1, as ``torch.optim.Adam``:
+
+    decoupled: θ <- θ (1 - η w)          otherwise: g <- g + w θ
+    m <- β1 m + (1 - β1) g               v <- β2 v + (1 - β2) g²
+    θ <- θ - η / (1 - β1^t) · m / (√v / √(1 - β2^t) + ε)
+
+What depends on t alone is computed for many steps ahead, in double precision: in the graph of a step a compiler would
+compute the powers for every weight anew.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokking_pl.training import GroupOptions
+
+
+def stack_options(options: Sequence[GroupOptions], device: torch.device) -> Float[Tensor, "members 6"]:
+    """The options of each network as a row, in double precision.
+
+    The columns are the learning rate, the weight decay that acts on the weights (decoupled), the one that acts through
+    the gradient, β1, β2 and ε.
+    """
+    rows = [
+        (
+            each.lr,
+            each.weight_decay if each.decoupled else 0.0,
+            0.0 if each.decoupled else each.weight_decay,
+            *each.betas,
+            each.eps,
+        )
+        for each in options
+    ]
+    return torch.tensor(rows, dtype=torch.float64, device=device)
+
+
+def adam_coefficients(
+    options: Float[Tensor, "members *groups 6"], step: Float[Tensor, "members *groups"]
+) -> Float[Tensor, "members *groups 7"]:
+    """The numbers that `adam_step` multiplies with, for update number ``step`` (from 1), in single precision.
+
+    They are 1 - η w (decoupled), w (through the gradient), 1 - β1, β2, 1 - β2, √(1 - β2^t) η / (1 - β1^t) and
+    √(1 - β2^t) ε: both sides of the last fraction are multiplied by √(1 - β2^t).
+    """
+    lr, weight_decay, l2, beta1, beta2, eps = options.unbind(-1)
+    root = (1 - beta2**step).sqrt()
+    size = root * lr / (1 - beta1**step)
+    columns = [1 - lr * weight_decay, l2, 1 - beta1, beta2, 1 - beta2, size, root * eps]
+    return torch.stack([column.expand_as(size) for column in columns], -1).float()
+
+
+def adam_step(
+    parameter: Float[Tensor, "members ..."],
+    gradient: Float[Tensor, "members ..."],
+    first: Float[Tensor, "members ..."],
+    second: Float[Tensor, "members ..."],
+    coefficients: Float[Tensor, "members 7"],
+) -> None:
+    """Update one parameter of every network, and its two moments, in place.
+
+    Args:
+        parameter: the parameter, stacked.
+        gradient: its gradient.
+        first: running mean m of the gradient.
+        second: running mean v of its square.
+        coefficients: rows of `adam_coefficients`.
+    """
+    # (members, 7) -> 7 times (members, 1, ..., 1)
+    decay, l2, gain1, keep2, gain2, size, eps = (
+        column.view(-1, *[1] * (parameter.dim() - 1)) for column in coefficients.unbind(1)
+    )
+    gradient = gradient + l2 * parameter
+    mean = first + gain1 * (gradient - first)
+    square = keep2 * second + gain2 * gradient * gradient
+    parameter.copy_(decay * parameter - size * mean / (square.sqrt() + eps))
+    first.copy_(mean)
+    second.copy_(square)

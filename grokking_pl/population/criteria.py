@@ -1,0 +1,89 @@
+"""When accuracies pass their thresholds, for many runs at once (table 1 of the paper)."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from grokking_pl.errors import UserError
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class PhaseCriteria:
+    """What decides the phase of a run; the meaning is that of the callback ``PhaseTracker``.
+
+    Args:
+        every_n_steps: steps between evaluations. The steps found are multiples of it.
+        train_threshold: accuracy on the training set that counts as memorised.
+        val_threshold: accuracy on the validation set that counts as generalised.
+        window: steps for which an accuracy must stay at its threshold or above; 0 accepts the first crossing.
+        delay: from this many steps between the two crossings on, the run grokked.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+
+    every_n_steps: int = 1
+    train_threshold: float = 0.9
+    val_threshold: float = 0.9
+    window: int = 0
+    delay: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, least in (("every_n_steps", 1), ("window", 0), ("delay", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"phase.{name} is {getattr(self, name)}; it must be at least {least}")
+        for name in ("train_threshold", "val_threshold"):
+            if not 0 < getattr(self, name) <= 1:
+                raise UserError(f"phase.{name} is {getattr(self, name)}; it must be above 0 and at most 1")
+
+
+def least_correct(threshold: float, samples: int) -> int:
+    """The least number of correct samples whose fraction is at the threshold or above, as floats compare.
+
+    >>> least_correct(0.9, 45), least_correct(0.9, 10)
+    (41, 9)
+    """
+    guess = int(threshold * samples)
+    return next(k for k in range(max(0, guess - 1), samples + 2) if k / max(1, samples) >= threshold)
+
+
+def track_crossings(
+    correct: Int[Tensor, "members 2"],
+    needed: Int[Tensor, "members 2"],
+    step: Int[Tensor, "members"],
+    since: Int[Tensor, "members 2"],
+    reached: Int[Tensor, "members 2"],
+    final: Int[Tensor, "members 2"],
+    counts: Bool[Tensor, "members"],
+    budget: int,
+    window: int,
+) -> None:
+    """Take in one evaluation, in place; nothing changes for members that are decided.
+
+    Args:
+        correct: number of correct training and validation samples.
+        needed: from which number on each threshold is passed.
+        step: updates made.
+        since: first step of the present stay above the threshold; -1 outside.
+        reached: step at which the threshold was passed; -1 for not yet.
+        final: the last counts before the phase was decided.
+        counts: members that are evaluated at this step at all.
+        budget: steps within which the thresholds must be reached.
+        window: steps for which an accuracy must stay above.
+    """
+    running = (counts & ~decided(reached, step, budget))[:, None]
+    now = step[:, None]
+    stay = torch.where(correct >= needed, torch.where(since == NEVER, now, since), NEVER)
+    passed = (reached == NEVER) & (stay != NEVER) & (now - stay >= window)
+    reached.copy_(torch.where(running & passed, stay, reached))
+    since.copy_(torch.where(running, stay, since))
+    final.copy_(torch.where(running, correct, final))
+
+
+def decided(reached: Int[Tensor, "members 2"], step: Int[Tensor, "members"], budget: int) -> Bool[Tensor, "members"]:
+    """Whether no further training can change the phase: both thresholds are passed, or the budget is spent."""
+    return (reached != NEVER).all(1) | (step > budget)

@@ -1,0 +1,251 @@
+"""The folder of a diagram: its grid, a table with a row a run, and the state of members that are on their way."""
+
+import csv
+import io
+import json
+import math
+import os
+import pickle
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.phases import classify
+from grokking_pl.population.engine import Outcome
+from grokking_pl.population.grid import Cell, Grid
+
+RESULT_COLUMNS = [
+    "seed", "steps_to_train", "steps_to_val", "phase", "train_accuracy", "val_accuracy",
+    "steps_to_rqi", "rqi", "predicted_accuracy", "effective_dimension",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Which runs have ended.
+
+    Args:
+        flags: 1 for each run that has, by its number.
+        phases: how many came to which phase.
+    """
+
+    flags: bytearray
+    phases: Counter[str]
+
+    def __len__(self) -> int:
+        return self.phases.total()
+
+    def left(self) -> Iterator[int]:
+        """The numbers of the runs that have not ended."""
+        return (index for index, flag in enumerate(self.flags) if not flag)
+
+
+class DiagramFolder:
+    """The files of a diagram. Rows are appended as runs end; a row half written by a killed process is run again.
+
+    The first process of a job writes ``runs.csv``, every other one a part ``runs_<rank>.csv``; the first merges them.
+
+    Args:
+        path: the folder.
+        grid: what its table holds.
+        delay: the phases' delay.
+        rank: number of the process in its job.
+    """
+
+    def __init__(self, path: Path, grid: Grid, delay: int, rank: int = 0) -> None:
+        self.path = path
+        self.grid = grid
+        self.delay = delay
+        self.columns = [*grid.axes, *RESULT_COLUMNS]
+        self._positions = [
+            {_text(value): n for n, value in enumerate(axis)} for axis in (grid.seeds, *grid.axes.values())
+        ]
+        self._mine = self.table if rank == 0 else path / f"runs_{rank}.csv"
+
+    @property
+    def table(self) -> Path:
+        """The results, a row a run."""
+        return self.path / "runs.csv"
+
+    def claim(self, description: dict[str, Any]) -> None:
+        """Make the folder, or see that it holds the same diagram.
+
+        Raises:
+            UserError: it holds another one, or cannot be written.
+        """
+        record = self.path / "diagram.json"
+        try:
+            known = json.loads(record.read_text())
+        except FileNotFoundError:
+            known = None
+        except (OSError, json.JSONDecodeError):
+            raise UserError(f"{record} cannot be read: choose another folder, or delete this one") from None
+        description = json.loads(json.dumps(description))
+        if known is not None:
+            differing = [name for name in description if known.get(name) != description[name]]
+            if differing:
+                raise UserError(
+                    f"{self.path} holds another diagram ({', '.join(differing)} differ): choose another folder with "
+                    "--folder, or delete this one"
+                )
+            return
+        if self.table.exists():
+            raise UserError(f"{self.path} holds a table of something else: choose another folder with --folder")
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            write_atomically(record, json.dumps(description, indent=2).encode())
+        except OSError as error:
+            raise UserError(f"cannot write to the folder {self.path} ({error.strerror}): choose another") from None
+
+    # The table.
+
+    def finished(self) -> Finished:
+        """Which runs have ended, by the table and its parts."""
+        flags, phases = bytearray(len(self.grid)), Counter[str]()
+        for index, phase, _ in self._lines():
+            if not flags[index]:
+                flags[index] = 1
+                phases[phase] += 1
+        return Finished(flags, phases)
+
+    def merge(self) -> None:
+        """Write the table anew: every run once, in the order of their numbers, and no parts.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        lines = {index: line for index, _, line in self._lines()}
+        header = io.StringIO()
+        csv.writer(header, lineterminator="\n").writerow(self.columns)
+        temporary = self.table.with_suffix(".tmp")
+        with _writing(self.table):
+            with open(temporary, "w", newline="") as file:
+                file.write(header.getvalue())
+                file.writelines(lines[index] for index in sorted(lines))
+            os.replace(temporary, self.table)
+            for part in self.path.glob("runs_*.csv"):
+                part.unlink()
+
+    def append(self, rows: Iterable[list[str]]) -> None:
+        """Add rows to the table, or to this process's part of it.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with _writing(self._mine), open(self._mine, "a", newline="") as file:
+            file.write(text.getvalue())
+
+    def _lines(self) -> Iterator[tuple[int, str, str]]:
+        """Number, phase and line of every whole row, as often as it was written."""
+        axes = len(self.grid.axes)
+        for path in (self.table, *self.path.glob("runs_*.csv")):
+            if not path.exists():
+                continue
+            with open(path, newline="") as file:
+                for line in file:
+                    row = next(csv.reader([line]))
+                    if not line.endswith("\n") or len(row) != len(self.columns):
+                        continue
+                    index = 0
+                    for position, text in zip(self._positions, (row[axes], *row[:axes]), strict=True):
+                        if text not in position:
+                            break
+                        index = index * len(position) + position[text]
+                    else:
+                        yield index, row[axes + RESULT_COLUMNS.index("phase")], line
+
+    def row(self, cell: Cell, outcome: Outcome) -> list[str]:
+        """The row of a run."""
+        steps = (outcome.steps_to_train, outcome.steps_to_val)
+        seen = outcome.observed
+        return [
+            *(_text(value) for value in cell.values),
+            str(cell.seed),
+            *map(_number, steps),
+            str(classify(*steps, self.delay)),
+            *map(_number, (outcome.train_accuracy, outcome.val_accuracy, seen.steps_to_rqi)),
+            *map(_number, (seen.rqi, seen.predicted_accuracy, seen.effective_dimension)),
+        ]
+
+    def phase_of(self, row: list[str]) -> str:
+        """The phase in a row."""
+        return row[self.columns.index("phase")]
+
+    # Members on their way.
+
+    def save_states(self, name: str, states: dict[int, dict[str, Any]]) -> None:
+        """Write the states of a worker's members.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        path = self.path / "checkpoints" / f"{name}.pt"
+        temporary = path.with_name(f".{name}.tmp")
+        with _writing(path):
+            with open(temporary, "wb") as file:
+                torch.save(states, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+
+    def load_states(self) -> dict[int, dict[str, Any]]:
+        """The states of all members that were on their way, each at its latest."""
+        states: dict[int, dict[str, Any]] = {}
+        for file in (self.path / "checkpoints").glob("*.pt"):
+            try:
+                found = torch.load(file, weights_only=True)
+            except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError):
+                continue  # what it held is trained again
+            for index, state in found.items():
+                if index not in states or states[index]["tracking"]["step"] < state["tracking"]["step"]:
+                    states[index] = state
+        return states
+
+    def gather_states(self) -> None:
+        """Make one file of all states, so that no worker to come overwrites those of one that was."""
+        states = self.load_states()
+        for index, flag in enumerate(self.finished().flags):
+            if flag:
+                states.pop(index, None)
+        self.save_states("resumed", states)
+        for file in (self.path / "checkpoints").glob("*.pt"):
+            if file.name != "resumed.pt":
+                file.unlink()
+
+    def drop_states(self) -> None:
+        """Remove all states: every run has ended."""
+        for file in (self.path / "checkpoints").glob("*.pt"):
+            file.unlink()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is whole or absent."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what a full disk or a lost folder raises into a `UserError`."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch.save raises the latter
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise UserError(f"cannot write {path} ({reason}): make room, then run the same command again") from None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else repr(value)

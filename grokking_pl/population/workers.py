@@ -1,0 +1,122 @@
+"""One training process a core: cells go out, outcomes come back, and a process that dies takes only its own along."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from itertools import islice
+from multiprocessing import connection, get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grokking_pl.errors import UserError
+from grokking_pl.population.engine import Outcome
+from grokking_pl.population.grid import Cell
+from grokking_pl.population.results import DiagramFolder
+from grokking_pl.population.training import Plan, Source, State, train_cells
+
+TakeReport = Callable[[int, list[Outcome]], None]
+"""Takes how many steps members have made, and the members that are done."""
+
+
+def train_in_processes(
+    plan: Plan, cells: Iterator[tuple[Cell, State]], folder: DiagramFolder, take: TakeReport, workers: int, name: str
+) -> None:
+    """Train cells in ``workers`` processes; ``take`` gets every report as it comes.
+
+    Args:
+        plan: the diagram.
+        cells: what to train, with the states of members that are on their way.
+        folder: the diagram's folder.
+        take: gets every report.
+        workers: number of processes.
+        name: begins the names of the files that hold the states.
+
+    Raises:
+        UserError: a worker met a mistake of the user, or died; the others have finished theirs.
+    """
+    context = get_context("spawn")
+    processes: dict[connection.Connection, Any] = {}
+    failures: list[str] = []
+    for number in range(workers):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(plan, theirs, f"{name}_{number}", folder.path), daemon=True)
+        process.start()
+        theirs.close()
+        processes[ours] = process
+    try:
+        while processes:
+            for pipe in connection.wait(list(processes)):
+                assert isinstance(pipe, connection.Connection)
+                try:
+                    kind, content = pipe.recv()
+                    if kind == "fetch":
+                        pipe.send(list(islice(cells, content)))
+                        continue
+                except (EOFError, ConnectionError):
+                    process = processes.pop(pipe)
+                    process.join()
+                    if process.exitcode:
+                        failures.append(f"a worker ended with status {process.exitcode}")
+                    continue
+                if kind == "report":
+                    take(*content)
+                else:
+                    failures.append(content)
+                    cells = iter(())
+    finally:
+        for pipe in processes:
+            pipe.close()  # the worker notices, and saves its members
+        for process in processes.values():
+            process.join(20)
+    if failures:
+        raise UserError(f"{failures[0]}; what was finished is kept: the same command goes on")
+
+
+class _Pipe(Source):
+    def __init__(self, pipe: Any) -> None:
+        self._pipe = pipe
+
+    def fetch(self, count: int) -> list[tuple[Cell, State]]:
+        self._pipe.send(("fetch", count))
+        return self._pipe.recv()
+
+    def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
+        self._pipe.send(("report", (member_steps, outcomes)))
+
+
+def _work(plan: Plan, pipe: Any, name: str, path: Path) -> None:
+    # Ctrl-C reaches every process of the terminal; the first one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        train_cells(plan, _Pipe(pipe), name, DiagramFolder(path, plan.grid, plan.criteria.delay))
+    except UserError as error:
+        with contextlib.suppress(OSError):
+            pipe.send(("failed", str(error)))
+    except (ConnectionError, EOFError):
+        os._exit(0)  # the states are saved, and nobody listens
+
+
+class _Here(Source):
+    def __init__(self, cells: Iterator[tuple[Cell, State]], take: TakeReport) -> None:
+        self._cells = cells
+        self._take = take
+
+    def fetch(self, count: int) -> list[tuple[Cell, State]]:
+        return list(islice(self._cells, count))
+
+    def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
+        self._take(member_steps, outcomes)
+
+
+def train_here(
+    plan: Plan, cells: Iterator[tuple[Cell, State]], folder: DiagramFolder, take: TakeReport, name: str
+) -> None:
+    """Train cells in this process; the arguments are those of `train_in_processes`."""
+    threads = torch.get_num_threads()
+    try:
+        train_cells(plan, _Here(cells, take), f"{name}_0", folder)
+    finally:
+        torch.set_num_threads(threads)

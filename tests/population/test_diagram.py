@@ -1,0 +1,172 @@
+"""The command `grok diagram`: its table, its figure, going on after a kill, and its answers to mistakes."""
+
+import csv
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+
+CONFIG = ROOT / "configs/diagrams/figure5b_small.yaml"
+SHORT = (
+    "--steps=60", "--compile=false", "--set={model.architecture.width: 8}", "--device=cpu",
+    "--phase.train_threshold=0.3", "--phase.val_threshold=0.1",
+)  # fmt: skip
+
+
+COLUMNS = [
+    "model.decoder.weight_decay", "model.decoder.lr", "seed", "steps_to_train", "steps_to_val", "phase",
+    "train_accuracy", "val_accuracy", "steps_to_rqi", "rqi", "predicted_accuracy", "effective_dimension",
+]  # fmt: skip
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file, fieldnames=COLUMNS))
+
+
+def table(folder):
+    header, *rows = read(folder / "runs.csv")
+    assert list(header.values()) == COLUMNS
+    return rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("diagram") / "one"
+
+
+@pytest.fixture
+def diagram(grok):
+    def run(folder, *options):
+        return grok("diagram", "--config", CONFIG, "--folder", folder, *SHORT, *options)
+
+    return run
+
+
+def test_table_and_figure(diagram, folder):
+    status, _, err = diagram(folder, "--workers=1")
+    assert status == 0, err
+    rows = table(folder)
+    assert len(rows) == 16
+    assert all(0 <= float(row["rqi"]) <= 1 and float(row["effective_dimension"]) == 1 for row in rows)
+    assert {row["phase"] for row in rows} <= {"comprehension", "grokking", "memorization", "confusion"}
+    assert (folder / "phases.png").stat().st_size > 0
+    assert "model.decoder.lr" in (folder / "phases.svg").read_text() or (folder / "phases.svg").stat().st_size > 0
+
+
+def test_a_finished_diagram_says_so_and_does_nothing(diagram, folder):
+    before = (folder / "runs.csv").stat().st_mtime_ns
+    status, _, err = diagram(folder)
+    assert (status, (folder / "runs.csv").stat().st_mtime_ns) == (0, before)
+    assert "finished" in err
+
+
+def test_what_is_missing_of_a_table_is_trained(diagram, folder):
+    whole = (folder / "runs.csv").read_text()
+    lines = whole.splitlines(keepends=True)
+    (folder / "runs.csv").write_text("".join(lines[:5]) + lines[5][:-9])  # killed while it wrote the fifth run
+    status, _, err = diagram(folder, "--workers=1", "--places=3")
+    assert status == 0, err
+    assert "4 of them done" in err
+    assert (folder / "runs.csv").read_text() == whole
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_table(diagram, folder, tmp_path):
+    status, _, err = diagram(tmp_path / "two", "--workers=2")
+    assert status == 0, err
+    assert table(tmp_path / "two") == table(folder)
+
+
+def run_ranks(grok_process, folder, *options):
+    options = ("--devices=2", "--workers=1", *options)
+    process = grok_process("diagram", "--config", CONFIG, "--folder", folder, *SHORT, *options)
+    _, err = process.communicate(timeout=280)
+    return process.returncode, err
+
+
+@pytest.mark.slow
+def test_two_ranks_make_the_same_table(grok_process, folder, tmp_path):
+    status, err = run_ranks(grok_process, tmp_path / "ranks")
+    assert status == 0, err
+    assert "2 processes on cpu" in err
+    assert (tmp_path / "ranks/runs.csv").read_text() == (folder / "runs.csv").read_text()
+    assert not list((tmp_path / "ranks").glob("runs_*.csv"))
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_leaves_what_was_finished(grok_process, tmp_path):
+    path = tmp_path / "ranks"
+    options = ("--devices=2", "--workers=1", "--steps=3000", "--places=2", "--checkpoint_seconds=0.5")
+    process = grok_process("diagram", "--config", CONFIG, "--folder", path, *SHORT, *options)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not (path / "runs_1.csv").exists():
+        time.sleep(0.2)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    assert process.wait(60) != 0
+    before = {tuple(row.values()) for part in path.glob("runs*.csv") for row in read(part)}
+    assert before
+    status, err = run_ranks(grok_process, path, *options[2:])
+    assert status == 0, err
+    assert "of them done" in err
+    assert before <= {tuple(row.values()) for row in table(path)}
+    assert len(table(path)) == 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_path):
+    options = ("--steps=3000", "--workers=2", "--checkpoint_seconds=0.5", "--places=2")
+    process = grok_process("diagram", "--config", CONFIG, "--folder", tmp_path / "d", *SHORT, *options)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "d").glob("checkpoints/rank_*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(number)
+    assert process.wait(30) == (143 if number == signal.SIGTERM else -9)
+    status, _, err = diagram(tmp_path / "d", *options)
+    assert status == 0, err
+    status, _, err = diagram(tmp_path / "uninterrupted", *options)
+    assert table(tmp_path / "d") == table(tmp_path / "uninterrupted")
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ("--axes={model.decoder.wieght_decay: [1]}", "did you mean model.decoder.weight_decay?"),
+        ("--axes={model.decoder.lr: []}", "is empty"),
+        ("--axes={}", "0 axes"),
+        ("--axes={model.decoder.lr: {scale: log, low: 0, high: 1, n: 3}}", "begins at 0"),
+        ("--axes={model.decoder.lr: [-1]}", "lr is -1"),
+        ("--axes={model.decoder.lr: [fast]}", "lr"),
+        ("--axes={data.train_count: [99]}", "train_count 99"),
+        ("--base=no/such.yaml", "no/such.yaml"),
+        ("--steps=0", "steps is 0"),
+        ("--seeds=[]", "empty"),
+        ("--workers=0", "workers is 0"),
+        ("--phase.delay=-1", "delay is -1"),
+        ("--device=tpu", "tpu"),
+        ("--step=3", "did you mean steps?"),
+        ("--devices=0", "devices is 0"),
+        ("--observe.every_n_steps=0", "every_n_steps is 0"),
+        ("--axes={model.decoder.lr: {scale: linear, low: 2, high: 1, n: 3}}", "low must be below high"),
+        ("--set={data.train_count: null, data.train_fraction: 0.999}", "validation"),
+        ("--set={model.architecture: tests.population.uncountable.Uncountable}", "cannot be trained as a batch"),
+        ("--folder=/dev/null/d", "/dev/null/d"),
+    ],
+)
+def test_mistakes_get_one_line(diagram, tmp_path, option, wanted):
+    status, _, err = diagram(tmp_path / "d", "--workers=1", option)
+    assert status == 2
+    assert wanted in err
+    assert len(err.splitlines()) == 1
+    assert err.startswith("grok: error: ")
+
+
+def test_folder_of_another_diagram(diagram, folder):
+    status, _, err = diagram(folder, "--seeds=[5]")
+    assert (status, "seeds differ" in err) == (2, True)

@@ -1,0 +1,49 @@
+import pytest
+
+from grokking_pl.errors import UserError
+from grokking_pl.population.grid import Grid, check_path, read_axis, set_path
+
+
+def test_cells_have_every_combination_once():
+    grid = Grid({"a": [1, 2, 3], "b": ["x", "y"]}, [0, 7])
+    cells = list(grid.cells())
+    assert len(cells) == len(grid) == 12
+    assert [cell.index for cell in cells] == list(range(12))
+    assert len({(cell.values, cell.seed) for cell in cells}) == 12
+
+
+def test_logarithmic_axis_has_the_published_values():
+    axis = read_axis("lr", {"scale": "log", "low": 1e-5, "high": 1e-2, "n": 10})
+    assert axis[0] == pytest.approx(1e-5, rel=1e-14)
+    assert axis[3] == pytest.approx(1e-4, rel=1e-14)
+    assert axis[1] == pytest.approx(2.1544346900318823e-05, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([], "empty"),
+        ([1, 1], "twice"),
+        (3, "give a list"),
+        ({"scale": "log", "low": 0, "high": 1, "n": 3}, "above 0"),
+        ({"scale": "log", "low": 1, "high": 1e-3, "n": 3}, "low must be below high"),
+        ({"scale": "cubic", "low": 1, "high": 2, "n": 3}, "linear or log"),
+        ({"scale": "log", "low": 1, "high": 2, "n": 0}, "n = 0"),
+        ({"scale": "log", "low": "a", "high": 2, "n": 2}, "must be numbers"),
+        ({"scale": "log", "from": 1, "high": 2, "n": 2}, "from, low"),
+    ],
+)
+def test_wrong_axis(given, wanted):
+    with pytest.raises(UserError, match=wanted):
+        read_axis("model.decoder.lr", given)
+
+
+def test_wrong_path_names_the_nearest():
+    with pytest.raises(UserError, match=r"did you mean model\.decoder\.lr"):
+        check_path("model.decodr.lr", ["model.decoder.lr", "model.embeddings.lr", "data.batch_size"])
+
+
+def test_paths_leave_out_init_args():
+    settings = {"data": {"class_path": "D", "init_args": {"task": {"class_path": "t", "init_args": {"p": 10}}}}}
+    set_path(settings, "data.task.p", 7)
+    assert settings["data"]["init_args"]["task"]["init_args"]["p"] == 7
