@@ -8,15 +8,18 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.callbacks.reporting import Reporting, run_folder
+from grokking_pl.callbacks.reporting import Reporting, made_update, run_folder
 from grokking_pl.errors import RunInterrupted, UserError
+from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
 
 class RunCheckpoint(Checkpoint):
     """Writes ``checkpoints/last.ckpt`` of the run folder.
 
     On SIGTERM or Ctrl-C the step in progress is finished, a checkpoint written, and the run ended in order; a second
-    signal ends it at once. Killed in any other way, a run goes on from its last checkpoint.
+    signal ends it at once. Killed in any other way, a run goes on from its last checkpoint. Several processes end at
+    the next step at which they write a checkpoint anyway. In a job of SLURM the signal that announces its end
+    (SIGUSR1) does the same and queues the job again.
 
     Args:
         every_n_steps: steps between checkpoints.
@@ -31,11 +34,13 @@ class RunCheckpoint(Checkpoint):
             raise UserError(f"RunCheckpoint: every_n_steps is {every_n_steps}; it must be at least 1")
         self.every_n_steps = every_n_steps
         self.signal: signal.Signals | None = None
+        self._requeue: signal.Signals | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the two signals for the time of the training."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        """Take over the signals for the time of the training."""
+        self._requeue = requeue_signal(trainer)
+        for number in filter(None, (signal.SIGINT, signal.SIGTERM, self._requeue)):
             self._previous_handlers[number] = signal.signal(number, self._on_signal)
 
     def on_train_batch_end(
@@ -46,6 +51,8 @@ class RunCheckpoint(Checkpoint):
         Raises:
             RunInterrupted: a signal asked for the end; the checkpoint is written.
         """
+        if not made_update(trainer):
+            return
         step = trainer.global_step
         number = self._agreed_signal(trainer)
         if number or trainer.should_stop or step % self.every_n_steps == 0 or step == trainer.max_steps:
@@ -56,6 +63,8 @@ class RunCheckpoint(Checkpoint):
                 logger.save()
             trainer.save_checkpoint(run_folder(trainer).checkpoint)
         if number:
+            if number == self._requeue and trainer.is_global_zero:
+                requeue_job()
             raise RunInterrupted(number, step)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

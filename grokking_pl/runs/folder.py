@@ -52,6 +52,10 @@ class RunFolder:
         temporary.write_text(json.dumps(summary, indent=2) + "\n")
         os.replace(temporary, self.summary)
 
+    def holds_unfinished(self) -> bool:
+        """Whether it holds a run that can go on from a checkpoint."""
+        return self.checkpoint.exists() and self.read_summary().get("status") != "finished"
+
     def claim(self, resuming: bool) -> None:
         """Make the folder for a new run, or see that it can be written to.
 

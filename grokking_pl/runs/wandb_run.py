@@ -4,13 +4,21 @@ import netrc
 import os
 import socket
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from grokking_pl.runs.naming import WandbSweepRun
 
 PUBLIC_HOST = "api.wandb.ai"
+EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
+"""How W&B is told a run ended; 255 is what it shows as killed, and not as failed."""
+
 OFFLINE_MODES = ("offline", "dryrun", "disabled")
 
 
@@ -49,23 +57,65 @@ class WandbRun(WandbLogger):
             self._options["mode"] = "disabled" if os.environ.get("WANDB_MODE") == "disabled" else "offline"
         super().__init__(**self._arguments, **self._options)  # type: ignore[arg-type]
         self._wandb_init.pop("anonymous", None)  # W&B warns of it, even unset
+        self._sweep_run = WandbSweepRun.of_this_process()
+        if self._sweep_run:
+            self._wandb_init.pop("project", None)  # W&B warns that the sweep's project counts
+        self._exit_code: int | None = None
 
     def put_in(self, folder: Path) -> None:
         """Keep the run's files in a folder, after which the run is named if it has no name."""
         self._save_dir = str(folder)
         self._wandb_init["dir"] = str(folder)
-        self._name = self._wandb_init["name"] = self._name or folder.name
-        if self._offline_reason:
+        self._name = self._wandb_init["name"] = (
+            self._name or (self._sweep_run.name if self._sweep_run else None) or folder.name
+        )
+        if (
+            self._offline_reason
+            and os.environ.get("WANDB_MODE") != "disabled"
+            and not getattr(rank_zero_only, "rank", 0)
+        ):
             print(
                 f"W&B is offline ({self._offline_reason}); afterwards: wandb sync {folder}/wandb/offline-run-*",
                 file=sys.stderr,
             )
 
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        """Log the hyperparameters; those that a sweep sets are in the run already, and locked."""
+        locked = self._sweep_run.parameters if self._sweep_run else {}
+        given = params if isinstance(params, Mapping) else vars(params)
+        super().log_hyperparams({name: value for name, value in given.items() if name not in locked})
+
+    def conclude(self, summary: dict[str, Any], folder: Path) -> None:
+        """Put the outcome of a run into its summary, and its figures and final embeddings among its media.
+
+        Args:
+            summary: what ``summary.json`` holds; a value that is null there has no entry.
+            folder: of the run, whose ``.png`` files and ``embeddings.npz`` are sent.
+        """
+        import wandb
+
+        run = self.experiment
+        self._exit_code = EXIT_CODES.get(summary["status"])
+        media: dict[str, Any] = {path.stem: wandb.Image(str(path)) for path in sorted(folder.glob("*.png"))}
+        if (folder / "embeddings.npz").exists():
+            with np.load(folder / "embeddings.npz") as snapshots:
+                symbols, last = snapshots["symbols"].tolist(), snapshots["embeddings"][-1]
+            columns: list[str | int] = ["symbol", *(f"dimension {number}" for number in range(last.shape[1]))]
+            rows: list[Iterable[Any]] = [
+                [symbol, *values] for symbol, values in zip(symbols, last.tolist(), strict=True)
+            ]
+            media["final_embeddings"] = wandb.Table(columns=columns, data=rows)
+        if media:
+            run.log({**media, "trainer/global_step": summary["steps"]})
+        run.summary.update({name: value for name, value in summary.items() if value is not None})
+
     def finalize(self, status: str) -> None:
         """End the run, so that a process that goes on to another run does not log into this one."""
         super().finalize(status)
         if self._experiment is not None:
-            self._experiment.finish(exit_code=0 if status == "success" else 1)
+            fallback = 0 if status == "success" else 1
+            self._experiment.finish(exit_code=fallback if self._exit_code is None else self._exit_code)
             self._experiment = None
 
 
