@@ -1,0 +1,127 @@
+"""``grok sweep``: a sweep in W&B's schema, without a server, to one tidy table."""
+
+import signal
+import sys
+import time
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jsonargparse import Namespace
+from rich.console import Console
+from rich.table import Table
+
+from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.errors import UserError
+from grokking_pl.lightning_cli import GrokParser, find_user_error, quieten
+from grokking_pl.runs.naming import run_name
+from grokking_pl.sweeps.expansion import expand
+from grokking_pl.sweeps.processes import run_processes
+from grokking_pl.sweeps.rehearsal import rehearse
+from grokking_pl.sweeps.sweep_file import SweepFile, read_sweep
+from grokking_pl.sweeps.sweep_folder import SweepFolder
+
+RUNS = Path("runs/sweeps")
+
+
+def run(arguments: list[str]) -> None:
+    """Run the command; mistakes end it with one line and status 2, a signal with 128 plus its number."""
+    quieten()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        failed = run_sweep(_parser().parse_args(arguments))
+    except KeyboardInterrupt as interruption:
+        number = interruption.args[0] if interruption.args else signal.SIGINT
+        fail("stopped; the same command goes on from here", 128 + number)
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
+        found = find_user_error(error)
+        if found is None:
+            raise
+        fail(str(found))
+    if failed:
+        sys.exit(1)
+
+
+def _stop(number: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
+def _parser() -> GrokParser:
+    parser = GrokParser(
+        prog="grok sweep", usage="grok sweep FILE [--jobs N] [--key value ...]", description=COMMANDS["sweep"]
+    )
+    parser.add_argument("file", type=Path, help="The sweep, in the schema of Weights & Biases.")
+    parser.add_argument("--jobs", type=int, default=1, help="Runs that are trained at the same time.")
+    parser.add_argument("--count", type=int | None, help="Number of runs; by default run_cap, or the whole grid.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the points of a random sweep.")
+    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/sweeps/ and the sweep's name.")
+    parser.add_argument("--check", action="store_true", help="Look for mistakes, and train nothing.")
+    return parser
+
+
+def run_sweep(config: Namespace) -> int:
+    """Train every run of the sweep that has not finished, and write the table.
+
+    Returns:
+        The number of runs that failed.
+
+    Raises:
+        UserError: a setting or the sweep is wrong; no run was started.
+    """
+    if config.jobs < 1:
+        raise UserError(f"jobs is {config.jobs}; it must be at least 1")
+    if config.seed < 0:
+        raise UserError(f"seed is {config.seed}; it must be at least 0")
+    sweep = read_sweep(config.file)
+    if config.check and sweep.method != "grid":
+        # What a sweep of W&B's server chooses is not known here: a random point stands for all.
+        runs = expand(SweepFile(**{**vars(sweep), "method": "random"}), 1, config.seed)
+    else:
+        runs = expand(sweep, config.count, config.seed)
+    if config.check:
+        rehearse(sweep, runs[0])
+        print(f"{config.file} has no mistakes; its first run: {run_name(runs[0])}")
+        return 0
+    folder = SweepFolder(Path(config.folder or RUNS / config.file.stem), sweep, runs, config.seed)
+    waiting = [number for number in range(len(runs)) if not folder.is_finished(number)]
+    if len(waiting) == len(runs):
+        rehearse(sweep, runs[0])
+    lock = folder.claim()
+    done = len(runs) - len(waiting)
+    words = f"{len(runs)} runs" + (f", {done} of them finished" if done else "")
+    print(f"sweep in {folder.path}: {words}", file=sys.stderr, flush=True)
+    statuses = dict.fromkeys(waiting, "waiting")
+    start = time.monotonic()
+
+    def ended(number: int, code: int) -> None:
+        status = folder.run(number).read_summary().get("status")
+        statuses[number] = "finished" if code == 0 else "interrupted" if status == "interrupted" else "failed"
+        row = folder.write_table(statuses)[number]
+        outcome = row["error"] if row["status"] == "failed" else row.get("phase", "")
+        left = sum(status == "waiting" for status in statuses.values())
+        seconds = timedelta(seconds=round(time.monotonic() - start))
+        print(f"{row['run']} · {row['status']} · {outcome} · {left} to go · {seconds}", file=sys.stderr, flush=True)
+
+    folder.write_table(statuses)
+    run_processes(folder, waiting, config.jobs, lock, ended)
+    rows = folder.write_table(statuses)
+    _print_table(folder, rows)
+    return sum(row["status"] == "failed" for row in rows)
+
+
+def _print_table(folder: SweepFolder, rows: list[dict[str, Any]]) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for status, count in Counter(row["status"] for row in rows).items():
+        table.add_row(f"runs {status}", str(count))
+    for phase, count in Counter(row["phase"] for row in rows if row.get("phase")).items():
+        table.add_row(phase, str(count))
+    metric = folder.sweep.metric or ""
+    scored = [row for row in rows if row["status"] == "finished" and isinstance(row.get(metric), int | float)]
+    if scored:
+        best = (max if folder.sweep.maximise else min)(scored, key=lambda row: row[metric])
+        table.add_row(f"best {metric}", f"{best[metric]:.6g} in {best['run']}")
+    table.add_row("table", str(folder.table))
+    Console(soft_wrap=True).print(table)

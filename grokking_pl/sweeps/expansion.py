@@ -1,0 +1,52 @@
+"""Which runs a sweep makes: every point of its grid, or as many random points as are asked for."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from grokking_pl.errors import UserError
+from grokking_pl.sweeps.distributions import draw, grid_values
+from grokking_pl.sweeps.sweep_file import SweepFile
+
+MOST_RUNS = 10**5
+
+
+def expand(sweep: SweepFile, count: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
+    """The parameters of each run, by their paths.
+
+    In a grid the last parameter changes fastest. A random run depends on the seed and on its own number alone, so that
+    more runs begin with the same ones.
+
+    Args:
+        sweep: the sweep.
+        count: the number of runs; None for the sweep's ``run_cap``, or all of a grid.
+        seed: of random points.
+
+    Raises:
+        UserError: the method needs W&B's server, or the number of runs is not known or too large.
+    """
+    if sweep.method == "bayes":
+        raise UserError(
+            "the method bayes chooses each run by the results of those before, on W&B's server: use wandb sweep and "
+            "wandb agent; grid and random run here"
+        )
+    if count is not None and count < 1:
+        raise UserError(f"count is {count}; it must be at least 1")
+    limit = count or sweep.run_cap
+    if sweep.method == "random":
+        if limit is None:
+            raise UserError("a random sweep has no end: say how many runs with --count, or with run_cap in its file")
+        _check_number(limit)
+        generators = (np.random.default_rng([seed, number]) for number in range(limit))
+        return [{path: draw(spec, rng) for path, spec in sweep.parameters.items()} for rng in generators]
+    axes = [grid_values(path, spec) for path, spec in sweep.parameters.items()]
+    points = itertools.islice(itertools.product(*axes), limit or MOST_RUNS + 1)
+    runs = [dict(zip(sweep.parameters, point, strict=True)) for point in points]
+    _check_number(len(runs))
+    return runs
+
+
+def _check_number(runs: int) -> None:
+    if runs > MOST_RUNS:
+        raise UserError(f"the sweep has more than {MOST_RUNS} runs, each a process of its own: make it smaller")

@@ -1,0 +1,70 @@
+"""The runs of a sweep as processes of ``grok fit``, several at a time."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+
+from grokking_pl.sweeps.rehearsal import argument
+from grokking_pl.sweeps.sweep_folder import SweepFolder
+
+SECONDS_BETWEEN_LOOKS = 0.1
+
+
+def run_processes(
+    folder: SweepFolder, numbers: list[int], jobs: int, lock: int, ended: Callable[[int, int], None]
+) -> None:
+    """Train runs, each from its last checkpoint if it has one.
+
+    A run that fails does not end the others. If this process is told to stop, so are the runs, which write a checkpoint
+    first.
+
+    Args:
+        folder: of the sweep.
+        numbers: which of its runs to train.
+        jobs: how many at a time.
+        lock: file descriptor that they hold while they live.
+        ended: told of each run its number and exit status.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    environment = {
+        "OMP_NUM_THREADS": str(max(1, cores // jobs)),
+        "WANDB_MODE": "disabled",
+        **{name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")},
+    }
+    waiting = deque(numbers)
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                number = waiting.popleft()
+                running[number] = _start(folder, number, lock, environment)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            for number, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[number]
+                    ended(number, process.returncode)
+    finally:
+        for process in running.values():
+            process.terminate()
+        for number, process in running.items():
+            ended(number, process.wait())
+
+
+def _start(folder: SweepFolder, number: int, lock: int, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    run = folder.run(number)
+    parameters = [argument(path, value) for path, value in folder.runs[number].items()]
+    words = [*folder.sweep.arguments, *parameters, f"--run_dir={run.path}", "--ckpt_path=auto"]
+    with open(folder.log(number), "ab") as log:
+        # In a session of its own a run gets no Ctrl-C of the terminal: this process tells it, once, to stop.
+        return subprocess.Popen(
+            [sys.executable, "-m", "grokking_pl.cli", "fit", *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock,),
+            start_new_session=True,
+        )

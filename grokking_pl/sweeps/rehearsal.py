@@ -1,0 +1,108 @@
+"""Finding a sweep's mistakes before any of its runs: paths, values and metrics that do not exist."""
+
+import contextlib
+import csv
+import difflib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from grokking_pl.errors import UserError
+from grokking_pl.lightning_cli import GrokCLI, flatten
+from grokking_pl.sweeps.distributions import distribution_of
+from grokking_pl.sweeps.sweep_file import SweepFile
+
+QUIET = ("--trainer.logger=[]", "--trainer.enable_progress_bar=false")
+
+
+def argument(path: str, value: Any) -> str:
+    """A parameter as a word of the command line.
+
+    >>> argument("model.decoder.betas", [0.9, 0.99])
+    '--model.decoder.betas=[0.9, 0.99]'
+    """
+    return f"--{path}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
+    """Check the names and values of all parameters, and train the first run for one step.
+
+    Args:
+        sweep: the sweep.
+        first: the parameters of its first run.
+
+    Raises:
+        UserError: no configuration has one of the parameters, the first run cannot be trained, or nothing that it
+            logs or sums up has the name of the metric.
+    """
+    names = set(flatten(configuration(sweep.arguments)))
+    for path in sweep.parameters:
+        _check_path(path, names)
+    base = [argument(path, value) for path, value in first.items()]
+    for path, value in _listed_values(sweep):
+        configuration([*sweep.arguments, *base, argument(path, value)])
+    found = _one_step([*sweep.arguments, *base])
+    if sweep.metric is not None and sweep.metric not in found:
+        raise UserError(f"no run logs the metric {sweep.metric}{_nearest(sweep.metric, found)}")
+
+
+def configuration(arguments: list[str]) -> dict[str, Any]:
+    """What ``grok fit`` makes of its arguments: every setting. A wrong one ends the program with one line."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            GrokCLI(["fit", *arguments, "--print_config"])
+    except SystemExit as left:
+        if left.code:
+            raise
+    return yaml.safe_load(printed.getvalue())
+
+
+def _listed_values(sweep: SweepFile) -> list[tuple[str, Any]]:
+    """Every value that the sweep lists, and the ends of every range, each with its path."""
+    values: list[tuple[str, Any]] = []
+    for path, spec in sweep.parameters.items():
+        if (distribution_of(spec) or "").startswith("categorical"):
+            values += [(path, value) for value in spec["values"]]
+        elif distribution_of(spec) in ("int_uniform", "uniform", "log_uniform_values"):
+            values += [(path, spec["min"]), (path, spec["max"])]
+    return values
+
+
+def _check_path(path: str, names: set[str]) -> None:
+    groups = {".".join(name.split(".")[:length]) for name in names for length in range(1, name.count(".") + 1)}
+    # An element of a list is a name of the configuration, but no option of the command line.
+    options = {name for name in names | groups if not any(part.isdigit() for part in name.split("."))}
+    if path not in options:
+        raise UserError(f"the sweep's parameter {path} is in no configuration{_nearest(path, options)}")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _one_step(arguments: list[str]) -> set[str]:
+    """Train for one step, and return the names of all that was logged or summed up."""
+    environment = dict(os.environ)
+    silence = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        single = (f"--run_dir={folder}/run", "--trainer.max_steps=1", "--trainer.devices=1", "--trainer.num_nodes=1")
+        try:
+            with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+                GrokCLI(["fit", *arguments, *QUIET, *single])
+        except SystemExit:
+            lines = silence.getvalue().strip().splitlines()
+            raise UserError(lines[-1].removeprefix("grok: error: ") if lines else "the first run ends early") from None
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
+        with open(f"{folder}/run/metrics.csv", newline="") as file:
+            logged = next(csv.reader(file))
+        return {*logged, *json.loads(Path(folder, "run/summary.json").read_text())}

@@ -1,0 +1,97 @@
+"""A sweep's file, in the schema of Weights & Biases: its command, metric and parameters, checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from grokking_pl.errors import UserError
+from grokking_pl.sweeps.distributions import check_distribution
+
+METHODS = ("grid", "random", "bayes")
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """What a sweep says.
+
+    Args:
+        method: how parameters are chosen.
+        arguments: what the command gives ``grok fit`` besides the parameters.
+        parameters: the distribution of each parameter, by its path on the command line.
+        metric: the name of what is to be minimised or maximised; None if the sweep names none.
+        maximise: whether it is to be maximised.
+        run_cap: the greatest number of runs; None for no limit.
+    """
+
+    method: Literal["grid", "random", "bayes"]
+    arguments: list[str]
+    parameters: dict[str, dict[str, Any]]
+    metric: str | None
+    maximise: bool
+    run_cap: int | None
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Read a sweep.
+
+    Raises:
+        UserError: the file is no sweep, has no parameters, does not run ``grok fit``, or a distribution is wrong.
+    """
+    try:
+        given = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or "it is no YAML"
+        raise UserError(f"cannot read the sweep {path}: {reason}") from None
+    if not isinstance(given, dict):
+        raise UserError(f"{path} is no sweep: it must have method, command and parameters")
+    method = given.get("method")
+    if method not in METHODS:
+        raise UserError(f"{path}: the method is {method!r}; it must be one of {', '.join(METHODS)}")
+    if not isinstance(given.get("parameters"), Mapping) or not given["parameters"]:
+        raise UserError(f"{path} has no parameters: name at least one, by its path on the command line of grok fit")
+    parameters = _flat(given["parameters"])
+    for name, spec in parameters.items():
+        check_distribution(name, spec)
+    metric = given.get("metric") or {}
+    if not isinstance(metric, Mapping) or (metric and "name" not in metric):
+        raise UserError(f"{path}: the metric is {metric!r}; give its name and its goal")
+    goal = metric.get("goal", "minimize")
+    if goal not in ("minimize", "maximize"):
+        raise UserError(f"{path}: the goal is {goal!r}; it must be minimize or maximize")
+    if method == "bayes" and not metric:
+        raise UserError(f"{path}: the method bayes needs a metric")
+    cap = given.get("run_cap")
+    if cap is not None and (not isinstance(cap, int) or cap < 1):
+        raise UserError(f"{path}: run_cap is {cap!r}; it must be a whole number of at least 1")
+    arguments = _arguments(path, given)
+    return SweepFile(method, arguments, parameters, metric.get("name"), goal == "maximize", cap)
+
+
+def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Nested parameters, which W&B writes with a ``parameters`` at each level, by their dotted paths."""
+    flat: dict[str, dict[str, Any]] = {}
+    for name, spec in parameters.items():
+        if not isinstance(spec, Mapping):
+            raise UserError(f"the parameter {prefix}{name} is {spec!r}; write value: {spec!r}, or values: [...]")
+        if isinstance(spec.get("parameters"), Mapping):
+            flat |= _flat(spec["parameters"], f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = dict(spec)
+    return flat
+
+
+def _arguments(path: Path, given: dict[str, Any]) -> list[str]:
+    """The words after ``grok fit``, without those that stand for the parameters."""
+    command = given.get("command")
+    if not isinstance(command, list) or "fit" not in command:
+        raise UserError(
+            f"{path}: the command must run grok fit, for example "
+            "[${program}, fit, --config, configs/toy_addition.yaml, ${args}] with program: grok"
+        )
+    if "${args}" not in command:
+        raise UserError(f"{path}: the command has no ${{args}}, so no run would get its parameters")
+    words = command[command.index("fit") + 1 :]
+    return [str(word) for word in words if word != "${args}"]
