@@ -1,25 +1,35 @@
 """What watches a run. Each is a Lightning callback; those that also report mix in ``Reporting``."""
 
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
+from grokking_pl.callbacks.effective_theory import EffectiveTheory
+from grokking_pl.callbacks.embedding_circle import EmbeddingCircle
 from grokking_pl.callbacks.embedding_norm import EmbeddingNorm
 from grokking_pl.callbacks.embedding_snapshots import EmbeddingSnapshots
+from grokking_pl.callbacks.fourier_spectrum import FourierSpectrum
 from grokking_pl.callbacks.loss_monitor import LossMonitor
+from grokking_pl.callbacks.lottery_ticket import LotteryTicket
 from grokking_pl.callbacks.phase_tracker import PhaseTracker
 from grokking_pl.callbacks.progress import RunProgress
 from grokking_pl.callbacks.reporting import Reporting
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.callbacks.run_checkpoint import RunCheckpoint
 from grokking_pl.callbacks.run_recorder import RunRecorder
+from grokking_pl.callbacks.weight_norms import WeightNorms
 
 __all__ = [
     "EffectiveDimension",
+    "EffectiveTheory",
+    "EmbeddingCircle",
     "EmbeddingNorm",
     "EmbeddingSnapshots",
+    "FourierSpectrum",
     "LossMonitor",
+    "LotteryTicket",
     "PhaseTracker",
     "Reporting",
     "RepresentationQuality",
     "RunCheckpoint",
     "RunProgress",
     "RunRecorder",
+    "WeightNorms",
 ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from grokking_pl.callbacks.reporting import Reporting, log, require_representation
+from grokking_pl.callbacks.reporting import Reporting, log, made_update, require_representation
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import effective_dimension, pca_entropy
 
@@ -36,7 +36,8 @@ class EffectiveDimension(pl.Callback, Reporting):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measure the embeddings if it is time to."""
-        if trainer.global_step % self.every_n_steps == 0 or trainer.global_step == trainer.max_steps:
+        step = trainer.global_step
+        if made_update(trainer) and (step % self.every_n_steps == 0 or step == trainer.max_steps):
             self._measure(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, log
+from grokking_pl.callbacks.reporting import Reporting, log, made_update
 from grokking_pl.errors import UserError
 
 PENDING = 64
@@ -36,14 +36,16 @@ class LossMonitor(pl.Callback, Reporting):
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if not isinstance(loss, Tensor):
             return
+        # Lightning divides the loss by the number of batches whose gradients it adds up.
+        loss = loss.detach() * trainer.accumulate_grad_batches
         step = trainer.global_step
-        self._pending.append((step, loss.detach()))
-        time_to_log = step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        self._pending.append((step, loss))
+        time_to_log = made_update(trainer) and step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
         if loss.device.type == "cpu" or len(self._pending) == PENDING or time_to_log:
             self.settle()
         if time_to_log:
             if trainer.world_size > 1:
-                self._last = float(trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean"))
+                self._last = float(trainer.strategy.reduce(loss.clone(), reduce_op="mean"))
             log(trainer, step, {"loss": self._last})
 
     def on_save_checkpoint(

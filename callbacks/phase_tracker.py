@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, log
+from grokking_pl.callbacks.reporting import Reporting, log, made_update
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase, classify
 
@@ -113,7 +113,7 @@ class PhaseTracker(pl.Callback, Reporting):
     ) -> None:
         """Evaluate the network if it is time to, and stop the run if asked to."""
         step = trainer.global_step
-        if step % self.every_n_steps == 0 or step == trainer.max_steps:
+        if made_update(trainer) and (step % self.every_n_steps == 0 or step == trainer.max_steps):
             self._evaluate(trainer, pl_module)
         if self.stop_when_decided and self.decided:
             trainer.should_stop = True

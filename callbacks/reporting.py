@@ -38,6 +38,11 @@ def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]
     trainer.lightning_module.log_dict(numbers, logger=False)
 
 
+def made_update(trainer: pl.Trainer) -> bool:
+    """Whether the batch that just ended made an update; with accumulated gradients only every so many do."""
+    return trainer.accumulate_grad_batches == 1 or not trainer.fit_loop._should_accumulate()
+
+
 def run_folder(trainer: pl.Trainer) -> RunFolder:
     """The folder of the trainer's run."""
     return RunFolder(Path(trainer.default_root_dir))

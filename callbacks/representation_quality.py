@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, log, require_table
+from grokking_pl.callbacks.reporting import Reporting, log, made_update, require_table
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import Criterion, Representation, predicted_accuracy, published_criterion, rqi
 
@@ -66,7 +66,7 @@ class RepresentationQuality(pl.Callback, Reporting):
     ) -> None:
         """Copy the embeddings if it is time to."""
         step = trainer.global_step
-        if step % self.every_n_steps == 0 or step == trainer.max_steps:
+        if made_update(trainer) and (step % self.every_n_steps == 0 or step == trainer.max_steps):
             self._take(trainer, pl_module)
             if len(self._pending) == PENDING or self.every_n_steps >= PENDING:
                 self.settle()

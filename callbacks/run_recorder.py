@@ -13,6 +13,7 @@ from grokking_pl.callbacks.phase_tracker import PhaseTracker
 from grokking_pl.callbacks.reporting import Reporting, run_folder
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.folder import RunFolder
+from grokking_pl.runs.wandb_run import WandbRun
 from grokking_pl.seeds import global_seed
 
 RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
@@ -72,8 +73,11 @@ class RunRecorder(pl.Callback, Reporting):
         }
         folder.write_summary(summary)
         trackers = [each for each in trainer.callbacks if isinstance(each, PhaseTracker)]  # type: ignore[attr-defined]
-        if trackers:
+        if trackers and len(trackers[0].history):
             draw_curves(trackers[0], folder)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbRun):
+                logger.conclude(summary, folder.path)
         if status == "finished":
             print_table(summary, folder)
 
@@ -98,6 +102,8 @@ def draw_curves(tracker: PhaseTracker, folder: RunFolder) -> None:
 def print_table(summary: dict[str, Any], folder: RunFolder) -> None:
     """Print the outcome of a run on the terminal."""
     table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     if "phase" in summary:
         undecided = "" if summary["phase_decided"] else " (so far)"
         table.add_row("phase", f"[bold]{summary['phase']}[/bold]{undecided}")

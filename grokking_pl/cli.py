@@ -1,6 +1,7 @@
 """The command ``grok``. This file imports nothing heavy, so that help and typing errors are answered at once."""
 
 import difflib
+import importlib
 import os
 import sys
 from typing import NoReturn
@@ -12,7 +13,17 @@ COMMANDS = {
     "validate": "measure a checkpoint on the validation set",
     "test": "measure a checkpoint on the test set",
     "predict": "write a checkpoint's predictions to predictions.csv",
+    "sweep": "train the runs of a W&B sweep without a server: grok sweep configs/sweeps/toy_grid.yaml",
+    "diagram": "train a grid of runs: grok diagram --config configs/diagrams/figure5a_small.yaml",
+    "theory": "predict from training sets alone: grok theory --config configs/theory_addition.yaml",
 }
+
+OWN_COMMANDS = {
+    "sweep": "grokking_pl.sweeps.command",
+    "diagram": "grokking_pl.population.diagram",
+    "theory": "grokking_pl.theory.command",
+}
+"""The module whose function ``run`` takes the command's arguments; the others are the trainer's, by LightningCLI."""
 
 HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 
@@ -50,6 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.path.append(os.getcwd())
     if "--help" in arguments or "-h" in arguments:
         _skip_image_metrics()
+    if command in OWN_COMMANDS:
+        importlib.import_module(OWN_COMMANDS[command]).run(arguments[1:])
+        return
     from grokking_pl.lightning_cli import run
 
     run(arguments)

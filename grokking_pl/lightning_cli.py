@@ -5,9 +5,12 @@ import difflib
 import inspect
 import json
 import logging
+import os
 import re
+import signal
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +20,9 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.trainer import Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import grokking_pl.data
 import grokking_pl.models  # noqa: F401 (so that classes can be given by their short names, and help lists them)
@@ -25,9 +30,21 @@ from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRe
 from grokking_pl.cli import COMMANDS, fail
 from grokking_pl.errors import RunInterrupted, UserError
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
+from grokking_pl.runs.lost_process import MESSAGE, is_lost_process, let_first_process_finish, watch_processes
+from grokking_pl.runs.naming import WandbSweepRun
+from grokking_pl.runs.slurm import is_requeued
 from grokking_pl.training import GroupOptions
 
 RUNS = Path("runs")
+
+
+def _run(arguments: list[str]) -> None:
+    watch_processes()
+    try:
+        GrokCLI(arguments)
+    except Exception:
+        let_first_process_finish()
+        raise
 
 
 def run(arguments: list[str]) -> None:
@@ -38,14 +55,23 @@ def run(arguments: list[str]) -> None:
     """
     quieten()
     try:
-        GrokCLI(arguments)
+        _run(arguments)
     except RunInterrupted as interruption:
+        if interruption.number == signal.SIGTERM and WandbSweepRun.of_this_process():
+            # W&B's agent stops a run early by this signal, and counts any other end than by it as a failure.
+            print(f"grok: {interruption}, as the sweep's agent asked", file=sys.stderr, flush=True)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
         fail(f"{interruption}; to go on, run the same command with --ckpt_path last", 128 + interruption.number)
     except KeyboardInterrupt:
         fail("stopped at once; the run goes on from its last checkpoint with --ckpt_path last", 130)
+    except MisconfigurationException as error:
+        fail(re.sub(r"\s+", " ", str(error)))
     except (ValueError, TypeError, RuntimeError) as error:
         # A parser that tries several types wraps the error of each.
         message = find_user_error(error) or twice(error)
+        if message is None and is_lost_process(error):
+            fail(MESSAGE, 1)
         if message is None:
             raise
         fail(str(message))
@@ -185,9 +211,17 @@ class GrokCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the run's folder and checkpoint, and fail before any work if they are not as they should be."""
         config = self.config[self._command]
+        strategy = getattr(config.trainer.strategy, "class_path", config.trainer.strategy)
+        if re.search("fsdp|deepspeed|modelparallel", str(strategy).lower().replace("_", "")):
+            raise UserError(
+                f"the strategy {strategy} splits a network that is too large for one device, which those of this "
+                "project are not: use ddp, for which every process holds the whole network"
+            )
         self.folder = RunFolder(Path(config.run_dir or self._default_run_dir(config)))
         config.run_dir = self.folder.path
         config.trainer.default_root_dir = str(self.folder.path)
+        if config.ckpt_path == "auto" or (config.ckpt_path is None and self._command == "fit" and is_requeued()):
+            config.ckpt_path = "last" if self.folder.holds_unfinished() else None
         if config.ckpt_path == "last":
             config.ckpt_path = str(self.folder.checkpoint)
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
@@ -201,6 +235,9 @@ class GrokCLI(LightningCLI):
 
     def _default_run_dir(self, config: Any) -> Path:
         files = [str(file) for file in config.config or []]
+        sweep_run = WandbSweepRun.of_this_process()
+        if sweep_run and self._command == "fit":
+            return RUNS / sweep_run.folder
         if not files and config.ckpt_path not in (None, "last"):
             raise UserError("say the run's folder with --run_dir")
         return RUNS / (Path(files[0]).stem if files else "fit")
@@ -211,6 +248,7 @@ class GrokCLI(LightningCLI):
         plugins = [*as_list(config.plugins), SafeCheckpointIO()]
         if self._command != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False, plugins=plugins, **kwargs)
+        kwargs.setdefault("profiler", config.profiler or NoProfiler())
         callbacks = as_list(config.callbacks)
         callbacks[:0] = [
             kind() for kind in (LossMonitor, RunRecorder) if not any(isinstance(c, kind) for c in callbacks)
@@ -265,6 +303,16 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measures nothing, at less cost than Lightning's own, whose generator runs some fifty times a step."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
+        """Enter and leave at once."""
+        return self._nothing
 
 
 class RecordConfig(SaveConfigCallback):

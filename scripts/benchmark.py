@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import io
 import itertools
+import os
 import resource
 import statistics
 import subprocess
@@ -15,10 +16,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
+import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -27,6 +31,10 @@ from torch.nn import functional as F
 from grokking_pl.cli import main as grok
 from grokking_pl.data import AlgorithmicDataModule, MNISTDataModule
 from grokking_pl.metrics import Representation, rqi
+from grokking_pl.population.criteria import PhaseCriteria
+from grokking_pl.population.engine import Batch
+from grokking_pl.population.member import MemberBuilder
+from grokking_pl.population.training import places_for
 from grokking_pl.tasks import addition, from_operation
 
 ROOT = Path(__file__).parent.parent
@@ -185,6 +193,96 @@ def toy() -> list[Row]:
     ]
 
 
+def diagram() -> list[Row]:
+    """Many members at once against one at a time, and against the matrix products they consist of."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    context = get_context("spawn")
+    barrier, results = context.Barrier(cores), context.Queue()
+    workers = [context.Process(target=_diagram_worker, args=(barrier, results)) for _ in range(cores)]
+    for worker in workers:
+        worker.start()
+    found = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    ms, products, cost = (statistics.mean(each[i] for each in found) for i in range(3))
+    ms, products = ms / cores, products / cores
+    single = statistics.median(bare_cell(600) for _ in range(REPEATS)) * 1e3
+    return [
+        ("member-step of figure 5a, both accuracies included, ms of all cores", f"{ms:.3f}", "0.15"),
+        ("its matrix products alone, at the batched rate of this machine, ms of all cores", f"{products:.3f}", ""),
+        ("fraction of that rate", f"{products / ms:.0%}", "at least 50 %"),
+        ("one cell at a time in plain PyTorch, ms", f"{single:.2f}", ""),
+        ("members over cells, in steps per second", f"{single / ms:.1f}", "at least 8"),
+        ("cost of a member among 4096 over one among 32", f"{cost:.2f}", "0.8 to 1.2"),
+    ]
+
+
+def bare_cell(steps: int) -> float:
+    """Seconds of a step of a bare loop that trains one cell of figure 5a and evaluates both accuracies."""
+    return bare_toy(steps, fused=False, evaluate_every=1)
+
+
+def _diagram_worker(barrier: Any, results: Any) -> None:
+    """Milliseconds of one core for a member-step and for its matrix products, and how cost grows with members."""
+    torch.set_num_threads(1)
+    builder = MemberBuilder()
+    settings = builder.complete(yaml.safe_load((ROOT / "configs/toy_addition.yaml").read_text()))
+    template = builder.build(0, settings, 58)
+    places = places_for(template, "cpu")
+    budget = 10**6
+
+    def batch(budget: int) -> Batch:
+        return Batch(template, places, PhaseCriteria(), budget, compiled=True, shared_samples=True)
+
+    def fill(batch: Batch, most: int) -> int:
+        count = min(batch.free, most)
+        for index in range(count):
+            batch.put(builder.build(index, settings, 58))
+        return count
+
+    def cost_of(members: int, short: Batch) -> float:
+        start, left, done = time.perf_counter(), members, 0
+        while done < members:
+            left -= fill(short, left)
+            short.advance(short.budget + 1)
+            done += len(short.take_decided())
+        return (time.perf_counter() - start) / members
+
+    steady = batch(budget)
+    fill(steady, places)
+    steady.advance(20)
+    members, products = [], []
+    for _ in range(5):
+        barrier.wait()
+        start = time.perf_counter()
+        steady.advance(200)
+        members.append((time.perf_counter() - start) / 200 / places * 1e3)
+        barrier.wait()
+        products.append(batched_products(places) * 1e3)
+    short = batch(100)
+    fill(short, places)
+    short.advance(101)
+    short.take_decided()
+    barrier.wait()
+    few = statistics.median(cost_of(32, short) for _ in range(REPEATS))
+    results.put((statistics.median(members), statistics.median(products), cost_of(4096, short) / few))
+
+
+def batched_products(members: int, train: int = 45, val: int = 10, repeats: int = 100) -> float:
+    """Seconds a member of the products of a step: 6 FLOPs per weight and training sample, 2 per validation sample."""
+    seconds = 0.0
+    for inputs, outputs in ((200, 200), (200, 30)):
+        x, y = torch.randn(members, train, inputs), torch.randn(members, train, outputs)
+        weight, seen = torch.randn(members, outputs, inputs), torch.randn(members, val, inputs)
+        for left, right in ((x, weight.mT), (y, weight), (y.mT, x), (seen, weight.mT)):
+            torch.bmm(left, right)
+            start = time.perf_counter()
+            for _ in range(repeats):
+                torch.bmm(left, right)
+            seconds += (time.perf_counter() - start) / repeats
+    return seconds / members
+
+
 def metrics() -> list[Row]:
     """RQI and operation tables, in seconds."""
     rows = []
@@ -203,6 +301,13 @@ def metrics() -> list[Row]:
     from_operation(torch.add, 5000)
     rows.append(("table of 5000 x 5000 pairs, seconds", f"{time.perf_counter() - start:.2g}", "under 3"))
     return rows
+
+
+def transformer() -> list[Row]:
+    """A transformer against one of PyTorch's layers, and the tables of Power et al."""
+    from benchmark_transformer import transformer
+
+    return transformer(time_grok, WARM_UP, REPEATS)
 
 
 def memory() -> list[Row]:
@@ -229,18 +334,28 @@ def help_pages() -> list[Row]:
     return rows
 
 
+def theory() -> list[Row]:
+    """The effective theory against the published enumeration of parallelograms."""
+    from benchmark_theory import theory
+
+    return theory()
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "mnist": mnist,
     "small": small,
     "toy": toy,
+    "diagram": diagram,
     "metrics": metrics,
+    "theory": theory,
+    "transformer": transformer,
     "memory": memory,
     "help": help_pages,
 }
 
 
 def main() -> None:
-    """Measure the sections asked for and print one table."""
+    """Measure the sections asked for and print a table of each as soon as it is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default all")
     chosen = parser.parse_args().sections or list(SECTIONS)
@@ -248,11 +363,12 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no section {', '.join(unknown)}: choose from {', '.join(SECTIONS)}")
     sys.path.insert(0, str(Path(__file__).parent))
-    table = Table("measured", "figure", "aim", title=f"medians of {REPEATS}, {torch.get_num_threads()} threads")
+    console = Console(width=110)
     for name in chosen:
+        table = Table("measured", "figure", "aim", title=f"{name}: medians of {REPEATS}", title_justify="left")
         for row in SECTIONS[name]():
             table.add_row(*row)
-    Console(width=110).print(table)
+        console.print(table)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.st
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_one_step(grok, tmp_path, path):
+    smaller = ["--model.architecture.width=32"] if "models.Transformer" in path.read_text() else []
     status, _, err = grok(
-        "fit", "--config", path, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false",
+        "fit", "--config", path, "--trainer.max_steps=1", "--trainer.enable_progress_bar=false", *smaller,
         "--run_dir", tmp_path / "run",
     )  # fmt: skip
     assert status == 0, err
@@ -43,3 +44,30 @@ def test_main_job_is_that_of_the_paper(grok):
         options = model[group]
         assert (options["lr"], options["weight_decay"], options["decoupled"]) == (1e-3, 0.01, True)
     assert config["trainer"]["max_steps"] == 100_000
+
+
+def test_power_is_that_of_the_published_program(grok):
+    """Two layers of width 128 and four heads, AdamW with betas (0.9, 0.98), ten steps of warm-up, 10^5 steps."""
+    import yaml
+
+    operators = set()
+    for path in CONFIGS.glob("power_*.yaml"):
+        status, printed, _ = grok("fit", "--config", path, "--print_config")
+        assert status == 0
+        config = yaml.safe_load(printed)
+        model, data = config["model"]["init_args"], config["data"]["init_args"]
+        network = model["architecture"]["init_args"]
+        assert (network["layers"], network["width"], network["heads"], network["mlp_ratio"]) == (2, 128, 4, 4)
+        assert (network["activation"], network["positions"], network["norm"]) == ("relu", "sinusoidal", "after")
+        assert (network["context"], network["bias"], network["readout"]) == (50, "none", "last")
+        for group in ("embeddings", "decoder"):
+            options = model[group]
+            assert (options["lr"], tuple(options["betas"]), options["weight_decay_kind"]) == (
+                1e-3,
+                (0.9, 0.98),
+                "to_zero",
+            )
+        assert (model["warmup_steps"], data["batch_size"], data["train_percent"]) == (10, "auto", 50)
+        assert config["trainer"]["max_steps"] == 100_000
+        operators.add(data["operator"])
+    assert len(operators) == 5

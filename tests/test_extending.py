@@ -1,0 +1,108 @@
+"""A user's package outside the repository, made from the page on extending as it is printed, and run as it says."""
+
+import csv
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs/extending.md").read_text()
+FILES = dict(re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+COMMANDS = [
+    shlex.split(line)[1:]
+    for block in re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+SEQUENTIAL = """
+import torch
+from mylab.models import ProductModel
+
+class Undecided(ProductModel):
+    def forward(self, pairs):
+        outputs = super().forward(pairs)
+        return outputs if outputs.sum() > 0 else outputs - outputs.mean()
+"""
+
+
+@pytest.fixture
+def laboratory(tmp_path, monkeypatch):
+    """The directory that holds the package and the experiments, where the user works."""
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "mylab/sequential.py").write_text(SEQUENTIAL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "mylab"]:
+        del sys.modules[name]
+
+
+def command(word: str) -> list[str]:
+    (found,) = [words for words in COMMANDS if word in words]
+    return found
+
+
+def test_each_of_the_four_is_short():
+    sources = [text for name, text in FILES.items() if name.endswith(".py")]
+    assert len(sources) == 4
+    assert max(len([line for line in text.splitlines() if line.strip()]) for text in sources) < 30
+
+
+def test_single_and_two_processes(grok, grok_process, laboratory):
+    first = COMMANDS[0]
+    assert "--run_dir" not in first
+    two = grok_process(*command("runs/two_processes"), "--trainer.enable_progress_bar=false", cwd=laboratory)
+    status, _, err = grok(*first, "--trainer.enable_progress_bar=false")
+    assert status == 0, err
+    _, err = two.communicate(timeout=200)
+    assert two.returncode == 0, err
+
+    folders = [laboratory / "runs/divisors", laboratory / "runs/two_processes"]
+    one, other = (json.loads((folder / "summary.json").read_text()) for folder in folders)
+    assert (one["status"], one["steps"], one["devices"], other["devices"]) == ("finished", 400, 1, 2)
+    assert one["train_accuracy"] > 0.9
+    for name in ("phase", "steps_to_train", "steps_to_val", "train_accuracy", "val_accuracy"):
+        assert one[name] == other[name], name
+    assert other["travelled"] == pytest.approx(one["travelled"], rel=1e-4)
+    assert one["travelled"] > 1
+    logged = [pd.read_csv(folder / "metrics.csv") for folder in folders]
+    assert logged[0].step.tolist() == logged[1].step.tolist() == [0, 100, 200, 300, 400]
+    pd.testing.assert_series_equal(logged[0].travelled, logged[1].travelled, rtol=1e-4)
+    assert logged[0].travelled.iloc[-1] == pytest.approx(one["travelled"])
+    states = [torch.load(folder / "checkpoints/last.ckpt") for folder in folders]
+    travelled = [state["callbacks"]["Travelled"] for state in states]
+    assert torch.equal(travelled[0]["start"], travelled[1]["start"])
+
+
+def test_diagram(grok, laboratory):
+    status, _, err = grok(*COMMANDS[-1], "--workers=1", "--compile=false", "--device=cpu")
+    assert status == 0, err
+    with open(laboratory / "runs/diagrams/divisors_diagram/runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model.architecture.width"] for row in rows] == ["16", "16", "32", "32"]
+    assert all(float(row["train_accuracy"]) > 0.2 for row in rows)
+
+
+def test_diagram_of_an_architecture_that_decides_by_values(grok, laboratory):
+    options = ("--set={model.architecture: mylab.sequential.Undecided}", "--steps=3", "--workers=1", "--device=cpu")
+    for compiled in ("false", "true"):
+        folder = laboratory / f"compiled_{compiled}"
+        status, _, err = grok(*COMMANDS[-1], *options, f"--compile={compiled}", "--folder", folder)
+        errors = [line for line in err.splitlines() if line.startswith("grok: error: ")]
+        assert status == 2
+        assert len(errors) == 1
+        assert "Undecided" in errors[0]
+        assert "vmap" in errors[0]
+    status, _, err = grok(
+        *COMMANDS[0], "--model.architecture=mylab.sequential.Undecided", "--run_dir=runs/undecided",
+        "--trainer.max_steps=3", "--trainer.enable_progress_bar=false",
+    )  # fmt: skip
+    assert status == 0, err
