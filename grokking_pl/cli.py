@@ -16,12 +16,14 @@ COMMANDS = {
     "sweep": "train the runs of a W&B sweep without a server: grok sweep configs/sweeps/toy_grid.yaml",
     "diagram": "train a grid of runs: grok diagram --config configs/diagrams/figure5a_small.yaml",
     "theory": "predict from training sets alone: grok theory --config configs/theory_addition.yaml",
+    "report": "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
 }
 
 OWN_COMMANDS = {
     "sweep": "grokking_pl.sweeps.command",
     "diagram": "grokking_pl.population.diagram",
     "theory": "grokking_pl.theory.command",
+    "report": "grokking_pl.report.command",
 }
 """The module whose function ``run`` takes the command's arguments; the others are the trainer's, by LightningCLI."""
 

@@ -24,6 +24,7 @@ from grokking_pl.lightning_cli import GrokParser, find_user_error, flatten, quie
 from grokking_pl.metrics import Criterion
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.population.criteria import PhaseCriteria
+from grokking_pl.population.curves import MOST_RUNS
 from grokking_pl.population.display import DiagramProgress
 from grokking_pl.population.engine import Outcome
 from grokking_pl.population.grid import MAX_CELLS, Cell, Grid, check_path, read_axis, set_path
@@ -131,7 +132,7 @@ def draw_diagram(config: Namespace) -> None:
         ranks.wait()
         start = time.monotonic()
         plan = Plan(grid, base, criteria, observe, config.steps, ranks.device or device, config.places)
-        plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds)
+        plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds, keep_curves=len(grid) <= MOST_RUNS)
         _train(config, plan, ranks, path)
         ranks.wait()
         if ranks.rank == 0:
@@ -187,6 +188,9 @@ def _train(config: Namespace, plan: Plan, ranks: Ranks, path: Path) -> None:
         ranks.check()
         rows = [folder.row(grid.cell(outcome.index), outcome) for outcome in outcomes]
         if rows:
+            # In this order: a run whose row is missing is trained again.
+            if plan.keep_curves:
+                folder.append_curves((grid.cell(outcome.index), outcome) for outcome in outcomes)
             folder.append(rows)
         progress.update(member_steps, [folder.phase_of(row) for row in rows])
 

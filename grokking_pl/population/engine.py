@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from grokking_pl.errors import UserError
 from grokking_pl.population.adam import adam_coefficients, adam_step, stack_options
 from grokking_pl.population.criteria import NEVER, PhaseCriteria, decided, least_correct, track_crossings
+from grokking_pl.population.curves import UNSEEN, curve_slots, curve_steps, points_of, record_point
 from grokking_pl.population.member import GROUPS, Member, group_of_parameter, initial_parameters, same_samples
 from grokking_pl.population.observation import ObservationOptions, Observed, Observer, is_observable
 from grokking_pl.training import GrokkingModule
@@ -46,6 +47,7 @@ class Outcome:
         val_accuracy: accuracy on the validation set then.
         steps: updates made by then.
         observed: what was seen of its embeddings.
+        curve: step, training accuracy and validation accuracy on the way, if curves are kept.
     """
 
     index: int
@@ -55,6 +57,7 @@ class Outcome:
     val_accuracy: float
     steps: int
     observed: Observed
+    curve: Sequence[tuple[int, float, float]] = ()
 
 
 class SigmoidTanh(nn.Module):
@@ -77,6 +80,7 @@ class Batch:
         compiled: compile the step; what cannot be compiled is run as it is, and says so.
         shared_samples: whether all members have the same samples, targets and split.
         observe: when to look at the embeddings; None for never.
+        keep_curves: whether outcomes tell how the member came there.
 
     Attributes:
         interval: members come and go only when the steps made are a multiple of it.
@@ -93,6 +97,7 @@ class Batch:
         compiled: bool = True,
         shared_samples: bool = False,
         observe: ObservationOptions | None = None,
+        keep_curves: bool = False,
     ) -> None:
         self.criteria = criteria
         self.budget = budget
@@ -124,6 +129,11 @@ class Batch:
             "reached": zeros(2, dtype=torch.int64, fill=NEVER),
             "final": zeros(2, dtype=torch.int64),
         }
+        self._slots: Tensor | None = None
+        if keep_curves:
+            self._curve_steps = curve_steps(budget, criteria.every_n_steps)
+            self._slots = curve_slots(self._curve_steps, budget).to(self.device)
+            self.tracking["curve"] = zeros(len(self._curve_steps) + 1, 2, dtype=torch.int32, fill=UNSEEN)
         self._options = torch.zeros(places, 2, 6, dtype=torch.float64, device=self.device)
         self._set_samples(data)
         self._calls = 0
@@ -132,7 +142,7 @@ class Batch:
         self._observed = [Observed() for _ in range(places)]
         if observe and is_observable(template):
             self.interval = observe.interval(criteria.every_n_steps)
-            self._observer = Observer(template, observe, self._embeddings)
+            self._observer = Observer(template, observe, self._embeddings, keep_curves)
         self.compile_seconds = 0.0
         self._step: Callable[..., None] = self._fused_step if self._fused else self._update
         self._compiled = compiled
@@ -169,6 +179,8 @@ class Batch:
             self.parameters[name][place] = given["parameters"][name].to(self.device)
             self.first[name][place] = given["first"].get(name, torch.zeros(())).to(self.device)
             self.second[name][place] = given["second"].get(name, torch.zeros(())).to(self.device)
+        if self._slots is not None:
+            self.tracking["curve"][place] = UNSEEN
         for name, value in given["tracking"].items():
             self.tracking[name][place] = torch.as_tensor(value)
         num_train = member.data.num_train
@@ -187,8 +199,8 @@ class Batch:
         state: dict[str, Any] = {
             key: {name: value[place].cpu().clone() for name, value in stack.items()} for key, stack in stacks.items()
         }
-        names = ("step", "since", "reached", "final")
-        tracking = {name: self.tracking[name][place].tolist() for name in names}
+        names = ("step", "since", "reached", "final", "curve")
+        tracking = {name: self.tracking[name][place].tolist() for name in names if name in self.tracking}
         return state | {"tracking": tracking, "observed": asdict(self._observed[place])}
 
     def take_decided(self) -> list[Outcome]:
@@ -205,7 +217,11 @@ class Batch:
             both = None not in reached
             steps = max(step for step in reached if step is not None) + self.criteria.window if both else self.budget
             observed = self._observed[place]
-            outcomes.append(Outcome(member.index, reached[0], reached[1], train, val, steps, observed))
+            curve: Sequence[tuple[int, float, float]] = ()
+            if self._slots is not None:
+                counts = self.tracking["curve"][place].tolist()
+                curve = points_of(counts, self._curve_steps, sizes, (steps, train, val))
+            outcomes.append(Outcome(member.index, reached[0], reached[1], train, val, steps, observed, curve))
             self.members[place] = None
             self.tracking["step"][place] = self.budget + 1
         return outcomes
@@ -412,6 +428,9 @@ class Batch:
         self._module.train()
 
     def _track(self, tracking: dict[str, Tensor], correct: Tensor, counts: Tensor) -> None:
+        if self._slots is not None:
+            running = counts & ~decided(tracking["reached"], tracking["step"], self.budget)
+            record_point(tracking["curve"], self._slots, correct, tracking["step"], running)
         track_crossings(
             correct,
             tracking["needed"],

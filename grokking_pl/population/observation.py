@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,8 @@ from grokking_pl.metrics import (
     rqi,
 )
 from grokking_pl.population.member import Member
+
+SPACING = 1.2
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Observed:
         effective_dimension: exponential of the entropy of the principal components.
         looked: whether there was a look.
         closed: whether there will be none any more.
+        looks: step, RQI, predicted accuracy and effective dimension of some looks, each a fifth later than the one
+            before at least, if curves are kept.
     """
 
     steps_to_rqi: int | None = None
@@ -69,6 +73,7 @@ class Observed:
     effective_dimension: float = math.nan
     looked: bool = False
     closed: bool = False
+    looks: list[tuple[int, float, float, float]] = field(default_factory=list)
 
 
 class Observer:
@@ -78,6 +83,7 @@ class Observer:
         template: a member of the kind.
         options: when to look and how to judge.
         embeddings_of: the embeddings of all places, from their stacked parameters.
+        keep: whether records keep looks on the way.
     """
 
     def __init__(
@@ -85,11 +91,13 @@ class Observer:
         template: Member,
         options: ObservationOptions,
         embeddings_of: Callable[[dict[str, Tensor]], Float[Tensor, "members p d"]],
+        keep: bool = False,
     ) -> None:
         self._combine = template.module.network.combine
         self._criterion = options.criterion or published_criterion(self._combine)  # type: ignore[arg-type]
         self._threshold = options.rqi_threshold
         self._embeddings_of = embeddings_of
+        self._keep = keep
 
     def look(
         self, parameters: dict[str, Tensor], members: Sequence[tuple[int, Member, int, bool]], records: list[Observed]
@@ -129,11 +137,14 @@ class Observer:
             effective_dimension(stack).tolist(),
             strict=True,
         )
-        for (place, _, step, _), (quality, predicted, dimension) in zip(group, values, strict=True):
+        for (place, _, step, decided), (quality, predicted, dimension) in zip(group, values, strict=True):
             record = records[place]
             record.rqi, record.predicted_accuracy, record.effective_dimension = quality, predicted, dimension
             if record.steps_to_rqi is None and quality > self._threshold:
                 record.steps_to_rqi = step
+            # Evenly spaced on a logarithmic axis, so that a run of any length keeps few.
+            if self._keep and (decided or not record.looks or step >= SPACING * record.looks[-1][0]):
+                record.looks.append((step, quality, predicted, dimension))
 
 
 def is_observable(member: Member) -> bool:

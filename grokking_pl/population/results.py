@@ -25,6 +25,8 @@ RESULT_COLUMNS = [
     "steps_to_rqi", "rqi", "predicted_accuracy", "effective_dimension",
 ]  # fmt: skip
 
+CURVE_COLUMNS = ["seed", "step", "train_accuracy", "val_accuracy", "rqi", "predicted_accuracy", "effective_dimension"]
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -50,6 +52,7 @@ class DiagramFolder:
     """The files of a diagram. Rows are appended as runs end; a row half written by a killed process is run again.
 
     The first process of a job writes ``runs.csv``, every other one a part ``runs_<rank>.csv``; the first merges them.
+    So it is with ``curves.csv``, where curves are kept.
 
     Args:
         path: the folder.
@@ -66,12 +69,19 @@ class DiagramFolder:
         self._positions = [
             {_text(value): n for n, value in enumerate(axis)} for axis in (grid.seeds, *grid.axes.values())
         ]
-        self._mine = self.table if rank == 0 else path / f"runs_{rank}.csv"
+        self.curve_columns = [*grid.axes, *CURVE_COLUMNS]
+        part = "" if rank == 0 else f"_{rank}"
+        self._mine, self._my_curves = path / f"runs{part}.csv", path / f"curves{part}.csv"
 
     @property
     def table(self) -> Path:
         """The results, a row a run."""
         return self.path / "runs.csv"
+
+    @property
+    def curves(self) -> Path:
+        """The curves of the runs, a row a step; cells are empty where nothing was measured."""
+        return self.path / "curves.csv"
 
     def claim(self, description: dict[str, Any]) -> None:
         """Make the folder, or see that it holds the same diagram.
@@ -115,22 +125,32 @@ class DiagramFolder:
         return Finished(flags, phases)
 
     def merge(self) -> None:
-        """Write the table anew: every run once, in the order of their numbers, and no parts.
+        """Write the tables anew: every run once, in the order of their numbers, and no parts.
 
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        lines = {index: line for index, _, line in self._lines()}
+        lines = {(index, 0): line for index, _, line in self._lines()}
+        curves = {
+            (index, int(row[len(self.grid.axes) + 1])): line
+            for index, row, line in self.rows("curves", self.curve_columns)
+            if (index, 0) in lines
+        }
+        self._write(self.table, self.columns, lines)
+        if curves:
+            self._write(self.curves, self.curve_columns, curves)
+        for part in (*self.path.glob("runs_*.csv"), *self.path.glob("curves_*.csv")):
+            part.unlink()
+
+    def _write(self, path: Path, columns: list[str], lines: dict[tuple[int, int], str]) -> None:
         header = io.StringIO()
-        csv.writer(header, lineterminator="\n").writerow(self.columns)
-        temporary = self.table.with_suffix(".tmp")
-        with _writing(self.table):
+        csv.writer(header, lineterminator="\n").writerow(columns)
+        temporary = path.with_suffix(".tmp")
+        with _writing(path):
             with open(temporary, "w", newline="") as file:
                 file.write(header.getvalue())
-                file.writelines(lines[index] for index in sorted(lines))
-            os.replace(temporary, self.table)
-            for part in self.path.glob("runs_*.csv"):
-                part.unlink()
+                file.writelines(lines[key] for key in sorted(lines))
+            os.replace(temporary, path)
 
     def append(self, rows: Iterable[list[str]]) -> None:
         """Add rows to the table, or to this process's part of it.
@@ -143,16 +163,41 @@ class DiagramFolder:
         with _writing(self._mine), open(self._mine, "a", newline="") as file:
             file.write(text.getvalue())
 
+    def append_curves(self, ended: Iterable[tuple[Cell, Outcome]]) -> None:
+        """Add the curves of runs that ended to theirs, or to this process's part of them.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if self._my_curves == self.curves and not self.curves.exists():
+            writer.writerow(self.curve_columns)
+        for cell, outcome in ended:
+            accuracies = {step: values for step, *values in outcome.curve}
+            looks = {step: values for step, *values in outcome.observed.looks}
+            run = [*(_text(value) for value in cell.values), str(cell.seed)]
+            for step in sorted(accuracies | looks):
+                values = [*accuracies.get(step, [None] * 2), *looks.get(step, [None] * 3)]
+                writer.writerow([*run, str(step), *map(_number, values)])
+        with _writing(self._my_curves), open(self._my_curves, "a", newline="") as file:
+            file.write(text.getvalue())
+
     def _lines(self) -> Iterator[tuple[int, str, str]]:
-        """Number, phase and line of every whole row, as often as it was written."""
+        """Number, phase and line of every whole row of the table, as often as it was written."""
+        phase = len(self.grid.axes) + RESULT_COLUMNS.index("phase")
+        return ((index, row[phase], line) for index, row, line in self.rows("runs", self.columns))
+
+    def rows(self, name: str, columns: list[str]) -> Iterator[tuple[int, list[str], str]]:
+        """Number of the run, values and line of every whole row of a table and its parts."""
         axes = len(self.grid.axes)
-        for path in (self.table, *self.path.glob("runs_*.csv")):
+        for path in (self.path / f"{name}.csv", *self.path.glob(f"{name}_*.csv")):
             if not path.exists():
                 continue
             with open(path, newline="") as file:
                 for line in file:
                     row = next(csv.reader([line]))
-                    if not line.endswith("\n") or len(row) != len(self.columns):
+                    if not line.endswith("\n") or len(row) != len(columns):
                         continue
                     index = 0
                     for position, text in zip(self._positions, (row[axes], *row[:axes]), strict=True):
@@ -160,7 +205,7 @@ class DiagramFolder:
                             break
                         index = index * len(position) + position[text]
                     else:
-                        yield index, row[axes + RESULT_COLUMNS.index("phase")], line
+                        yield index, row, line
 
     def row(self, cell: Cell, outcome: Outcome) -> list[str]:
         """The row of a run."""

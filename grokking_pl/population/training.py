@@ -40,6 +40,7 @@ class Plan:
         compiled: whether to compile the step.
         threads: threads of a worker.
         checkpoint_seconds: time between two checkpoints.
+        keep_curves: whether to keep the curves of the runs.
     """
 
     grid: Grid
@@ -53,6 +54,7 @@ class Plan:
     compiled: bool = False
     threads: int = 1
     checkpoint_seconds: float = 30.0
+    keep_curves: bool = False
 
 
 class Source:
@@ -101,6 +103,7 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
                 plan.compiled,
                 share_samples(plan, builder),
                 plan.observe,
+                plan.keep_curves,
             )
             torch.set_num_threads(1 if _is_small(template) else plan.threads)
 
