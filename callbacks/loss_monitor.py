@@ -37,7 +37,9 @@ class LossMonitor(pl.Callback, Reporting):
         if not isinstance(loss, Tensor):
             return
         # Lightning divides the loss by the number of batches whose gradients it adds up.
-        loss = loss.detach() * trainer.accumulate_grad_batches
+        loss = loss.detach()
+        if trainer.accumulate_grad_batches > 1:
+            loss = loss * trainer.accumulate_grad_batches
         step = trainer.global_step
         self._pending.append((step, loss))
         time_to_log = made_update(trainer) and step % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
@@ -62,7 +64,8 @@ class LossMonitor(pl.Callback, Reporting):
         """Check the losses that are still on the device."""
         if not self._pending:
             return
-        losses = torch.stack([loss for _, loss in self._pending]).tolist()
+        on_device = [loss for _, loss in self._pending]
+        losses = torch.stack(on_device).tolist() if len(on_device) > 1 else [on_device[0].item()]
         steps = [step for step, _ in self._pending]
         self._pending.clear()
         self._last = losses[-1]

@@ -64,6 +64,7 @@ class PhaseTracker(pl.Callback, Reporting):
         self.stop_when_decided = stop_when_decided
         self._history: list[tuple[float, ...]] = []
         self._pending: list[tuple[int, Float[Tensor, 4]]] = []
+        self._chunks: list[tuple[tuple[Tensor, Tensor], int]] | None = None
         # By set, training and validation: the first step of the present stay above the threshold, and the step found.
         self._since: list[int | None] = [None, None]
         self._reached: list[int | None] = [None, None]
@@ -105,6 +106,7 @@ class PhaseTracker(pl.Callback, Reporting):
                 "PhaseTracker needs a datamodule with train_set and val_set, and a module with evaluate(batch): "
                 "derive them from TensorDataModule and GrokkingModule"
             )
+        self._chunks = None
         if not self._history:
             self._evaluate(trainer, pl_module)
 
@@ -162,21 +164,30 @@ class PhaseTracker(pl.Callback, Reporting):
     # Evaluating.
 
     def _evaluate(self, trainer: pl.Trainer, module: Any) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        rank, world_size = trainer.global_rank, trainer.world_size
-        sums = torch.zeros(4, device=data.inputs.device)  # correct and loss on the training set, then on validation
-        for start in range(0, len(data.inputs), EVALUATION_CHUNK):
-            mine = slice(start + rank, start + EVALUATION_CHUNK, world_size)
-            losses, correct = module.evaluate((data.inputs[mine], data.targets[mine]))
-            train = max(0, -(-(data.num_train - mine.start) // world_size))
-            for offset, part in ((0, slice(train)), (2, slice(train, None))):
-                sums[offset] += correct[part].sum()
-                sums[offset + 1] += losses[part].sum()
-        if world_size > 1:
+        parts = []
+        for batch, train in self._batches(trainer):
+            losses, correct = module.evaluate(batch)
+            # (correct and loss, samples) -> correct and loss on the training set, then on the validation set
+            both = torch.stack((correct.to(losses.dtype), losses))
+            parts.append(torch.cat((both[:, :train].sum(1), both[:, train:].sum(1))))
+        sums = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+        if trainer.world_size > 1:
             sums = trainer.strategy.reduce(sums, reduce_op="sum")
         self._pending.append((trainer.global_step, sums))
         if sums.device.type == "cpu" or len(self._pending) == PENDING or self.every_n_steps >= PENDING:
             self.settle()
+
+    def _batches(self, trainer: pl.Trainer) -> list[tuple[tuple[Tensor, Tensor], int]]:
+        """This process's share of all samples, in chunks, and how many of each chunk are training samples."""
+        if self._chunks is None:
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            rank, world_size = trainer.global_rank, trainer.world_size
+            self._chunks = []
+            for start in range(0, len(data.inputs), EVALUATION_CHUNK):
+                mine = slice(start + rank, start + EVALUATION_CHUNK, world_size)
+                train = max(0, -(-(data.num_train - mine.start) // world_size))
+                self._chunks.append(((data.inputs[mine], data.targets[mine]), train))
+        return self._chunks
 
     def settle(self) -> None:
         """Fetch and log the evaluations that are still on the device."""

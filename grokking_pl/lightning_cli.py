@@ -263,6 +263,8 @@ class GrokCLI(LightningCLI):
             and config.enable_checkpointing is not False
         ):
             callbacks.append(RunCheckpoint())
+        for callback in callbacks:
+            leave_out_empty_hooks(callback, Callback)
         return super().instantiate_trainer(
             logger=self._loggers(config.logger), callbacks=callbacks, plugins=plugins, **kwargs
         )
@@ -282,6 +284,7 @@ class GrokCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Say what will run."""
+        leave_out_empty_hooks(self.model, LightningModule)
         if self.trainer.is_global_zero:
             print(f"run folder {self.folder.path}, seed {self.config.fit.seed_everything}", file=sys.stderr)
 
@@ -303,6 +306,26 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+HOOKS_OF_A_STEP = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+
+
+def leave_out_empty_hooks(watched: Any, base: type) -> None:
+    """Let Lightning pass over the hooks of a step that an object only inherits from ``base``, where they do nothing.
+
+    It calls all of every callback's and the module's, some fifty a step, unless they are no functions.
+    """
+    for hook in HOOKS_OF_A_STEP:
+        if getattr(type(watched), hook) is getattr(base, hook):
+            object.__setattr__(watched, hook, None)
 
 
 class NoProfiler(PassThroughProfiler):

@@ -1,8 +1,12 @@
 """The accuracy that networks reach against the one their representations predict (figure 3 of the paper)."""
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from grokking_pl.plots.curves import PUBLISHED_STYLE
 
 
 def accuracy_scatter(
@@ -10,11 +14,38 @@ def accuracy_scatter(
 ) -> Figure:
     """Draw measured against predicted accuracy, a point a run, coloured by its training fraction."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+    draw_accuracy_scatter(figure.add_subplot(), predicted, measured, train_fraction)
+    return figure
+
+
+def draw_accuracy_scatter(
+    axes: Axes,
+    predicted: Float[np.ndarray, "runs"],
+    measured: Float[np.ndarray, "runs"],
+    train_fraction: Float[np.ndarray, "runs"],
+) -> None:
+    """Draw the scatter in a panel."""
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
     points = axes.scatter(predicted, measured, c=train_fraction, cmap="viridis", s=40, edgecolor="white", linewidth=0.6)
-    figure.colorbar(points, label="training fraction")
+    axes.figure.colorbar(points, ax=axes, label="training fraction")
     axes.set(xlabel="accuracy predicted from the representation", ylabel="accuracy", xlim=(0, 1.04), ylim=(0, 1.04))
     axes.set_aspect("equal")
     axes.grid(alpha=0.2)
-    return figure
+
+
+def draw_by_fraction(axes: Axes, runs: pd.DataFrame, name: str, label: str, colour: str) -> None:
+    """Draw a number of each run against its training fraction, with the median over seeds and the published ones.
+
+    Args:
+        axes: the panel.
+        runs: a row a run, with the columns train_fraction, ``name``, and ``published_`` before it.
+        name: the number's column.
+        label: what it is called.
+        colour: of our points and line.
+    """
+    median = runs.groupby("train_fraction")[name].median()
+    axes.plot(median.index, median, "-", color=colour, linewidth=1.5, label="median over seeds")
+    axes.plot(runs.train_fraction, runs[name], "o", color=colour, markersize=5, alpha=0.7, label="a run")
+    axes.plot(runs.train_fraction, runs[f"published_{name}"], **PUBLISHED_STYLE)
+    axes.set(xlabel="training data fraction", ylabel=label)
+    axes.grid(alpha=0.2)

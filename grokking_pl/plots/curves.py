@@ -1,13 +1,21 @@
 """The curves of one run: accuracies over steps, where they pass their thresholds, and the phase that makes."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.plots.phases import PHASE_COLOURS
 
 TRAIN_COLOUR, VAL_COLOUR = "#222222", "#c1440e"
+PUBLISHED_STYLE: dict[str, Any] = {
+    "linestyle": "none", "marker": "D", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": "#c1440e",
+    "markeredgewidth": 0.9, "label": "published run",
+}  # fmt: skip
+"""Hollow, so that a point of ours in the same place is seen inside it."""
 
 
 def accuracy_curves(
@@ -25,6 +33,22 @@ def accuracy_curves(
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
+    draw_accuracy_curves(axes, steps, train_accuracy, val_accuracy, steps_to_train, steps_to_val, thresholds, phase)
+    axes.set_title(f"phase: {phase}", loc="left", fontweight="bold")
+    return figure
+
+
+def draw_accuracy_curves(
+    axes: Axes,
+    steps: Float[np.ndarray, "evaluations"],
+    train_accuracy: Float[np.ndarray, "evaluations"],
+    val_accuracy: Float[np.ndarray, "evaluations"],
+    steps_to_train: int | None,
+    steps_to_val: int | None,
+    thresholds: tuple[float, float],
+    phase: Phase,
+) -> None:
+    """Draw the curves in a panel."""
     axes.set_xscale("symlog", linthresh=1, linscale=0.3)
     for accuracy, colour, style, name in (
         (train_accuracy, TRAIN_COLOUR, "--", "training"),
@@ -41,7 +65,5 @@ def accuracy_curves(
     if steps_to_train is not None and steps_to_val is not None and steps_to_val > steps_to_train:
         axes.axvspan(steps_to_train, steps_to_val, color=PHASE_COLOURS[phase], alpha=0.25, linewidth=0)
     axes.set(xlabel="training step", ylabel="accuracy", ylim=(-0.02, 1.05), xlim=(0, max(steps[-1], 1)))
-    axes.set_title(f"phase: {phase}", loc="left", fontweight="bold")
     axes.grid(alpha=0.2)
     axes.legend(loc="best", frameon=True)
-    return figure

@@ -1,6 +1,7 @@
 """The phases of a grid of runs, and how many steps its two accuracies needed (figures 6 to 8 of the paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from grokking_pl.metrics.phases import Phase
-from grokking_pl.plots.phases import PHASE_COLOURS
+from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 
 TICKS = 11
+MOST_LETTERED = 15
+"""Cells in a row or column of a diagram up to which there is room for letters."""
 
 
 def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
@@ -28,15 +31,9 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     """
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
     columns, rows = _values(runs, across), _values(runs, up) if up else [None]
-    shape = (len(rows), len(columns))
-    phases = np.full(shape, -1)
-    share = np.ones(shape)
-    steps = {name: np.full(shape, np.nan) for name in ("steps_to_train", "steps_to_val")}
-    numbers = {str(phase): number for number, phase in enumerate(Phase)}
+    steps = {name: np.full((len(rows), len(columns)), np.nan) for name in ("steps_to_train", "steps_to_val")}
     for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
         x, y = np.asarray(place, dtype=int)
-        count = np.bincount([numbers[name] for name in cell.phase], minlength=len(Phase))
-        phases[y, x], share[y, x] = count.argmax(), count.max() / count.sum()
         for name, values in steps.items():
             # A run that never passed counts as one that would take longer than all others.
             middle = np.median(cell[name].fillna(np.inf))
@@ -44,7 +41,8 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     height = 3.6 if up else 1.9
     figure = Figure(figsize=(13.5, height + 0.9), layout="constrained")
     panels = figure.subplots(1, 3)
-    _draw_phases(panels[0], phases, share)
+    draw_phases(panels[0], runs, axes)
+    draw_phase_legend(panels[0], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     longest = max(2.0, float(np.nanmax([np.nanmax(v) if np.isfinite(v).any() else 2 for v in steps.values()])))
     for panel, (name, values) in zip(panels[1:], steps.items(), strict=True):
         panel.set_facecolor(PHASE_COLOURS[Phase.CONFUSION])
@@ -53,14 +51,57 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
         )
         figure.colorbar(image, ax=panel, label=f"{name.replace('_', ' ')} (grey: never)")
         panel.set_title(name.replace("_", " "), loc="left", fontweight="bold")
-    for panel in panels:
-        _label(panel.xaxis, across, columns)
-        panel.tick_params(axis="x", labelrotation=45)
-        if up:
-            _label(panel.yaxis, up, rows)
-        else:
-            panel.set_yticks([])
+    for panel in panels[1:]:
+        _label_axes(panel, runs, axes)
     return figure
+
+
+def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:  # noqa: B006
+    """Draw the phase of each cell in a panel: its colour, and where there is room its initial.
+
+    Args:
+        panel: where to draw.
+        runs: a row a run, with a column an axis, and ``phase``.
+        axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
+        names: what axes are called, if not by their columns.
+    """
+    across, up = axes[-1], axes[0] if len(axes) == 2 else None
+    columns, rows = _values(runs, across), _values(runs, up) if up else [None]
+    phases, share = np.full((len(rows), len(columns)), -1), np.ones((len(rows), len(columns)))
+    numbers = {str(phase): number for number, phase in enumerate(Phase)}
+    for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
+        x, y = np.asarray(place, dtype=int)
+        count = np.bincount([numbers[name] for name in cell.phase], minlength=len(Phase))
+        phases[y, x], share[y, x] = count.argmax(), count.max() / count.sum()
+    colours = ListedColormap([PHASE_COLOURS[phase] for phase in Phase])
+    shown = np.ma.masked_less(phases, 0)
+    panel.imshow(shown, cmap=colours, vmin=-0.5, vmax=len(Phase) - 0.5, origin="lower", aspect="auto")
+    if max(phases.shape) <= MOST_LETTERED:
+        for (y, x), number in np.ndenumerate(phases):
+            if number >= 0:
+                phase = tuple(Phase)[number]
+                word = PHASE_LETTERS[phase] + (f"\n{share[y, x]:.0%}" if share[y, x] < 1 else "")
+                dark = phase is Phase.COMPREHENSION
+                panel.text(x, y, word, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+    _label_axes(panel, runs, axes, names)
+
+
+def draw_phase_legend(panel: Axes, **options: Any) -> None:
+    """Say in a panel which colour and which letter is which phase; ``options`` are those of a legend."""
+    handles = [
+        Patch(facecolor=PHASE_COLOURS[phase], edgecolor="grey", label=f"{PHASE_LETTERS[phase]}  {phase}")
+        for phase in Phase
+    ]
+    panel.legend(handles=handles, frameon=False, fontsize=8, **options)
+
+
+def _label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:  # noqa: B006
+    _label(panel.xaxis, names.get(axes[-1], axes[-1]), _values(runs, axes[-1]))
+    panel.tick_params(axis="x", labelrotation=45)
+    if len(axes) == 2:
+        _label(panel.yaxis, names.get(axes[0], axes[0]), _values(runs, axes[0]))
+    else:
+        panel.set_yticks([])
 
 
 def columns_of(runs: pd.DataFrame, name: str | None, values: list) -> Int[np.ndarray, "runs"]:
@@ -74,17 +115,6 @@ def columns_of(runs: pd.DataFrame, name: str | None, values: list) -> Int[np.nda
 def _values(runs: pd.DataFrame, name: str) -> list:
     values = runs[name].drop_duplicates()
     return sorted(values) if pd.api.types.is_numeric_dtype(values) else list(values)
-
-
-def _draw_phases(axes: Axes, phases: Int[np.ndarray, "rows columns"], share: Float[np.ndarray, "rows columns"]) -> None:
-    colours = ListedColormap([PHASE_COLOURS[phase] for phase in Phase])
-    shown = np.ma.masked_less(phases, 0)
-    axes.imshow(shown, cmap=colours, vmin=-0.5, vmax=len(Phase) - 0.5, origin="lower", aspect="auto")
-    for (y, x), value in np.ndenumerate(share):
-        if value < 1:
-            axes.text(x, y, f"{value:.0%}", ha="center", va="center", fontsize=6)
-    handles = [Patch(facecolor=PHASE_COLOURS[phase], edgecolor="grey", label=str(phase)) for phase in Phase]
-    axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8)
 
 
 def _label(axis: object, name: str, values: list) -> None:

@@ -54,7 +54,7 @@ def embedding_panels(
     figure = Figure(figsize=(2.8 * columns, 3.0 * rows), layout="constrained")
     figure.subplots(rows, columns, squeeze=False)
     for axes, which in zip(figure.axes, chosen, strict=False):
-        _draw(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
+        draw_points(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
     for axes in figure.axes[len(chosen) :]:
         axes.axis("off")
     figure.supxlabel("first principal component")
@@ -77,7 +77,7 @@ def embedding_film(
 
     def frame(which: int) -> list:
         axes.clear()
-        _draw(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
+        draw_points(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
         axes.set(xlim=(-size, size), ylim=(-size, size))
         return []
 
@@ -85,7 +85,8 @@ def embedding_film(
     FuncAnimation(figure, frame, frames=len(steps), blit=False).save(str(path), writer=writer)
 
 
-def _draw(axes: Axes, points: Float[np.ndarray, "p 2"], symbols: Sequence[str], title: str) -> None:
+def draw_points(axes: Axes, points: Float[np.ndarray, "p 2"], symbols: Sequence[str], title: str = "") -> None:
+    """Draw each symbol at its point, with its name."""
     axes.scatter(points[:, 0], points[:, 1], c=np.arange(len(points)), cmap=COLOUR_MAP, s=26, alpha=0.55, linewidth=0)
     for name, (x, y) in zip(symbols, points, strict=True):
         axes.annotate(name, (x, y), fontsize=7, ha="center", va="center")

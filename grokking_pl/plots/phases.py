@@ -1,4 +1,4 @@
-"""The colours of the four phases, apart in grey and for the colour-blind."""
+"""The colours of the four phases, apart in grey and for the colour-blind, and letters that tell them without any."""
 
 from grokking_pl.metrics.phases import Phase
 
@@ -8,3 +8,4 @@ PHASE_COLOURS = {
     Phase.MEMORIZATION: "#f0b429",
     Phase.CONFUSION: "#d9d9d9",
 }
+PHASE_LETTERS = {Phase.COMPREHENSION: "C", Phase.GROKKING: "G", Phase.MEMORIZATION: "M", Phase.CONFUSION: "X"}

@@ -20,6 +20,12 @@ def unique_structure(frame: pd.DataFrame, r_c: float, interval: tuple[float, flo
         task: the operation's name.
     """
     figure, axes = _axes(task)
+    draw_unique_structure(axes, frame, r_c, interval)
+    return figure
+
+
+def draw_unique_structure(axes: Axes, frame: pd.DataFrame, r_c: float, interval: tuple[float, float]) -> None:
+    """Draw the probability of a unique structure in a panel."""
     axes.fill_between(frame.train_fraction, frame.low, frame.high, color=BAND_COLOUR, alpha=0.4, linewidth=0)
     style = "o-" if len(frame) <= 100 else "-"
     axes.plot(frame.train_fraction, frame.probability, style, color=THEORY_COLOUR, markersize=3)
@@ -36,7 +42,6 @@ def unique_structure(frame: pd.DataFrame, r_c: float, interval: tuple[float, flo
         color=MARK_COLOUR,
     )
     axes.set(ylabel="P(unique structure)", ylim=(-0.03, 1.03))
-    return figure
 
 
 def grokking_rate(frame: pd.DataFrame, r_c: float, task: str) -> Figure:
@@ -48,12 +53,17 @@ def grokking_rate(frame: pd.DataFrame, r_c: float, task: str) -> Figure:
         task: the operation's name.
     """
     figure, axes = _axes(task)
+    draw_grokking_rate(axes, frame, r_c)
+    return figure
+
+
+def draw_grokking_rate(axes: Axes, frame: pd.DataFrame, r_c: float) -> None:
+    """Draw the distribution of the grokking rate in a panel."""
     _bands(axes, frame, "rate")
     _mark(axes, r_c)
     axes.set(ylabel=r"grokking rate $\lambda_3$")
     axes.set_ylim(bottom=-0.02 * frame.rate_q95.max() if frame.rate_q95.max() > 0 else None)
     axes.legend(loc="upper left", framealpha=1, edgecolor="none")
-    return figure
 
 
 def predicted_steps(frame: pd.DataFrame, r_c: float, task: str, learning_rate: float) -> Figure:
@@ -68,6 +78,12 @@ def predicted_steps(frame: pd.DataFrame, r_c: float, task: str, learning_rate: f
         learning_rate: eta.
     """
     figure, axes = _axes(task)
+    draw_predicted_steps(axes, frame, r_c, learning_rate)
+    return figure
+
+
+def draw_predicted_steps(axes: Axes, frame: pd.DataFrame, r_c: float, learning_rate: float) -> None:
+    """Draw the predicted steps in a panel."""
     columns = [name for name in frame if str(name).startswith("steps_")]
     finite = frame[columns].replace(np.inf, np.nan)
     ceiling = 10 * np.nanmax(finite.to_numpy()) if finite.notna().to_numpy().any() else 1.0
@@ -81,7 +97,6 @@ def predicted_steps(frame: pd.DataFrame, r_c: float, task: str, learning_rate: f
     if ceiling > 1:
         axes.set_ylim(0.7 * np.nanmin(finite.to_numpy()), ceiling / 10)
     axes.legend(loc="upper right", frameon=False)
-    return figure
 
 
 def critical_fraction_by_p(frame: pd.DataFrame) -> Figure:

@@ -40,26 +40,27 @@ def trajectories(
     axis = np.linalg.svd(network[-1], full_matrices=False)[2][0]
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    _lines(left, theory_steps, theory @ axis, symbols, "effective theory")
-    _lines(right, network_steps, network @ axis, symbols, "network")
+    draw_trajectories(left, theory_steps, theory @ axis, symbols, "effective theory")
+    draw_trajectories(right, network_steps, network @ axis, symbols, "network")
     if np.isfinite(predicted):
         marks = ((predicted, r"$n_h = 1/(\lambda_3\eta)$"), (3 * predicted, r"$3\,n_h$"))
         for step, name in marks:
             if step <= theory_steps[-1]:
-                _mark(left, step, name)
+                mark_step(left, step, name)
     if measured is not None:
-        _mark(right, measured, "RQI")
+        mark_step(right, measured, "RQI")
     left.set_ylabel("normalised embedding" + (" on its main axis" if network.shape[2] > 1 else r" $\tilde E_k$"))
     return figure
 
 
-def _lines(
+def draw_trajectories(
     axes: Axes,
     steps: Float[np.ndarray, "n"],
     values: Float[np.ndarray, "n p"],
     symbols: Sequence[str],
-    title: str,
+    title: str = "",
 ) -> None:
+    """Draw one number of each embedding over steps, a line a symbol, with its name at the end."""
     colours = colormaps[COLOUR_MAP](np.linspace(0, 0.95, values.shape[1]))
     for k, name in enumerate(symbols):
         axes.plot(steps, values[:, k], color=colours[k], linewidth=1.2)
@@ -74,7 +75,8 @@ def _lines(
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _mark(axes: Axes, step: float, name: str) -> None:
+def mark_step(axes: Axes, step: float, name: str) -> None:
+    """Draw a vertical line at a step, with its name."""
     axes.axvline(step, color=MARK_COLOUR, linewidth=1)
     axes.annotate(
         name,
