@@ -14,7 +14,6 @@ from torch import Tensor
 from grokking_pl.callbacks.reporting import Reporting, log, require_table, run_folder
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.representation import matrix_product
 from grokking_pl.theory import Prediction, normalised, normalised_flow, predict
 
 MOST_SNAPSHOTS = 256
@@ -57,9 +56,9 @@ class EffectiveTheory(pl.Callback, Reporting):
         """Predict, and record the initial embeddings."""
         data: Any = require_table(trainer, "EffectiveTheory")
         module: Any = pl_module
-        if module.representation.combine is matrix_product:
+        if not module.representation.adds:
             raise UserError(
-                "EffectiveTheory: this network multiplies its embeddings, but the theory is about sums E_a + E_b: "
+                "EffectiveTheory: this network does not add its embeddings, but the theory is about sums E_a + E_b: "
                 "remove the callback"
             )
         self._eta = _embeddings_rate(trainer) if self.learning_rate is None else self.learning_rate

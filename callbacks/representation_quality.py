@@ -56,7 +56,7 @@ class RepresentationQuality(pl.Callback, Reporting):
         self._table = data.table
         self._train = data.train_indices.to(trainer.strategy.root_device)
         self._combine = module.representation.combine
-        self._criterion = self.criterion or published_criterion(self._combine)
+        self._criterion = self.criterion or published_criterion(module.representation)
         if not self._history:
             self._take(trainer, pl_module)
             self.settle()

@@ -17,6 +17,7 @@ COMMANDS = {
     "diagram": "train a grid of runs: grok diagram --config configs/diagrams/figure5a_small.yaml",
     "theory": "predict from training sets alone: grok theory --config configs/theory_addition.yaml",
     "report": "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
+    "completion": "print a script with which a shell completes all of this: grok completion bash",
 }
 
 OWN_COMMANDS = {
@@ -24,6 +25,7 @@ OWN_COMMANDS = {
     "diagram": "grokking_pl.population.diagram",
     "theory": "grokking_pl.theory.command",
     "report": "grokking_pl.report.command",
+    "completion": "grokking_pl.completion",
 }
 """The module whose function ``run`` takes the command's arguments; the others are the trainer's, by LightningCLI."""
 
@@ -32,7 +34,7 @@ HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 The laboratory for grokking: train networks, watch them memorise and then understand.
 
 commands:
-{chr(10).join(f"  {name:<10} {text}" for name, text in COMMANDS.items())}
+{chr(10).join(f"  {name:<11} {text}" for name, text in COMMANDS.items())}
 
 options:
   -h, --help            this page; 'grok COMMAND --help' for a command's options

@@ -301,6 +301,24 @@ class GrokCLI(LightningCLI):
         print(f"{len(rows)} predictions in {path}")
 
 
+class _Built(Exception):
+    """The parser is there, and nothing is to be run."""
+
+
+class _ParserAlone(GrokCLI):
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        raise _Built(parser)
+
+
+def parser_of(command: str) -> LightningArgumentParser:
+    """The parser of one of Lightning's commands."""
+    try:
+        _ParserAlone([command])
+    except _Built as built:
+        return built.args[0]._subcommands_action._name_parser_map[command]
+    raise AssertionError("a parser is always built")
+
+
 def as_list(value: Any) -> list[Any]:
     """A configuration's null, single value or list as a list."""
     if value is None:

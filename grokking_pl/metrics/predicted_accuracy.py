@@ -56,7 +56,7 @@ def predicted_accuracy(
     """
     if 0 in representation.batch:
         return representation.embeddings.new_zeros(representation.batch, dtype=representation.result_dtype)
-    criterion = criterion or published_criterion(representation.combine)
+    criterion = criterion or published_criterion(representation)
     flat = prepare(representation, table, criterion)
     groups = SameResult.of(table, flat.embeddings.device)
     mask = train_mask(train, len(table)).to(flat.embeddings.device)

@@ -78,6 +78,14 @@ class Representation:
         return self.embeddings.shape[-2]
 
     @property
+    def adds(self) -> bool:
+        """Whether two embeddings are combined to their sum or their mean, and not to a product."""
+        d = self.embeddings.shape[-1]
+        left, right = torch.arange(1.0, d + 1)[None], torch.full((1, d), 0.5)
+        both = self.combine(left, right)
+        return both.shape == left.shape and any(torch.allclose(both, (left + right) * scale) for scale in (1, 0.5))
+
+    @property
     def result_dtype(self) -> torch.dtype:
         """The precision of a metric's values: that of the embeddings, single at least."""
         return torch.promote_types(self.embeddings.dtype, torch.float32)
@@ -172,9 +180,9 @@ class Criterion:
         return self.threshold * k if self.norm == "mean_square" else self.threshold**2
 
 
-def published_criterion(combine: Combine) -> Criterion:
-    """The criterion of the authors' published code for models that combine embeddings in this way."""
-    return Criterion(0.5, "mean_square", "rms") if combine is matrix_product else Criterion()
+def published_criterion(representation: Representation) -> Criterion:
+    """The criterion of the authors' published code: one for models that add embeddings, one for those that do not."""
+    return Criterion() if representation.adds else Criterion(0.5, "mean_square", "rms")
 
 
 class RepresentationMetric(Metric, ABC):

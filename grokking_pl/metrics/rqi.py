@@ -55,7 +55,7 @@ def rqi(
     """
     if 0 in representation.batch:
         return representation.embeddings.new_zeros(representation.batch, dtype=representation.result_dtype)
-    criterion = criterion or published_criterion(representation.combine)
+    criterion = criterion or published_criterion(representation)
     flat = prepare(representation, table, criterion)
     groups = SameResult.of(table, flat.embeddings.device)
     if groups.num_pairs == 0:

@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> None:
     quieten()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        draw_diagram(_parser().parse_args(arguments))
+        draw_diagram(build_parser().parse_args(arguments))
     except KeyboardInterrupt as interruption:
         number = interruption.args[0] if interruption.args else signal.SIGINT
         fail("stopped; the same command goes on from here", 128 + number)
@@ -60,7 +60,8 @@ def _stop(number: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt(number)
 
 
-def _parser() -> LightningArgumentParser:
+def build_parser() -> LightningArgumentParser:
+    """The command's options."""
     parser = GrokParser(
         prog="grok diagram",
         usage="grok diagram --config FILE [--key value ...]",

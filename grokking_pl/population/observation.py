@@ -94,7 +94,7 @@ class Observer:
         keep: bool = False,
     ) -> None:
         self._combine = template.module.network.combine
-        self._criterion = options.criterion or published_criterion(self._combine)  # type: ignore[arg-type]
+        self._criterion = options.criterion or published_criterion(template.module.representation)
         self._threshold = options.rqi_threshold
         self._embeddings_of = embeddings_of
         self._keep = keep

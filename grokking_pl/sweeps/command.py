@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> None:
     quieten()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        failed = run_sweep(_parser().parse_args(arguments))
+        failed = run_sweep(build_parser().parse_args(arguments))
     except KeyboardInterrupt as interruption:
         number = interruption.args[0] if interruption.args else signal.SIGINT
         fail("stopped; the same command goes on from here", 128 + number)
@@ -47,7 +47,8 @@ def _stop(number: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt(number)
 
 
-def _parser() -> GrokParser:
+def build_parser() -> GrokParser:
+    """The command's options."""
     parser = GrokParser(
         prog="grok sweep", usage="grok sweep FILE [--jobs N] [--key value ...]", description=COMMANDS["sweep"]
     )

@@ -28,7 +28,7 @@ def run(arguments: list[str]) -> None:
 
 
 def _study(arguments: list[str]) -> None:
-    parser = _parser()
+    parser = build_parser()
     config = parser.parse_args(arguments)
     files = [Path(str(file)) for file in config.config or []]
     folder = config.folder = Path(config.folder or RUNS / (files[0].stem if files else "study"))
@@ -45,7 +45,8 @@ def _study(arguments: list[str]) -> None:
     print(f"tables and figures in {folder}")
 
 
-def _parser() -> LightningArgumentParser:
+def build_parser() -> LightningArgumentParser:
+    """The command's options."""
     parser = GrokParser(
         prog="grok theory",
         usage="grok theory --config FILE [--key value ...]",

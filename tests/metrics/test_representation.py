@@ -3,6 +3,8 @@ import torch
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import Criterion, Representation, add, matrix_product, published_criterion
+from grokking_pl.models import PermutationModel, ToyModel
+from grokking_pl.sizes import Sizes
 
 
 def test_matrix_product_reads_rows():
@@ -73,8 +75,14 @@ def test_norms_at_the_threshold():
 
 
 def test_published_criteria():
-    assert published_criterion(add) == Criterion(0.01, "mean_square", "standardise")
-    assert published_criterion(matrix_product) == Criterion(0.5, "mean_square", "rms")
+    additive, product = Criterion(0.01, "mean_square", "standardise"), Criterion(0.5, "mean_square", "rms")
+    embeddings = torch.rand(3, 4)
+    assert published_criterion(Representation(embeddings, add)) == additive
+    assert published_criterion(Representation(embeddings, lambda left, right: (left + right) / 2)) == additive
+    assert published_criterion(Representation(embeddings, matrix_product)) == product
+    sizes = Sizes(inputs=2, outputs=3, symbols=6)
+    assert published_criterion(Representation(embeddings, PermutationModel(sizes, embedding_dim=4).combine)) == product
+    assert published_criterion(Representation(embeddings, ToyModel(sizes, embedding_dim=4).combine)) == additive
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""``grok completion``: a script that lets a shell complete commands, options and file names.
+
+The script is written once, from the parsers of all commands, so that a shell answers at once.
+"""
+
+import argparse
+import importlib
+from collections.abc import Iterator
+
+import shtab
+
+from grokking_pl.cli import COMMANDS, OWN_COMMANDS, fail
+from grokking_pl.lightning_cli import parser_of
+
+FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--output")
+"""Options whose values are files or folders."""
+
+
+def run(arguments: list[str]) -> None:
+    """Print the script for a shell; a shell that is not known ends with one line and status 2."""
+    if arguments in (["--help"], ["-h"]):
+        print(
+            "usage: grok completion SHELL\n\n"
+            f"Print the completion script for a shell: {', '.join(shtab.SUPPORTED_SHELLS)}.\n"
+            "For bash:  grok completion bash > ~/.local/share/bash-completion/completions/grok"
+        )
+        return
+    if len(arguments) != 1 or arguments[0] not in shtab.SUPPORTED_SHELLS:
+        fail(f"say for which shell: grok completion {' or '.join(shtab.SUPPORTED_SHELLS)}")
+    print(shtab.complete(_all_commands(), arguments[0]))
+
+
+def _all_commands() -> argparse.ArgumentParser:
+    """One plain parser that has every command and its options."""
+    root = argparse.ArgumentParser(prog="grok")
+    root.add_argument("--version", action="store_true", help="the version of grokking_pl")
+    commands = root.add_subparsers()
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name == "completion":
+            command.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+            continue
+        if name in ("sweep", "report"):
+            command.add_argument("file").complete = shtab.FILE  # type: ignore[attr-defined]
+        for options, is_flag in _options(name):
+            added = command.add_argument(*options, action="store_true" if is_flag else "store")
+            if set(options) & set(FILES):
+                added.complete = shtab.FILE  # type: ignore[attr-defined]
+    return root
+
+
+def _options(name: str) -> Iterator[tuple[list[str], bool]]:
+    """The spellings of every option of a command, and whether it has no value."""
+    module = OWN_COMMANDS.get(name)
+    parser = importlib.import_module(module).build_parser() if module else parser_of(name)
+    for action in parser._actions:
+        if action.option_strings and action.help != argparse.SUPPRESS and "--help" not in action.option_strings:
+            yield [option for option in action.option_strings if not option.endswith("+")], action.nargs == 0

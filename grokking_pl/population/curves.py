@@ -1,0 +1,75 @@
+"""The accuracies of many runs on their way: a bounded number of points a run, evenly spaced on a logarithmic axis.
+
+They are kept on the device and written within the training step, so that no step waits for them.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+POINTS = 40
+"""Points of a run's curve, at most, besides the initial and the last one."""
+MOST_RUNS = 4000
+"""Runs of a diagram from which on no curves are kept: their table would be larger than all else of the diagram."""
+UNSEEN = -1
+
+
+def curve_steps(budget: int, every_n_steps: int, points: int = POINTS) -> list[int]:
+    """Step 0 and at most ``points`` steps up to ``budget``, all of them steps at which accuracies are evaluated.
+
+    >>> curve_steps(1000, 1, 4), curve_steps(1000, 100, 4)
+    ([0, 1, 10, 100, 1000], [0, 100, 1000])
+    """
+    spaced = np.geomspace(1, budget, points) / every_n_steps
+    steps = spaced.round().astype(int) * every_n_steps
+    return sorted({0, *steps[steps <= budget].tolist()})
+
+
+def curve_slots(steps: Sequence[int], budget: int) -> Int[Tensor, "budget+2"]:
+    """Which point of a curve each step is, if it is one, and the number of points elsewhere.
+
+    >>> curve_slots([0, 1, 3], 3)
+    tensor([0, 1, 3, 2, 3])
+    """
+    slots = torch.full((budget + 2,), len(steps))
+    slots[list(steps)] = torch.arange(len(steps))
+    return slots
+
+
+def record_point(
+    curve: Int[Tensor, "members points 2"],
+    slots: Int[Tensor, "budget+2"],
+    correct: Int[Tensor, "members 2"],
+    step: Int[Tensor, "members"],
+    running: Bool[Tensor, "members"],
+) -> None:
+    """Take one evaluation into the curves, in place, for the members whose step is a point.
+
+    Args:
+        curve: number of correct training and validation samples; what is no point goes to the last place.
+        slots: which point each step is.
+        correct: the evaluation.
+        step: updates made.
+        running: members whose evaluation counts.
+    """
+    slot = torch.where(running, slots[step.clamp(max=len(slots) - 1)], curve.shape[1] - 1)
+    curve.scatter_(1, slot[:, None, None].expand(-1, 1, 2), correct[:, None].to(curve.dtype))
+
+
+def points_of(
+    curve: list[list[int]], steps: Sequence[int], sizes: tuple[int, int], last: tuple[int, float, float]
+) -> list[tuple[int, float, float]]:
+    """The curve of one run: step, training accuracy and validation accuracy, ending with the last evaluation.
+
+    Args:
+        curve: of the run, as `record_point` filled it.
+        steps: the step of each point.
+        sizes: number of training and validation samples.
+        last: the last evaluation, at the step at which the phase was decided.
+    """
+    train, val = (max(1, size) for size in sizes)
+    seen = [each for each in zip(steps, curve[:-1], strict=True) if each[1][0] != UNSEEN and each[0] < last[0]]
+    return [*((step, counts[0] / train, counts[1] / val) for step, counts in seen), last]

@@ -1,0 +1,301 @@
+"""The report of a diagram: every cell's phase and steps, by seed or by majority, and the curves of a chosen cell."""
+
+import html
+import math
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.curves import VAL_COLOUR
+from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
+from grokking_pl.plots.theory import THEORY_COLOUR
+from grokking_pl.report.diagram_results import DiagramResults, read_diagram
+from grokking_pl.report.page import GRID, INK, MUTED, Page, chip, columns, log_ticks, number, paragraph, styled
+from grokking_pl.report.run_figures import step_axis
+
+MEASURES = {
+    "phase": "phase",
+    "steps_to_train": "steps to training threshold",
+    "steps_to_val": "steps to validation threshold",
+    "rqi": "RQI at the end",
+    "effective_dimension": "effective dimension at the end",
+}
+TICKS = 11
+MOST_LETTERS = 400
+"""Cells up to which there is room for the letter of the phase, and the share of the seeds that agree."""
+CONTROLS = """<div class="controls">
+<label>runs <select id="view">{views}</select></label>
+<label>colour <select id="measure">{measures}</select></label>
+</div>"""
+MAP_LABEL = "The grid of runs. Arrow keys move the chosen cell; what it holds is told beside the grid"
+
+
+def diagram_page(folder: Path) -> Page:
+    """The report of a diagram's folder.
+
+    Raises:
+        UserError: a file in it is corrupt, or no run has ended.
+    """
+    results = read_diagram(folder)
+    grid = results.grid
+    axes = " and ".join(grid.axes)
+    subtitle = f"{len(grid)} runs over {axes}, of at most {results.steps} steps each."
+    page = Page(folder.resolve().name, f"<p>{html.escape(subtitle)}</p>")
+    parts = []
+    if len(results.runs) < len(grid):
+        words = (
+            f"This diagram is not finished: {len(results.runs)} of {len(grid)} runs have ended, the others are blank."
+        )
+        parts.append(paragraph(words, "warning"))
+    counts = Counter(run["phase"] for run in results.runs.values())
+    parts.append(
+        "<p>"
+        + "".join(
+            chip(f"{PHASE_LETTERS[phase]} {phase}: {counts[str(phase)]}", PHASE_COLOURS[phase]) for phase in Phase
+        )
+        + "</p>"
+    )
+    cells = _cells(results)
+    views: dict[str, int | None] = {"majority of the seeds": None} if len(grid.seeds) > 1 else {}
+    views |= {f"seed {seed}": k for k, seed in enumerate(grid.seeds)}
+    measures = {name: words for name, words in MEASURES.items() if _is_measured(name, results)}
+    page.data["diagram"] = {
+        "views": {
+            name: {
+                "values": {measure: _values(results, cells, measure, seed) for measure in measures},
+                "words": _words(results, cells, seed),
+                "letters": _letters(results, cells, seed),
+            }
+            for name, seed in views.items()
+        },
+        "cells": _runs_of_cells(results, cells),
+        "curves": results.curves,
+        "start": _start(results, cells),
+    }
+    for measure, words in measures.items():
+        page.figures[f"map-{measure}"] = _map(results, measure, words)
+    parts.append(CONTROLS.format(views=_options(views), measures=_options(measures, measures)))
+    picture = (
+        f'<figure><div class="plot" id="map" tabindex="0" role="application" aria-label="{MAP_LABEL}"></div>'
+        "<figcaption>Point at a cell for its coordinates, steps and phase; click it, or move with the arrow keys, for "
+        "its curves.</figcaption></figure>"
+    )
+    page.add("Phases", *parts, columns(picture, _detail(page, results)))
+    return page
+
+
+def _detail(page: Page, results: DiagramResults) -> str:
+    """What is shown of the chosen cell."""
+    told = '<div id="cell-words" aria-live="polite"></div><div class="scroll"><table id="cell-runs"></table></div>'
+    if not results.curves:
+        words = (
+            "This folder keeps no curves.csv, so there are no curves to show: grok diagram writes one for new diagrams."
+        )
+        return f"<div>{told}{paragraph(words, 'note')}</div>"
+    figure = styled(
+        go.Figure(),
+        yaxis={"title": {"text": "accuracy, RQI"}, "range": [-0.02, 1.05]},
+        xaxis=step_axis([1, results.steps]),
+    )
+    page.data["diagram"]["lines"] = {
+        "train_accuracy": {"name": "training accuracy", "color": INK, "dash": "dash"},
+        "val_accuracy": {"name": "validation accuracy", "color": VAL_COLOUR, "dash": "solid"},
+        "rqi": {"name": "RQI", "color": THEORY_COLOUR, "dash": "dot"},
+    }
+    figure.update_layout(shapes=[_threshold(results, "train", INK), _threshold(results, "val", VAL_COLOUR)])
+    return f"<div>{told}{page.plot('cell-curves', figure, 'The curves of the chosen cell over training steps')}</div>"
+
+
+def _threshold(results: DiagramResults, name: str, colour: str) -> dict[str, Any]:
+    level = results.criteria.get(f"{name}_threshold", 0.9)
+    line = {"color": colour, "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level, "line": line, "opacity": 0.5}
+
+
+# Cells.
+
+
+def _cells(results: DiagramResults) -> list[list[dict[int, int]]]:
+    """The number of the run of each seed, by the seed's position, in each cell of each row; only those that ended."""
+    lengths = [len(values) for values in results.grid.axes.values()]
+    cells: list[list[dict[int, int]]] = [
+        [{} for _ in range(lengths[-1])] for _ in range(lengths[0] if len(lengths) == 2 else 1)
+    ]
+    for index in results.runs:
+        y, x, seed = results.place(index)
+        cells[y][x][seed] = index
+    return cells
+
+
+def _start(results: DiagramResults, cells: list[list[dict[int, int]]]) -> list[int]:
+    """The cell that is shown first: one that groks, if any does."""
+    full = [(x, y) for y, row in enumerate(cells) for x, cell in enumerate(row) if cell]
+
+    def groks(place: tuple[int, int]) -> bool:
+        x, y = place
+        return any(results.runs[index]["phase"] == str(Phase.GROKKING) for index in cells[y][x].values())
+
+    return list(next((place for place in full if groks(place)), full[0]))
+
+
+def _chosen(results: DiagramResults, cell: dict[int, int], seed: int | None) -> list[dict[str, Any]]:
+    return [results.runs[index] for k, index in sorted(cell.items()) if seed is None or k == seed]
+
+
+def _majority(runs: list[dict[str, Any]]) -> tuple[Phase, int]:
+    """The most frequent phase, the better one of two that are as frequent, and how many runs came to it."""
+    counts = Counter(run["phase"] for run in runs)
+    phase = max(Phase, key=lambda each: counts[str(each)])
+    return phase, counts[str(phase)]
+
+
+def _median(runs: list[dict[str, Any]], name: str) -> float | None:
+    """The median, where a run that never passed counts as one that would take longer than all others."""
+    never = float("inf")
+    middle = statistics.median(never if run[name] is None else run[name] for run in runs)
+    return middle if middle < never else None
+
+
+def _values(
+    results: DiagramResults, cells: list[list[dict[int, int]]], measure: str, seed: int | None
+) -> list[list[float | None]]:
+    def value(cell: dict[int, int]) -> float | None:
+        runs = _chosen(results, cell, seed)
+        if not runs:
+            return None
+        if measure == "phase":
+            return list(Phase).index(_majority(runs)[0])
+        middle = _median(runs, measure)
+        # Steps are drawn by their logarithm; never is drawn as the background.
+        return middle if middle is None or not measure.startswith("steps") else _log10(middle)
+
+    return [[value(cell) for cell in row] for row in cells]
+
+
+def _words(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int | None) -> list[list[str]]:
+    """What is said of each cell on hover."""
+    axes = results.grid.axes
+    across = list(axes.items())[-1]
+    up = next(iter(axes.items())) if len(axes) == 2 else None
+
+    def say(x: int, y: int, cell: dict[int, int]) -> str:
+        coordinates = [f"{across[0]}: {tick(across[1][x])}"]
+        if up:
+            coordinates.append(f"{up[0]}: {tick(up[1][y])}")
+        runs = _chosen(results, cell, seed)
+        if not runs:
+            return "<br>".join([*map(html.escape, coordinates), "not finished"])
+        phase, count = _majority(runs)
+        share = f" ({count} of {len(runs)} seeds)" if len(runs) > 1 else ""
+        what = "median steps" if len(runs) > 1 else "steps"
+        lines = [
+            *coordinates,
+            f"phase: {phase}{share}",
+            f"{what} to training threshold: {number(_median(runs, 'steps_to_train'))}",
+            f"{what} to validation threshold: {number(_median(runs, 'steps_to_val'))}",
+        ]
+        return "<br>".join(map(html.escape, lines))
+
+    return [[say(x, y, cell) for x, cell in enumerate(row)] for y, row in enumerate(cells)]
+
+
+def _letters(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int | None) -> list[list[str]]:
+    """The letter of each cell's phase, and the share of its seeds where they disagree."""
+
+    def say(cell: dict[int, int]) -> str:
+        runs = _chosen(results, cell, seed)
+        if not runs:
+            return ""
+        phase, count = _majority(runs)
+        return PHASE_LETTERS[phase] + (f" {count / len(runs):.0%}" if count < len(runs) else "")
+
+    return [[say(cell) for cell in row] for row in cells]
+
+
+def _runs_of_cells(results: DiagramResults, cells: list[list[dict[int, int]]]) -> list[list[list[list[str]]]]:
+    """Of each cell, a row a run: its number, its seed, and what is told of it in a table."""
+    seeds = results.grid.seeds
+
+    def row(seed: int, index: int) -> list[str]:
+        run = results.runs[index]
+        steps = [number(run[name]) for name in ("steps_to_train", "steps_to_val", "steps_to_rqi")]
+        values = [number(run[name], "–") for name in ("train_accuracy", "val_accuracy", "rqi", "effective_dimension")]
+        return [str(index), f"seed {seeds[seed]}", run["phase"], *steps, *values]
+
+    return [[[row(seed, index) for seed, index in sorted(cell.items())] for cell in line] for line in cells]
+
+
+# The figure.
+
+
+def _map(results: DiagramResults, measure: str, words: str) -> go.Figure:
+    """The grid in one measure, without its values, which ``page.js`` puts in."""
+    axes = list(results.grid.axes.items())
+    heat: dict[str, Any] = {"xgap": 1, "ygap": 1, "hovertemplate": "%{customdata}<extra></extra>", "hoverongaps": True}
+    if measure == "phase":
+        count = len(Phase)
+        scale = [[edge, PHASE_COLOURS[phase]] for k, phase in enumerate(Phase) for edge in (k / count, (k + 1) / count)]
+        heat |= {"colorscale": scale, "zmin": -0.5, "zmax": count - 0.5, "showscale": False}
+        if math.prod(len(values) for _, values in axes) <= MOST_LETTERS:
+            heat |= {"texttemplate": "%{text}"}
+    else:
+        bar: dict[str, Any] = {"title": {"text": words, "side": "right"}, "outlinewidth": 0, "thickness": 14}
+        heat |= {"colorscale": "Viridis", "colorbar": bar}
+        if measure.startswith("steps"):
+            found = [max(run[measure], 1) for run in results.runs.values() if run[measure] is not None]
+            ticks, texts = log_ticks(min(found), max(found))
+            bar |= {"tickvals": [_log10(each) for each in ticks], "ticktext": texts}
+            heat |= {"zmin": _log10(min(found)), "zmax": _log10(max(found)) or 1.0}
+    figure = go.Figure(go.Heatmap(z=[[None]], **heat))
+    across = axes[-1]
+    layout: dict[str, Any] = {"xaxis": _ticks(*across), "showlegend": False}
+    if len(axes) == 2:
+        layout["yaxis"] = _ticks(*axes[0])
+    else:
+        layout["yaxis"] = {"showticklabels": False, "range": [-0.5, 0.5]}
+    if measure.startswith("steps"):
+        note = {"text": "blank: never", "xref": "paper", "yref": "paper", "x": 0, "y": 1, "yanchor": "bottom"}
+        layout["annotations"] = [note | {"showarrow": False, "font": {"color": MUTED}}]
+    styled(figure, height=480 if len(axes) == 2 else 220, **layout)
+    figure.update_xaxes(showgrid=False, zeroline=False, linecolor=GRID)
+    figure.update_yaxes(showgrid=False, zeroline=False, linecolor=GRID)
+    return figure
+
+
+def _ticks(name: str, values: list[Any]) -> dict[str, Any]:
+    every = -(-len(values) // TICKS)
+    chosen = list(range(0, len(values), every))
+    return {
+        "title": {"text": name},
+        "tickvals": chosen,
+        "ticktext": [tick(values[k]) for k in chosen],
+        "range": [-0.5, len(values) - 0.5],
+    }
+
+
+def tick(value: Any) -> str:
+    """A coordinate in few characters.
+
+    >>> tick(0.00046415888), tick("grokking_pl.tasks.addition"), tick(3)
+    ('0.000464', 'addition', '3')
+    """
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value.rsplit(".", 1)[-1] if isinstance(value, str) else str(value)
+
+
+def _is_measured(measure: str, results: DiagramResults) -> bool:
+    return measure == "phase" or any(run[measure] is not None for run in results.runs.values())
+
+
+def _log10(value: float) -> float:
+    return round(math.log10(max(value, 1)), 4)
+
+
+def _options(names: Any, words: dict[str, str] | None = None) -> str:
+    texts = ((name, words[name] if words else name) for name in names)
+    return "".join(f'<option value="{html.escape(name)}">{html.escape(text)}</option>' for name, text in texts)

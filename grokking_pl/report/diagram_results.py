@@ -1,0 +1,122 @@
+"""What the folder of a diagram holds: its grid, the rows of the runs that have ended, and their curves."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.phases import Phase
+from grokking_pl.population.grid import Grid
+from grokking_pl.population.results import DiagramFolder
+from grokking_pl.report.run_results import corrupt
+
+RESULTS = (
+    "steps_to_train",
+    "steps_to_val",
+    "train_accuracy",
+    "val_accuracy",
+    "steps_to_rqi",
+    "rqi",
+    "effective_dimension",
+)
+MOST_RUNS = 100_000
+"""Runs of which a browser can still show a page that tells of each."""
+CURVES = ("step", "train_accuracy", "val_accuracy", "rqi")
+
+
+@dataclass(frozen=True)
+class DiagramResults:
+    """A diagram, finished or not.
+
+    Args:
+        path: the folder.
+        grid: all its runs.
+        steps: steps within which a phase is decided.
+        criteria: the options of the phases.
+        runs: phase and results of each run that has ended, by its number; None for never and for not measured.
+        curves: step, both accuracies and RQI of such a run, by its number; empty if the folder keeps none.
+    """
+
+    path: Path
+    grid: Grid
+    steps: int
+    criteria: dict[str, Any]
+    runs: dict[int, dict[str, Any]]
+    curves: dict[int, dict[str, list[float | None]]]
+
+    def place(self, index: int) -> tuple[int, int, int]:
+        """Position of a run on the first axis, on the last one, and of its seed; of one axis the first is 0."""
+        sizes = [len(values) for values in self.grid.axes.values()]
+        rest, x = divmod(index, sizes[-1])
+        seed, y = divmod(rest, sizes[0] if len(sizes) == 2 else 1)
+        return y, x, seed
+
+
+def read_diagram(path: Path) -> DiagramResults:
+    """Read the folder of a diagram.
+
+    Raises:
+        UserError: a file is corrupt, or no run has ended.
+    """
+    record = path / "diagram.json"
+    try:
+        description = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise corrupt(record, "it is no JSON") from None
+    try:
+        grid = Grid(description["axes"], description["seeds"])
+        steps, criteria = int(description["steps"]), dict(description["phase"])
+        empty = not len(grid)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        empty = True
+    if empty or not 1 <= len(grid.axes) <= 2:
+        raise corrupt(record, "it describes no grid")
+    folder = DiagramFolder(path, grid, int(criteria.get("delay", 1000)))
+    runs = _read_runs(folder)
+    if len(runs) > MOST_RUNS:
+        raise UserError(f"the diagram in {path} has {len(runs)} runs; a report can show at most {MOST_RUNS}")
+    if not runs:
+        raise UserError(f"no run of the diagram in {path} has ended yet: run its grok diagram on, then ask again")
+    return DiagramResults(path, grid, steps, criteria, runs, _read_curves(folder, runs))
+
+
+def _read_runs(folder: DiagramFolder) -> dict[int, dict[str, Any]]:
+    runs: dict[int, dict[str, Any]] = {}
+    phases = set(map(str, Phase))
+    try:
+        if folder.table.exists() and folder.table.stat().st_size:
+            with open(folder.table, encoding="utf-8") as file:
+                if file.readline().strip() != ",".join(folder.columns):
+                    raise corrupt(folder.table, "its columns are not those of this diagram")
+        for index, row, _ in folder.rows("runs", folder.columns):
+            named = dict(zip(folder.columns, row, strict=True))
+            if named["phase"] not in phases:
+                raise corrupt(folder.table, f"it has a phase {named['phase']!r}")
+            runs[index] = {"phase": named["phase"], **{name: _number(named[name]) for name in RESULTS}}
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, UserError) else corrupt(folder.table, "it is no table of runs") from None
+    return runs
+
+
+def _read_curves(folder: DiagramFolder, runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, list[float | None]]]:
+    points: dict[int, dict[float, list[float | None]]] = {}
+    try:
+        for index, row, _ in folder.rows("curves", folder.curve_columns):
+            if index in runs:
+                named = dict(zip(folder.curve_columns, row, strict=True))
+                point = [_number(named[name]) for name in CURVES]
+                points.setdefault(index, {})[float(named["step"])] = point
+    except (OSError, ValueError):
+        raise corrupt(folder.curves, "it is no table of curves") from None
+    curves = {index: [found[step] for step in sorted(found)] for index, found in points.items()}
+    return {
+        index: {name: list(column) for name, column in zip(CURVES, zip(*found, strict=True), strict=True)}
+        for index, found in curves.items()
+    }
+
+
+def _number(text: str) -> float | None:
+    value = float(text) if text else math.nan
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -1,0 +1,146 @@
+"""One HTML file: sections of text and figures, their data, and the libraries that draw them, with nothing outside."""
+
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from grokking_pl import __version__
+
+INK, MUTED, GRID, PAPER = "#222222", "#666666", "#e3e3e3", "#ffffff"
+"""What figures are drawn in on a light page; on a dark one ``page.js`` exchanges exactly these."""
+
+
+@dataclass
+class Page:
+    """A report.
+
+    Args:
+        title: what it is about.
+        subtitle: a line below the title, in HTML.
+        sections: heading and HTML of each.
+        figures: by the name under which `plot` has put them into a section.
+        data: what ``page.js`` needs besides, by the name of what it moves.
+    """
+
+    title: str
+    subtitle: str = ""
+    sections: list[tuple[str, str]] = field(default_factory=list)
+    figures: dict[str, go.Figure] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, heading: str, *parts: str) -> None:
+        """Add a section of pieces of HTML."""
+        self.sections.append((heading, "\n".join(parts)))
+
+    def plot(self, name: str, figure: go.Figure, label: str, caption: str = "") -> str:
+        """Keep a figure, and return the HTML of its place.
+
+        Args:
+            name: its name; letters and dashes.
+            figure: in the colours of a light page.
+            label: says what it shows to those who do not see it.
+            caption: a line below it.
+        """
+        self.figures[name] = figure
+        below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
+        return f'<figure><div class="plot" id="{name}" aria-label="{html.escape(label)}"></div>{below}</figure>'
+
+    def render(self) -> str:
+        """The whole file."""
+        assets = files("grokking_pl.report") / "assets"
+        figures = {name: json.loads(figure.to_json()) for name, figure in self.figures.items()}
+        data = json.dumps({"figures": figures, **self.data}, separators=(",", ":"), allow_nan=False)
+        body = "\n".join(
+            f"<section><h2>{html.escape(heading)}</h2>\n{content}\n</section>" for heading, content in self.sections
+        )
+        return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(
+            title=html.escape(self.title),
+            subtitle=self.subtitle,
+            body=body,
+            version=__version__,
+            css=(assets / "page.css").read_text(encoding="utf-8"),
+            plotly=get_plotlyjs(),
+            data=data.replace("<", "\\u003c"),
+            script=(assets / "page.js").read_text(encoding="utf-8"),
+        )
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """A paragraph; ``note`` for what is missing, ``warning`` for what is wrong."""
+    return f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>"
+
+
+def table(rows: Mapping[str, str] | Iterable[tuple[str, str]], caption: str = "") -> str:
+    """A table of names and values."""
+    pairs = rows.items() if isinstance(rows, Mapping) else rows
+    lines = (f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>' for name, value in pairs)
+    head = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f'<div class="scroll"><table>{head}{"".join(lines)}</table></div>'
+
+
+def columns(*parts: str) -> str:
+    """Pieces side by side where there is room."""
+    return f'<div class="columns">{"".join(parts)}</div>'
+
+
+def chip(word: str, colour: str) -> str:
+    """A word with its colour before it."""
+    return f'<span class="chip"><span class="swatch" style="background:{colour}"></span>{html.escape(word)}</span>'
+
+
+def styled(figure: go.Figure, height: int = 380, **layout: Any) -> go.Figure:
+    """Give a figure the look that all have."""
+    axis = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": GRID, "automargin": True}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 56, "r": 16, "t": 36, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK, "size": 13},
+        hoverlabel={"bgcolor": PAPER, "bordercolor": MUTED, "font": {"color": INK}, "align": "left", "namelength": -1},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+    )
+    figure.update_layout(**layout)
+    return figure
+
+
+def number(value: float | int | None, nothing: str = "never") -> str:
+    """A number as people write it.
+
+    >>> number(17699.1), number(0.04531), number(801), number(None)
+    ('17699', '0.04531', '801', 'never')
+    """
+    if value is None:
+        return nothing
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def log_axis(title: str, low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis from ``low`` to ``high``."""
+    ticks, words = log_ticks(low, high)
+    return {"title": {"text": title}, "type": "log", "tickmode": "array", "tickvals": ticks, "ticktext": words}
+
+
+def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Where a logarithmic axis has its ticks, and their words: at 1, 2 and 5, or where it is long at powers of ten.
+
+    >>> log_ticks(150, 900)
+    ([100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0], ['100', '200', '500', '1000', '2000', '5000'])
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits = (1, 2, 5) if high < 30 * low else (1,)
+    ticks = [digit * 10.0**power for power in powers for digit in digits]
+    return ticks, [f"{tick:.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks]

@@ -1,0 +1,238 @@
+"""The report of a run: phase, curves, embeddings over its steps, their spectrum, and theory against measurement."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.curves import VAL_COLOUR
+from grokking_pl.plots.phases import PHASE_COLOURS
+from grokking_pl.plots.theory import THEORY_COLOUR
+from grokking_pl.report.page import INK, Page, chip, columns, log_axis, number, paragraph, table
+from grokking_pl.report.run_figures import (
+    ACCURACIES,
+    LOSSES,
+    curves,
+    embedding_map,
+    embedding_views,
+    spectrum_bars,
+    step_axis,
+    trajectories,
+)
+from grokking_pl.report.run_results import RunResults, Snapshots, Trajectories, read_run
+from grokking_pl.report.theory import compare
+
+STEP_SCALE = (
+    '<div class="controls"><label><input type="checkbox" id="log-steps" checked> logarithmic steps</label>'
+    '<span class="note">(step 0 has no place on a logarithmic axis)</span></div>'
+)
+SLIDER = """<div class="controls">
+<button type="button" id="play">Play</button>
+<label for="step">step</label>
+<input type="range" id="step" min="0" max="{last}" value="{last}" step="1">
+<output id="step-words" for="step" aria-live="polite">{words}</output>
+<label><input type="checkbox" id="hold-axes"> same axes at all steps</label>
+</div>"""
+
+
+def run_page(folder: Path) -> Page:
+    """The report of a run's folder.
+
+    Raises:
+        UserError: a file in it is corrupt.
+    """
+    results = read_run(folder)
+    page = Page(folder.resolve().name, f"<p>A run of {html.escape(_what(results.config))}.</p>")
+    _add_outcome(page, results)
+    _add_curves(page, results)
+    _add_embeddings(page, results.snapshots)
+    _add_theory(page, results)
+    if results.config:
+        text = html.escape(yaml.safe_dump(results.config, sort_keys=False))
+        page.add(
+            "Settings", f"<details><summary>config.yaml, which repeats the run</summary><pre>{text}</pre></details>"
+        )
+    return page
+
+
+def _what(config: dict[str, Any]) -> str:
+    """Architecture and data in words."""
+    model = (config.get("model") or {}).get("init_args") or {}
+    data = config.get("data") or {}
+    task = (data.get("init_args") or {}).get("task") or {}
+    names = [each.get("class_path", "") for each in (model.get("architecture") or {}, task or data)]
+    words = [str(name).rsplit(".", 1)[-1] for name in names if name]
+    return " on ".join(words) or "a network"
+
+
+def _add_outcome(page: Page, results: RunResults) -> None:
+    summary = results.summary
+    parts = []
+    if summary.get("status") != "finished":
+        state = summary.get("status", "not finished")
+        parts.append(paragraph(f"This run is {state}: the report shows what there is so far.", "warning"))
+    if "phase" in summary:
+        phase = Phase(summary["phase"])
+        so_far = "" if summary.get("phase_decided", True) else " (so far)"
+        parts.append(f'<p class="big">{chip(f"{phase}{so_far}", PHASE_COLOURS[phase])}</p>')
+    elif "phase_name" in results.metrics and results.metrics["phase_name"].notna().any():
+        phase = Phase(results.metrics["phase_name"].dropna().iloc[-1])
+        parts.append(f'<p class="big">{chip(f"{phase} (so far)", PHASE_COLOURS[phase])}</p>')
+    else:
+        parts.append(paragraph("The phase is not known: the callback PhaseTracker would have found it.", "note"))
+    rows = {}
+    for name, which in (("train", "training"), ("val", "validation")):
+        if f"steps_to_{name}" in summary:
+            step = summary[f"steps_to_{name}"]
+            rows[f"{which} accuracy passed"] = "never" if step is None else f"at step {step}"
+        if summary.get(f"{name}_accuracy") is not None:
+            rows[f"{which} accuracy at the end"] = number(summary[f"{name}_accuracy"])
+    for name in ("rqi", "predicted_accuracy", "effective_dimension"):
+        if summary.get(name) is not None:
+            words = "RQI" if name == "rqi" else name.replace("_", " ")
+            rows[f"{words} at the end"] = number(summary[name])
+    for name in ("steps", "seed", "seconds"):
+        if name in summary:
+            rows[name] = str(summary[name])
+    if not rows and len(results.metrics):
+        rows["last step on record"] = f"{results.metrics['step'].max():.0f}"
+    page.add("Phase", *parts, table(rows))
+
+
+def _add_curves(page: Page, results: RunResults) -> None:
+    metrics, summary = results.metrics, results.summary
+    tracker = results.options_of("PhaseTracker") or {}
+    marks = [
+        (which, summary[f"steps_to_{name}"], tracker.get(f"{name}_threshold", 0.9), colour)
+        for name, which, colour in (("train", "training", INK), ("val", "validation", VAL_COLOUR))
+        if summary.get(f"steps_to_{name}") is not None
+    ]
+    accuracies = curves(metrics, ACCURACIES, marks)
+    losses = curves(metrics, LOSSES)
+    if accuracies is None and losses is None:
+        words = "There are no curves: metrics.csv holds no accuracies or losses, which the callback PhaseTracker logs."
+        page.add("Curves", paragraph(words, "note"))
+        return
+    parts = []
+    if accuracies is not None:
+        accuracies.update_yaxes(range=[-0.02, 1.05], title={"text": "accuracy"})
+        parts.append(page.plot("accuracy", accuracies, "Accuracies over training steps"))
+    if losses is not None:
+        values = [value for trace in losses.data for value in trace.y if value > 0]
+        losses.update_yaxes(log_axis("loss", min(values), max(values)) if values else {"title": {"text": "loss"}})
+        parts.append(page.plot("loss", losses, "Losses over training steps"))
+    others = _other_metrics(metrics)
+    if others:
+        first = next(iter(others))
+        figure = curves(metrics, {first: (first, THEORY_COLOUR, "solid")})
+        assert figure is not None
+        figure.update_layout(showlegend=False, xaxis=step_axis(metrics["step"]))
+        choices = "".join(f"<option>{html.escape(name)}</option>" for name in others)
+        page.data["metrics"] = others
+        chooser = f'<div class="controls"><label>metric <select id="metric">{choices}</select></label></div>'
+        parts.append(f"<div>{chooser}{page.plot('metric-plot', figure, 'The chosen metric over training steps')}</div>")
+    page.add("Curves", STEP_SCALE, columns(*parts))
+
+
+def _other_metrics(metrics: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """Steps and values of each metric that the other figures do not show."""
+    shown = {*ACCURACIES, *LOSSES, "step", "epoch", "phase"}
+    numeric = metrics.select_dtypes("number").columns
+    found = {name: metrics.dropna(subset=name) for name in map(str, numeric) if name not in shown}
+    return {
+        name: {"steps": seen["step"].tolist(), "values": seen[name].tolist()}
+        for name, seen in found.items()
+        if len(seen) > 1 and np.isfinite(seen[name]).all()
+    }
+
+
+def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
+    heading = "Embeddings and their spectrum"
+    if snapshots is None:
+        words = (
+            "There are no embeddings on record: of a network that has them, the callback EmbeddingSnapshots keeps them."
+        )
+        page.add(heading, paragraph(words, "note"))
+        return
+    views = embedding_views(snapshots)
+    page.data["embeddings"] = views
+    one = snapshots.embeddings.shape[2] == 1
+    caption = (
+        "Each symbol's embedding over its number: where it is a straight line, equal sums have equal embeddings."
+        if one
+        else "Each symbol at its first two principal components."
+    )
+    parts = [page.plot("embeddings", embedding_map(snapshots, views), "The embeddings at the chosen step", caption)]
+    bars = []
+    if not one:
+        bars.append(("components", "principal component", "share of the variance in each principal component"))
+    if views["fourier"]:
+        bars.append(("fourier", "frequency", "share of the power at each frequency of the symbols' order"))
+    for name, title, words in bars:
+        figure = spectrum_bars(views[name], snapshots.steps, title)
+        label = f"{words[0].upper()}{words[1:]}, at the first step and at the chosen one"
+        parts.append(page.plot(name, figure, label, f"{label}."))
+    spectra = f"<div>{''.join(parts[1:])}</div>"
+    slider = SLIDER.format(last=len(snapshots.steps) - 1, words=html.escape(views["words"][-1]))
+    page.add(heading, slider, columns(parts[0], spectra))
+
+
+def _add_theory(page: Page, results: RunResults) -> None:
+    heading = "Theory against measurement"
+    try:
+        found = compare(results)
+    except UserError as error:
+        words = (
+            f"The effective theory is not compared: {error}. Where it applies, the callback EffectiveTheory does so."
+        )
+        page.add(heading, paragraph(words, "note"))
+        return
+    quality = results.options_of("RepresentationQuality")
+    threshold = (quality or {}).get("threshold", 0.95)
+    if quality is None:
+        measured = "not known: the callback RepresentationQuality measures it"
+    elif found.measured_steps is None:
+        measured = f"never in {results.summary.get('steps', 'these')} steps"
+    else:
+        measured = f"step {found.measured_steps}"
+        if found.predicted_steps:
+            measured += f", {found.measured_steps / found.predicted_steps:.3g} of the prediction"
+    numbers = table(
+        {
+            "grokking rate λ₃": number(found.lambda_3),
+            "nullity n₀ of the training set": str(found.n0),
+            "unique structure implied": "yes" if found.unique else "no",
+            "accuracy of an ideal model": number(found.ideal_accuracy),
+            "accuracy of the network on validation": number(results.summary.get("val_accuracy"), "not known"),
+            "structure predicted after 1/(λ₃η)": number(found.predicted_steps) + " steps" * bool(found.predicted_steps),
+            f"structure measured, RQI above {threshold:g}": measured,
+        },
+        f"The prediction, from the training set alone, is {found.source}.",
+    )
+    panels = _theory_panels(page, found.trajectories, found.predicted_steps, found.measured_steps)
+    missing = "The embeddings' trajectories are not on record; the callback EffectiveTheory keeps them."
+    words = paragraph(f"Effective theory: {found.words}.") if found.words else ""
+    page.add(heading, numbers, words, panels or paragraph(missing, "note"))
+
+
+def _theory_panels(page: Page, found: Trajectories | None, predicted: float | None, measured: int | None) -> str:
+    if found is None:
+        return ""
+    # Theory and network on one axis: the first principal one of the network's last embeddings.
+    axis = np.linalg.svd(found.network[-1], full_matrices=False)[2][0]
+    panels = []
+    for name, steps, values, mark, caption in (
+        ("theory", found.theory_steps, found.theory @ axis, predicted, "Effective theory; dashed: 1/(λ₃η)."),
+        ("network", found.network_steps, found.network @ axis, measured, "Network; dashed: RQI passes its threshold."),
+    ):
+        figure = trajectories(steps, values, found.symbols, mark)
+        figure.update_yaxes(title={"text": "normalised embedding"})
+        label = f"Normalised embeddings over steps, a line a symbol, in the {name}"
+        panels.append(page.plot(f"{name}-trajectories", figure, label, caption))
+    words = "The two have step axes of their own, for a network trained by Adam is not on the clock of a gradient flow."
+    return columns(*panels) + paragraph(words, "note")

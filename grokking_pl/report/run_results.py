@@ -1,0 +1,173 @@
+"""What the folder of a run holds, read with standard tools."""
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from jaxtyping import Float
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.phases import Phase
+from grokking_pl.runs.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """The embeddings of a run over its steps.
+
+    Args:
+        steps: updates made, ascending.
+        embeddings: at each step; what a symbol has in more dimensions than one is laid out in one.
+        symbols: the name of each symbol.
+    """
+
+    steps: list[int]
+    embeddings: Float[np.ndarray, "n p d"]
+    symbols: list[str]
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Normalised embeddings in the effective theory and in the network.
+
+    Args:
+        theory_steps: time over learning rate.
+        theory: of the normalised flow.
+        network_steps: updates made.
+        network: of the network.
+        symbols: the name of each symbol.
+    """
+
+    theory_steps: Float[np.ndarray, "times"]
+    theory: Float[np.ndarray, "times p d"]
+    network_steps: Float[np.ndarray, "snapshots"]
+    network: Float[np.ndarray, "snapshots p d"]
+    symbols: list[str]
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """A run. What its folder lacks is empty or None.
+
+    Args:
+        path: the folder.
+        summary: the outcome.
+        metrics: a row a step, ascending.
+        config: the full configuration.
+        snapshots: the embeddings over steps.
+        trajectories: what the callback ``EffectiveTheory`` wrote.
+    """
+
+    path: Path
+    summary: dict[str, Any]
+    metrics: pd.DataFrame
+    config: dict[str, Any] = field(default_factory=dict)
+    snapshots: Snapshots | None = None
+    trajectories: Trajectories | None = None
+
+    def options_of(self, callback: str) -> dict[str, Any] | None:
+        """The options with which a callback watched the run; None if it did not."""
+        for each in (self.config.get("trainer") or {}).get("callbacks") or []:
+            if isinstance(each, dict) and str(each.get("class_path", "")).rsplit(".", 1)[-1] == callback:
+                return each.get("init_args") or {}
+        return None
+
+
+def read_run(path: Path) -> RunResults:
+    """Read the folder of a run, finished or not.
+
+    Raises:
+        UserError: a file is corrupt.
+    """
+    folder = RunFolder(path)
+    return RunResults(
+        path,
+        _read_summary(folder.summary),
+        _read_metrics(folder.metrics),
+        _read_config(folder.config),
+        _read_snapshots(path / "embeddings.npz"),
+        _read_trajectories(path / "trajectories.npz"),
+    )
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise corrupt(path, "it is no JSON") from None
+    if not isinstance(summary, dict):
+        raise corrupt(path, "it holds no names and values")
+    if summary.get("phase", "confusion") not in set(map(str, Phase)):
+        raise corrupt(path, f"there is no phase {summary['phase']!r}")
+    return summary
+
+
+def _read_metrics(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame({"step": []})
+    try:
+        frame = pd.read_csv(path, on_bad_lines="skip")
+    except (OSError, ValueError):
+        raise corrupt(path, "it is no CSV") from None
+    if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"]):
+        raise corrupt(path, "it has no column of steps")
+    if "phase_name" in frame and not set(frame["phase_name"].dropna()) <= set(map(str, Phase)):
+        raise corrupt(path, "it has a phase that there is not")
+    return frame.dropna(subset="step").sort_values("step", kind="stable")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        raise corrupt(path, "it is no YAML") from None
+    return config if isinstance(config, dict) else {}
+
+
+def _read_snapshots(path: Path) -> Snapshots | None:
+    arrays = _read_arrays(path, ("steps", "embeddings", "symbols"))
+    if arrays is None:
+        return None
+    steps, embeddings, symbols = (arrays[name] for name in ("steps", "embeddings", "symbols"))
+    if embeddings.ndim < 3 or embeddings.shape[:2] != (len(steps), len(symbols)) or not len(steps):
+        raise corrupt(path, f"{len(steps)} steps and {len(symbols)} symbols have embeddings {embeddings.shape}")
+    flat = embeddings.reshape(*embeddings.shape[:2], -1).astype(float)
+    finite = np.isfinite(flat).all((1, 2))
+    if not finite.any():
+        return None
+    return Snapshots(steps[finite].astype(int).tolist(), flat[finite], [str(each) for each in symbols])
+
+
+def _read_trajectories(path: Path) -> Trajectories | None:
+    names = ("theory_steps", "theory", "network_steps", "network")
+    arrays = _read_arrays(path, (*names, "symbols"))
+    if arrays is None:
+        return None
+    theory_steps, theory, network_steps, network = (arrays[name] for name in names)
+    return Trajectories(theory_steps, theory, network_steps, network, [str(each) for each in arrays["symbols"]])
+
+
+def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in names}
+    except KeyError as error:
+        raise corrupt(path, f"it lacks {error.args[0]}") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        raise corrupt(path, "it is no archive of arrays") from None
+
+
+def corrupt(path: Path, reason: str) -> UserError:
+    """The error for a file that cannot be read."""
+    return UserError(f"{path} is corrupt ({reason}): move it away, and the report leaves its part out")

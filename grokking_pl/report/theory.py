@@ -1,0 +1,117 @@
+"""What the effective theory says of a run, beside what the run did (section 3.2 of the paper)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from grokking_pl.errors import UserError
+from grokking_pl.population.member import Member, MemberBuilder
+from grokking_pl.report.run_results import RunResults, Trajectories
+from grokking_pl.theory import normalised, normalised_flow, predict
+
+POINTS = 120
+SHOWN_TIMES = 10
+"""How many times 1 / lambda_3 the theory's trajectories are drawn for, as by the callback ``EffectiveTheory``."""
+UNFAITHFUL = "its structure does not keep this task's results apart, so that a network may well find another"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Theory and measurement of one run.
+
+    Args:
+        lambda_3: the grokking rate.
+        n0: the nullity of the training set's equations.
+        unique: whether a unique structure is implied.
+        ideal_accuracy: the accuracy of an ideal model.
+        predicted_steps: 1 / (lambda_3 eta); None for never.
+        measured_steps: step at which RQI passed its threshold; None if it did not, or was not measured.
+        trajectories: of the embeddings, in both; None if they are not known.
+        source: where the prediction comes from.
+        words: what else is to be said of it; may be empty.
+    """
+
+    lambda_3: float
+    n0: int
+    unique: bool
+    ideal_accuracy: float
+    predicted_steps: float | None
+    measured_steps: int | None
+    trajectories: Trajectories | None
+    source: str
+    words: str = ""
+
+
+def compare(results: RunResults) -> Comparison:
+    """What the callback ``EffectiveTheory`` recorded, or else the same from the run's configuration.
+
+    Raises:
+        UserError: theory says nothing of the run; the message tells why.
+    """
+    summary = results.summary
+    measured = summary.get("steps_to_rqi")
+    if {"lambda_3", "n0", "unique_structure", "ideal_accuracy", "predicted_steps"} <= set(summary):
+        return Comparison(
+            summary["lambda_3"],
+            summary["n0"],
+            summary["unique_structure"],
+            summary["ideal_accuracy"],
+            summary["predicted_steps"],
+            measured,
+            results.trajectories,
+            "recorded by the callback EffectiveTheory",
+            summary.get("theory_comparison", ""),
+        )
+    if results.snapshots is None or not results.config:
+        raise UserError("the network has no embeddings of symbols")
+    return _predict(results, measured)
+
+
+def _predict(results: RunResults, measured: int | None) -> Comparison:
+    member = _member(results.config, int(results.summary.get("seed", results.config.get("seed_everything") or 0)))
+    data: Any = member.data
+    if not hasattr(data, "table") or not hasattr(member.module.network, "combine"):
+        raise UserError("theory is about embeddings of the symbols of an operation table")
+    if not member.module.representation.adds:
+        raise UserError("the network does not add its embeddings, but the theory is about sums E_a + E_b")
+    prediction = predict(data.table, data.train_indices)
+    eta = member.options["embeddings"].lr
+    steps = prediction.steps(eta)
+    trajectories = None
+    assert results.snapshots is not None
+    varied = [k for k, each in enumerate(results.snapshots.embeddings) if each.std(axis=0).any()]
+    if varied and results.snapshots.steps[varied[0]] == 0:
+        network = normalised(torch.from_numpy(results.snapshots.embeddings[varied]))
+        decaying = prediction.spectrum[prediction.spectrum > 0]
+        last = SHOWN_TIMES / float(decaying[0]) if len(decaying) else results.snapshots.steps[-1] * eta
+        times = torch.linspace(0, last, POINTS, dtype=torch.float64)
+        theory = normalised_flow(network[0], data.table, data.train_indices, times)
+        trajectories = Trajectories(
+            (times / eta).numpy(),
+            theory.numpy(),
+            torch.tensor([results.snapshots.steps[k] for k in varied]).double().numpy(),
+            network.numpy(),
+            results.snapshots.symbols,
+        )
+    return Comparison(
+        prediction.lambda_3,
+        prediction.n0,
+        prediction.unique,
+        prediction.ideal_accuracy,
+        steps if math.isfinite(steps) else None,
+        measured,
+        trajectories,
+        "computed from the configuration",
+        "" if prediction.faithful else UNFAITHFUL,
+    )
+
+
+def _member(config: dict[str, Any], seed: int) -> Member:
+    builder = MemberBuilder()
+    settings = {name: section for name, section in config.items() if name in ("model", "data")}
+    try:
+        return builder.build(0, builder.complete(settings), seed)
+    except (OSError, ImportError) as error:
+        raise UserError(f"the run's data cannot be built again ({error})") from None

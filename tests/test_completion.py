@@ -1,0 +1,50 @@
+"""The script of `grok completion`, used as bash uses it."""
+
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    import contextlib
+    import io
+
+    from grokking_pl.cli import main
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        main(["completion", "bash"])
+    path = tmp_path_factory.mktemp("completion") / "grok.sh"
+    path.write_text(text.getvalue())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("grok fi", ["fit"]),
+        ("grok fit --trainer.max_st", ["--trainer.max_steps"]),
+        ("grok fit --config configs/mnist_gr", ["configs/mnist_grok.yaml", "configs/mnist_grok_published.yaml"]),
+        ("grok diagram --phase.de", ["--phase.delay"]),
+        ("grok sweep --check configs/sweeps/toy_gr", ["configs/sweeps/toy_grid.yaml"]),
+        ("grok completion ba", ["bash"]),
+    ],
+)
+def test_bash_completes(script, typed, wanted):
+    words = " ".join(f"'{word}'" for word in typed.split())
+    program = (
+        f"source {script}; COMP_WORDS=({words}); COMP_CWORD={len(typed.split()) - 1}; _shtab_grok; "
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    ended = subprocess.run(["bash", "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(wanted) <= set(ended.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [(), ("elvish",), ("bash", "zsh")])
+def test_unknown_shell(grok, arguments):
+    status, out, err = grok("completion", *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("grok: error: say for which shell: grok completion bash or ")
