@@ -35,7 +35,8 @@ def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]
     numbers = {name: float(value) for name, value in metrics.items() if not isinstance(value, str)}
     for logger in trainer.loggers:
         logger.log_metrics(numbers if isinstance(logger, TensorBoardLogger) else dict(metrics), step=step)  # type: ignore[arg-type]
-    trainer.lightning_module.log_dict(numbers, logger=False)
+    if trainer.lightning_module._current_fx_name != "on_train_end":  # where Lightning allows no more, and none looks
+        trainer.lightning_module.log_dict(numbers, logger=False)
 
 
 def made_update(trainer: pl.Trainer) -> bool:

@@ -128,16 +128,6 @@ def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_pat
     assert any(outcome.steps_to_train is not None for outcome in outcomes)
 
 
-class Settling(Callback):
-    """Lets a callback judge at every step what it would judge at the end."""
-
-    def __init__(self, other):
-        self.other = other
-
-    def on_train_batch_end(self, *_):
-        self.other.settle()
-
-
 def test_what_is_seen_of_embeddings_is_what_the_callback_sees(builder, tmp_path):
     settings = settings_of("regression", builder)
     for each, _ in settings:
@@ -152,7 +142,7 @@ def test_what_is_seen_of_embeddings_is_what_the_callback_sees(builder, tmp_path)
         last = min(budget, outcome.steps // every * every + every)
         quality = RepresentationQuality(every, threshold=0.1)
         with global_seed_of(seed):
-            fit(builder, each, seed, last, [quality, Settling(quality)], tmp_path)
+            fit(builder, each, seed, last, [quality], tmp_path)
         summary = quality.summary()
         assert outcome.observed.steps_to_rqi == summary["steps_to_rqi"]
         assert outcome.observed.rqi == pytest.approx(summary["rqi"])
