@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: grok test test-slow lint format benchmark clean
+.PHONY: grok test test-slow lint format benchmark figures docs clean
 
 ## make grok: install if need be, then train MNIST until it groks
 grok: $(INSTALLED)
@@ -29,6 +29,15 @@ format: $(INSTALLED)
 
 benchmark: $(INSTALLED)
 	$(BIN)/python scripts/benchmark.py $(ARGS)
+
+## make figures: every figure of the paper, each in its quick version; finished runs are kept in runs/figures
+FIGURES := $(foreach n,1 2 3 4 5 6 7 8,figure$(n)) appendix_lottery_ticket
+figures: $(INSTALLED)
+	for figure in $(FIGURES); do $(BIN)/python scripts/$$figure.py --quick $(ARGS) || exit; done
+
+## make docs: the documentation as a site in docs/site, which a browser opens without a network
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file docs/mkdocs.yml
 
 $(INSTALLED): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

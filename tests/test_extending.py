@@ -12,7 +12,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs/extending.md").read_text()
+PAGE = (ROOT / "docs/pages/how_to/extend.md").read_text()
 FILES = dict(re.findall(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 COMMANDS = [
     shlex.split(line)[1:]

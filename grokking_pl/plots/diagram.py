@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:  # noqa: B006
+def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
     """Draw the phase of each cell in a panel: its colour, and where there is room its initial.
 
     Args:
@@ -95,7 +95,7 @@ def draw_phase_legend(panel: Axes, **options: Any) -> None:
     panel.legend(handles=handles, frameon=False, fontsize=8, **options)
 
 
-def _label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:  # noqa: B006
+def _label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
     _label(panel.xaxis, names.get(axes[-1], axes[-1]), _values(runs, axes[-1]))
     panel.tick_params(axis="x", labelrotation=45)
     if len(axes) == 2:

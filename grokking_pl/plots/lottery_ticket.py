@@ -33,8 +33,8 @@ def lottery_ticket(
             panel.annotate(name, point, fontsize=7, ha="center", va="center")
         panel.set_title(title, loc="left", fontsize=10)
         panel.margins(0.1)
-    figure.supxlabel("first principal axis")
-    figure.supylabel("second principal axis")
+        panel.set_xlabel("first principal axis")
+    panels[0].set_ylabel("second principal axis")
     return figure
 
 

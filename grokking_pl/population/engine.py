@@ -60,12 +60,22 @@ class Outcome:
     curve: Sequence[tuple[int, float, float]] = ()
 
 
-class SigmoidTanh(nn.Module):
-    """tanh x = 2 σ(2x) - 1: compiled, a third of the time of ``tanh``."""
+class FastTanh(nn.Module):
+    """The hyperbolic tangent to a few roundings, compiled in less time than ``tanh``.
+
+    2 σ(2x) - 1 is fast but loses the digits of small x, which decide what becomes of networks that weight decay has
+    made small. There a polynomial takes its place: that of Moshier's Cephes library for single precision, |x| < 0.625.
+    """
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The hyperbolic tangent, to the rounding of single precision."""
-        return 2 * torch.sigmoid(2 * inputs) - 1
+        """The hyperbolic tangent, whose gradient is that of 2 σ(2x) - 1."""
+        fast = 2 * torch.sigmoid(2 * inputs) - 1
+        x = inputs.detach()
+        z = x * x
+        near = 2.06390887954e-2 - 5.70498872745e-3 * z
+        near = ((near * z - 5.37397155531e-2) * z + 1.33314422036e-1) * z - 3.33332819422e-1
+        exact = torch.where(z < 0.625**2, near * z * x + x, fast.detach())
+        return fast + (exact - fast.detach())
 
 
 class Batch:
@@ -527,7 +537,7 @@ def _template_module(module: GrokkingModule, compiled: bool, device: torch.devic
         for parent in list(template.modules()):
             for name, child in parent.named_children():
                 if isinstance(child, nn.Tanh):
-                    setattr(parent, name, SigmoidTanh())
+                    setattr(parent, name, FastTanh())
     return _Scored(template)
 
 

@@ -152,7 +152,7 @@ def test_every_sweep_of_the_project_has_no_mistakes(grok, monkeypatch, file):
 
 
 def test_files_that_the_page_names_exist():
-    page = (ROOT / "docs/many_machines.md").read_text()
+    page = (ROOT / "docs/pages/how_to/sweeps.md").read_text()
     named = set(re.findall(r"configs/[\w/]+\.yaml", page))
     assert {file.name for file in SWEEPS} <= {name.rsplit("/", 1)[1] for name in named}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

@@ -102,7 +102,7 @@ def test_help_names_the_options(grok):
 
 def test_the_commands_of_the_documentation(grok, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    lines = re.findall(r"^grok .*$", (ROOT / "docs/theory.md").read_text(), re.MULTILINE)
+    lines = re.findall(r"^grok .*$", (ROOT / "docs/pages/concepts/effective_theory.md").read_text(), re.MULTILINE)
     assert len(lines) == 3
     for line in lines:
         status, out, err = grok(*shlex.split(line, comments=True)[1:], "--print_config")
