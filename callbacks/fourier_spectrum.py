@@ -91,4 +91,4 @@ class FourierSpectrum(pl.Callback, Reporting):
         first = min(self._spectra, default=step)
         self._spectra = {first: self._spectra[first]} if self._spectra else {}
         self._spectra[step] = torch.atleast_1d(fourier_power(pl_module.representation.embeddings).cpu())
-        log(trainer, step, {"key_frequencies": len(self._keys()), "key_power": self._share()})
+        log(trainer, step, {"num_key_frequencies": len(self._keys()), "key_power": self._share()})

@@ -26,7 +26,7 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
         UserError: an embedding is nan or infinite, or there are fewer than two.
 
     >>> angles = 2 * torch.pi * 2 * torch.arange(5) / 5
-    >>> fourier_power(torch.stack([angles.cos(), angles.sin()], 1))
+    >>> fourier_power(torch.stack([angles.cos(), angles.sin()], 1)).round(decimals=4)
     tensor([0., 1.])
     """
     p = embeddings.shape[-2]

@@ -80,6 +80,8 @@ class Representation:
     @property
     def adds(self) -> bool:
         """Whether two embeddings are combined to their sum or their mean, and not to a product."""
+        if self.combine is add:
+            return True
         d = self.embeddings.shape[-1]
         left, right = torch.arange(1.0, d + 1)[None], torch.full((1, d), 0.5)
         both = self.combine(left, right)

@@ -104,9 +104,12 @@ def run_sweep(config: Namespace) -> int:
         seconds = timedelta(seconds=round(time.monotonic() - start))
         print(f"{row['run']} · {row['status']} · {outcome} · {left} to go · {seconds}", file=sys.stderr, flush=True)
 
-    folder.write_table(statuses)
-    run_processes(folder, waiting, config.jobs, lock, ended)
-    rows = folder.write_table(statuses)
+    try:
+        folder.write_table(statuses)
+        run_processes(folder, waiting, config.jobs, lock, ended)
+        rows = folder.write_table(statuses)
+    finally:
+        folder.release()
     _print_table(folder, rows)
     return sum(row["status"] == "failed" for row in rows)
 

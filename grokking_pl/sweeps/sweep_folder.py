@@ -79,6 +79,11 @@ class SweepFolder:
             said.write_text(json.dumps(self._claim, indent=2) + "\n")
         return self._lock.fileno()
 
+    def release(self) -> None:
+        """Let others claim the folder."""
+        if self._lock:
+            self._lock.close()
+
     def is_finished(self, number: int) -> bool:
         """Whether a run has come to its end."""
         return self.run(number).read_summary().get("status") == "finished"

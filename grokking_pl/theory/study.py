@@ -187,21 +187,21 @@ def print_results(results: TheoryResults, console: Console) -> None:
             f"{row.train_count}",
             f"{row.train_fraction:.3f}",
             f"{row.probability:.4f}",
-            f"{row.low:.3f} - {row.high:.3f}",
+            f"{row.low:.3f} to {row.high:.3f}",
             f"{row.rate_q50:.4f}",
-            f"{row.rate_q05:.3f} - {row.rate_q95:.3f}",
+            f"{row.rate_q05:.3f} to {row.rate_q95:.3f}",
             "never" if row.rate_q50 == 0 else f"{row.steps_q50:.0f}",
         )
     console.print(table)
     if len(results.by_p):
-        falling = Table("p", "samples", "trials", "r_c", "95 %", "r_c p / log p", title="addition of p symbols")
+        falling = Table("p", "samples", "trials", "r_c", "95 %", "r_c p / ln p", title="addition of p symbols")
         for row in results.by_p.itertuples():
             falling.add_row(
                 f"{row.p}",
                 f"{row.samples}",
                 f"{row.trials}",
                 f"{row.r_c:.4f}",
-                f"{row.low:.4f} .. {row.high:.4f}",
+                f"{row.low:.4f} to {row.high:.4f}",
                 f"{row.r_c_p_over_log_p:.3f}",
             )
         console.print(falling)

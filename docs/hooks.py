@@ -1,0 +1,95 @@
+"""What the site's pages need beyond Markdown: formulas as MathML, the help of the command line, the names of a room.
+
+mkdocs calls ``on_page_markdown`` and ``on_page_content``. Browsers draw MathML themselves, so that no script has to be
+loaded.
+"""
+
+import contextlib
+import html
+import importlib
+import io
+import itertools
+import os
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+from latex2mathml.converter import convert
+
+from grokking_pl.cli import main
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+HELP = re.compile(r"^<!-- (grok [a-z -]+) -->$", re.MULTILINE)
+ROOM = re.compile(r"^<!-- all of (grokking_pl\.\w+) -->$", re.MULTILINE)
+FILES = re.compile(r"^<!-- files of (configs[\w/]*) -->$", re.MULTILINE)
+ROOT = Path(__file__).parent.parent
+COLUMNS = "92"
+ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)$"
+"""What every callback has, so that it tells nothing of one."""
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Put what they stand for in place of the comments ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->`` and
+    ``<!-- files of FOLDER -->``.
+    """
+    markdown = FILES.sub(lambda found: table_of(found[1]), markdown)
+    markdown = HELP.sub(lambda found: f"```text\n{output_of(found[1])}\n```", markdown)
+    return ROOM.sub(lambda found: names_of(found[1]), markdown)
+
+
+def on_page_content(content: str, **kwargs: Any) -> str:
+    """Turn what stands between dollars into MathML."""
+    return FORMULA.sub(lambda found: mathml(html.unescape(found[2]), found[1] == "div"), content)
+
+
+def mathml(formula: str, display: bool) -> str:
+    """A formula in the notation of LaTeX as MathML."""
+    return convert(formula.strip(), display="block" if display else "inline")
+
+
+def output_of(command: str) -> str:
+    """What a command prints."""
+    out = io.StringIO()
+    with (
+        mock.patch.dict(os.environ, COLUMNS=COLUMNS),
+        contextlib.redirect_stdout(out),
+        contextlib.suppress(SystemExit),
+    ):
+        main(command.split()[1:])
+    # A parser may print a character and take it back.
+    return re.sub(r".\x08", "", out.getvalue()).strip()
+
+
+def names_of(package: str) -> str:
+    """A section for each public name of a package: its docstring, read where the name is defined."""
+    room = importlib.import_module(package)
+    modules = [importlib.import_module(path) for path in sorted(submodules(room))]
+    lines = []
+    for name in room.__all__:
+        value = getattr(room, name)
+        home = getattr(value, "__module__", None)
+        if home not in {module.__name__ for module in modules}:
+            home = next(module.__name__ for module in modules if getattr(module, name, None) is value)
+        lines.append(f"::: {home}.{name}")
+        if package.endswith("callbacks") and name != "Reporting":
+            lines.append(f"    options: {{filters: ['!^_', '{ROUTINE}']}}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def submodules(package: ModuleType) -> list[str]:
+    """The dotted names of a package's modules."""
+    return [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
+
+
+def table_of(folder: str) -> str:
+    """The configurations of a folder, each with the comment that it begins with."""
+    rows = ["| file | what it is |", "|---|---|"]
+    for path in sorted((ROOT / folder).glob("*.yaml")):
+        lines = itertools.takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+        about = " ".join(line.removeprefix("# ") for line in lines if not line.startswith("#  "))
+        rows.append(f"| `{path.name}` | {html.escape(about.rstrip(':'))} |")
+    return "\n".join(rows)

@@ -1,0 +1,78 @@
+"""The scripts that draw the paper's figures: what they leave, and that nothing is trained twice."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.conftest import ROOT
+
+FIGURES = [*(f"figure{n}" for n in range(1, 9)), "appendix_lottery_ticket"]
+
+
+def run(figure, folder, *options):
+    """Draw a figure's quick version as a user does, and return the folder of what it leaves."""
+    command = [sys.executable, ROOT / f"scripts/{figure}.py", "--quick", "--folder", folder, *options]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / figure
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+
+
+def check_files(place, figure, *tables):
+    assert (place / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    assert "</svg>" in (place / f"{figure}.svg").read_text()
+    assert (place / "caption.md").read_text().strip()
+    assert {path.stem for path in place.glob("*.csv")} == set(tables)
+
+
+def test_figure_of_a_run(tmp_path):
+    place = run("figure1", tmp_path, "--steps=20")
+    check_files(place, "figure1", "a", "b", "c", "accuracies")
+    assert "TRIAL OF 20 STEPS" in (place / "caption.md").read_text()
+    with np.load(tmp_path / "runs/transformer_modular_addition_small_20_steps/embeddings.npz") as file:
+        last = file["embeddings"][-1]
+    drawn = pd.read_csv(place / "c.csv")
+    assert drawn.step.unique().tolist() == [20]
+    # Projected on axes of their own, the points keep their two largest singular values.
+    singular = np.linalg.svd(last - last.mean(0), compute_uv=False)[:2]
+    assert np.allclose(np.linalg.svd(drawn[["component_1", "component_2"]], compute_uv=False), singular, rtol=1e-4)
+
+    before = times(tmp_path)
+    (place / "figure1.png").unlink()
+    run("figure1", tmp_path, "--steps=20")
+    assert times(tmp_path) == before
+    check_files(place, "figure1", "a", "b", "c", "accuracies")
+
+
+def test_figure_of_a_diagram(tmp_path):
+    place = run("figure3", tmp_path, "--steps=20")
+    check_files(place, "figure3", "runs")
+    drawn = pd.read_csv(place / "runs.csv")
+    runs = pd.read_csv(tmp_path / "runs/figure3_small_20_steps/runs.csv")
+    assert drawn.train_count.tolist() == runs["data.train_count"].tolist()
+    assert drawn.predicted_accuracy.tolist() == runs.predicted_accuracy.tolist()
+    correct = runs["data.train_count"] * runs.train_accuracy + (55 - runs["data.train_count"]) * runs.val_accuracy
+    assert np.allclose(drawn.accuracy, correct / 55)
+    # The published run of seed 0 and 40 samples found the structure at its step 867, counted from 0.
+    assert drawn.set_index("train_count").published_steps_to_rqi[40] == 868
+
+    before = times(tmp_path)
+    run("figure3", tmp_path, "--steps=20")
+    assert times(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_all_quick_figures(tmp_path):
+    """All of them in under a quarter of an hour, as `make figures` does on two idle cores."""
+    start = time.monotonic()
+    for figure in FIGURES:
+        place = run(figure, tmp_path)
+        check_files(place, figure, *(path.stem for path in place.glob("*.csv")))
+    assert time.monotonic() - start < 15 * 60
