@@ -148,7 +148,9 @@ def test_files_that_are_no_sweeps(tmp_path):
         read_sweep(tmp_path / "absent.yaml")
 
 
-@given(st.dictionaries(st.from_regex(r"[a-c](\.[a-c]){0,3}", fullmatch=True), st.integers(0, 9), min_size=1, max_size=12))
+@given(
+    st.dictionaries(st.from_regex(r"[a-c](\.[a-c]){0,3}", fullmatch=True), st.integers(0, 9), min_size=1, max_size=12)
+)
 def test_names_tell_every_parameter_apart(parameters):
     words = run_name(parameters).split(",")
     assert len({word.split("=")[0] for word in words}) == len(parameters)
