@@ -62,7 +62,12 @@ class RunRecorder(pl.Callback, Reporting):
         summary: dict[str, Any] = {"status": status}
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Reporting):
-                summary |= callback.summary()
+                try:
+                    summary |= callback.summary()
+                except Exception:
+                    # A callback that is broken shall not cost a failed run the results of the others.
+                    if status != "failed":
+                        raise
         summary |= {
             "steps": trainer.global_step,
             "seed": global_seed(),

@@ -83,11 +83,11 @@ def step_ratio(data: TensorDataModule, batch: int, layers: int, width: int, norm
 
 def bare_run(steps: int, warm_up: int) -> float:
     """Seconds of a step of a bare loop: the updates and evaluations of configs/transformer_modular_addition_small."""
-    data = AlgorithmicDataModule(task=modular_addition(53), train_fraction=0.7, targets="class")
+    data = AlgorithmicDataModule(task=modular_addition(31), train_fraction=0.8, targets="class")
     data.setup()
     inputs, targets = data.train_set
     torch.manual_seed(0)
-    network = Transformer(data.sizes, layers=1, width=64, norm="after")
+    network = Transformer(data.sizes, layers=1, heads=4, width=64, norm="none", embedding_scale=0.5)
     step = stepper(network, inputs, targets)
     start = 0.0
     for number in range(steps):

@@ -10,12 +10,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
 from lightning_utilities.core.imports import RequirementCache
 
 from grokking_pl import __version__
+from grokking_pl.callbacks import Reporting
 from grokking_pl.cli import COMMANDS
 from grokking_pl.runs import RunFolder
 
@@ -303,3 +305,16 @@ def test_own_lightning_module_and_data(grok, own_folder, monkeypatch):
     assert (summary["status"], summary["steps"]) == ("finished", 200)
     with open(own_folder / "run/hyperparameters.csv", newline="") as file:
         assert {row["name"]: row["value"] for row in csv.DictReader(file)}["model.lr"] == "0.3"
+
+
+class Forgetful(pl.Callback, Reporting):
+    def summary(self):
+        return {"value": self.value}
+
+
+def test_callback_without_its_summary_costs_no_other_its_own(grok, small_mnist, tmp_path):
+    with pytest.raises(AttributeError, match="'Forgetful' object has no attribute 'value'"):
+        grok("fit", *small_mnist, "--run_dir", tmp_path / "run", "--trainer.callbacks+=tests.test_cli.Forgetful")
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["status"], summary["steps"], summary["phase"]) == ("failed", 30, "confusion")
+    assert weights(tmp_path / "run")
