@@ -1,4 +1,4 @@
-"""How the critical training fraction of addition falls with the number of symbols, as in docs/pages/concepts/effective_theory.md.
+"""How the critical training fraction of addition falls with the number of symbols: the table and figure of the docs.
 
 python scripts/critical_fraction.py                      some minutes; writes docs/images/critical_fraction.png
 python scripts/critical_fraction.py --largest 100 --to /tmp
