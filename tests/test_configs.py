@@ -1,9 +1,12 @@
 """Every experiment in configs/ parses and runs."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+
+from grokking_pl.population.diagram import build_parser, read_grid
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_"))
@@ -71,3 +74,39 @@ def test_power_is_that_of_the_published_program(grok):
         assert config["trainer"]["max_steps"] == 100_000
         operators.add(data["operator"])
     assert len(operators) == 5
+
+
+DIAGRAMS = sorted((CONFIGS / "diagrams").glob("*.yaml"))
+SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
+
+
+@pytest.mark.parametrize("path", DIAGRAMS, ids=lambda path: path.stem)
+def test_diagram_is_a_grid_of_runs(path):
+    """Its axes exist, and their ends are settings that can be trained."""
+    grid, base = read_grid(build_parser().parse_args(["--config", str(path)]), [path])
+    assert len(grid) == len(grid.seeds) * math.prod(len(values) for values in grid.axes.values()) > 1
+    assert set(base) == {"model", "data"}
+    assert path.read_text().startswith("# ")
+
+
+def test_every_diagram_of_the_paper_has_a_small_one():
+    names = {path.stem for path in DIAGRAMS}
+    assert {
+        f"figure{name}" for name in ("5a", "5b", "5c", "5d", "6a", "6b", "6c", "6d", "7", "7_dropout", "8")
+    } <= names
+    for name in names:
+        small = name.endswith("_small") or name == "figure4b"  # whose small version is that of figure 3
+        assert small or f"{name}_small" in names
+
+
+@pytest.mark.parametrize("path", SMALL_DIAGRAMS, ids=lambda path: path.stem)
+def test_small_diagram_runs(grok, tmp_path, path):
+    width = [] if "figure7" in path.stem else ["--set={model.architecture.width: 8}"]
+    status, _, err = grok(
+        "diagram", "--config", path, "--steps=4", "--workers=1", "--compile=false", "--folder", tmp_path / "d", *width,
+        "--phase.every_n_steps=2", "--observe.every_n_steps=2",
+    )  # fmt: skip
+    assert status == 0, err
+    rows = (tmp_path / "d/runs.csv").read_text().splitlines()
+    assert len(rows) > 2
+    assert (tmp_path / "d/phases.png").exists()

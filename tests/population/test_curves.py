@@ -10,7 +10,7 @@ from grokking_pl.population.engine import Batch
 from grokking_pl.population.member import MemberBuilder, global_seed_of
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT
-from tests.population.test_equals_fit import Settling, fit, settings_of
+from tests.population.test_equals_fit import fit, settings_of
 
 BUDGET = 40
 
@@ -42,7 +42,7 @@ def test_curves_are_those_of_grok_fit(name, every, builder, tmp_path):
     for index, (each, seed) in enumerate(settings):
         tracker, quality = PhaseTracker(every, budget=BUDGET), RepresentationQuality(1)
         with global_seed_of(seed):
-            fit(builder, each, seed, BUDGET + 20, [tracker, quality, Settling(quality)], tmp_path)
+            fit(builder, each, seed, BUDGET + 20, [tracker, quality], tmp_path)
         expected = {int(step): accuracies for step, *accuracies, _, _ in tracker.history.tolist()}
         curve = outcomes[index].curve
         assert [step for step, *_ in curve] == sorted({*curve_steps(BUDGET, every), BUDGET})
