@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import shtab
 
-from grokking_pl.cli import COMMANDS, OWN_COMMANDS, fail
+from grokking_pl.commands import COMMANDS, OWN_COMMANDS, fail
 from grokking_pl.lightning_cli import parser_of
 
 FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--output")

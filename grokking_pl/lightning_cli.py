@@ -27,7 +27,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 import grokking_pl.data
 import grokking_pl.models  # noqa: F401 (so that classes can be given by their short names, and help lists them)
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
-from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import RunInterrupted, UserError
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
 from grokking_pl.runs.lost_process import MESSAGE, is_lost_process, let_first_process_finish, watch_processes

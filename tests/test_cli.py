@@ -18,7 +18,7 @@ from lightning_utilities.core.imports import RequirementCache
 
 from grokking_pl import __version__
 from grokking_pl.callbacks import Reporting
-from grokking_pl.cli import COMMANDS
+from grokking_pl.commands import COMMANDS
 from grokking_pl.runs import RunFolder
 
 ROOT = Path(__file__).parent.parent

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import UserError
 from grokking_pl.lightning_cli import GrokParser, find_user_error, flatten, quieten
 from grokking_pl.metrics import Criterion

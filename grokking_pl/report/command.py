@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import NoReturn
 
-from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import UserError
 
 EXAMPLES = """examples:

@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import UserError
 from grokking_pl.lightning_cli import GrokParser, find_user_error, quieten
 from grokking_pl.runs.naming import run_name

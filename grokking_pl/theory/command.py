@@ -5,7 +5,7 @@ from pathlib import Path
 from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 
-from grokking_pl.cli import COMMANDS, fail
+from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import UserError
 from grokking_pl.lightning_cli import GrokParser, find_user_error, quieten
 from grokking_pl.theory.study import TheoryStudy, run_study
