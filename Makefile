@@ -6,9 +6,9 @@ ARGS ?=
 
 .PHONY: grok test test-slow lint format benchmark figures docs clean
 
-## make grok: install if need be, then train MNIST until it groks
+## make grok: install if need be, then train MNIST until it groks; one that was stopped goes on
 grok: $(INSTALLED)
-	$(BIN)/grok fit --config configs/mnist_grok.yaml $(ARGS)
+	$(BIN)/grok fit --config configs/mnist_grok.yaml --ckpt_path auto $(ARGS)
 
 ## make test: install if need be, then run the tests
 test: $(INSTALLED)
@@ -40,6 +40,7 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file docs/mkdocs.yml
 
 $(INSTALLED): pyproject.toml
+	@echo "installing into $(VENV), which takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@

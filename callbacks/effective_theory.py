@@ -80,10 +80,14 @@ class EffectiveTheory(pl.Callback, Reporting):
             self._take(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the trajectories and say how the run compares."""
+        """Draw the trajectories."""
         self._take(trainer, pl_module)
         if trainer.is_global_zero:
             self._draw(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say how the run compares, below the progress bar that has ended."""
+        if trainer.is_global_zero:
             Console(file=sys.stderr, soft_wrap=True).print(f"effective theory: {self.comparison()}", highlight=False)
 
     def state_dict(self) -> dict[str, Any]:

@@ -8,9 +8,34 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
 from grokking_pl.callbacks.reporting import Reporting
+
+WIDE = 110
+"""Characters of a terminal from which on there is room for a bar."""
+
+
+class StatusColumn(ProgressColumn):
+    """What gives way, at its end, where the terminal is too narrow for all; step and remaining time do not."""
+
+    def __init__(self) -> None:
+        super().__init__(table_column=Column(no_wrap=False))
+
+    def render(self, task: Task) -> Text:
+        """The status on one line."""
+        return Text(task.fields["status"], no_wrap=True, overflow="ellipsis")
 
 
 class RunProgress(ProgressBar):
@@ -46,10 +71,10 @@ class RunProgress(ProgressBar):
         if self._enabled and self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("step"),
-                MofNCompleteColumn(),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[status]}"),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                *([BarColumn(bar_width=24)] if self._console.width >= WIDE else []),
+                StatusColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
                 console=self._console,
             )
             total = None if trainer.max_steps < 0 else trainer.max_steps

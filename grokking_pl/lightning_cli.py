@@ -62,7 +62,8 @@ def run(arguments: list[str]) -> None:
             print(f"grok: {interruption}, as the sweep's agent asked", file=sys.stderr, flush=True)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
-        fail(f"{interruption}; to go on, run the same command with --ckpt_path last", 128 + interruption.number)
+        print(f"grok: {interruption}; to go on, run the same command with --ckpt_path last", file=sys.stderr)
+        sys.exit(128 + interruption.number)
     except KeyboardInterrupt:
         fail("stopped at once; the run goes on from its last checkpoint with --ckpt_path last", 130)
     except MisconfigurationException as error:
@@ -110,6 +111,13 @@ def one_line(message: str, options: list[str]) -> str:
     """Condense a parser's message to one line; for a name that does not exist, add the nearest that does."""
     text = re.sub(r"\s+", " ", message).strip()
     text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
+    if re.fullmatch(r"the following arguments are required: \w+\.model", text):
+        return "nothing says what to train: give a configuration with --config, for example configs/mnist_grok.yaml"
+    absent = re.match(r"Parser key \"config\": File does not exist: '?([^']+)'?", text)
+    if absent:
+        path = Path(absent[1])
+        near = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.yaml")], n=1)
+        return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
         return f"{missing[1]}: a class_path is the module's name, a dot and the class's name"

@@ -32,6 +32,7 @@ def fails(grok, small_mnist, tmp_path):
         ("--trainer.max_steps=many", "trainer.max_steps"),
         ("--model.architecture.alpha=big", "alpha"),
         ("--config=configs/no_such_file.yaml", "no_such_file.yaml"),
+        ("--config=configs/mnist_gork.yaml", "configs/mnist_grok.yaml?"),
         ("--model=grokking_pl.training.NoSuchModule", "NoSuchModule"),
         ("--model.architecture=grokking_pl.models.NoSuchNet", "NoSuchNet"),
         ("--data.train_size=0", "train_size is 0"),
@@ -59,6 +60,12 @@ def test_wrong_option(fails, option, wanted):
 def test_unknown_command(grok):
     status, _, err = grok("fti")
     assert (status, err) == (2, "grok: error: there is no command 'fti': did you mean 'fit'?\n")
+
+
+def test_no_configuration(grok):
+    status, _, err = grok("fit")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "give a configuration with --config" in err
 
 
 def test_broken_config_file(fails, tmp_path):

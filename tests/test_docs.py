@@ -244,7 +244,7 @@ def test_main_command_is_that_of_make():
     shown = subprocess.run(
         ["make", "--no-print-directory", "-n", "grok"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert shown.splitlines()[-1].strip().endswith("grok fit --config configs/mnist_grok.yaml")
+    assert shown.splitlines()[-1].strip().endswith("grok fit --config configs/mnist_grok.yaml --ckpt_path auto")
 
 
 def test_own_data(grok, at_work):

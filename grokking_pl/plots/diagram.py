@@ -44,10 +44,11 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     draw_phases(panels[0], runs, axes)
     draw_phase_legend(panels[0], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     longest = max(2.0, float(np.nanmax([np.nanmax(v) if np.isfinite(v).any() else 2 for v in steps.values()])))
+    shortest = min([longest / 2, *(max(1.0, float(np.nanmin(v))) for v in steps.values() if np.isfinite(v).any())])
     for panel, (name, values) in zip(panels[1:], steps.items(), strict=True):
         panel.set_facecolor(PHASE_COLOURS[Phase.CONFUSION])
         image = panel.imshow(
-            np.maximum(values, 1), norm=LogNorm(1, longest), cmap="viridis", origin="lower", aspect="auto"
+            np.maximum(values, 1), norm=LogNorm(shortest, longest), cmap="viridis", origin="lower", aspect="auto"
         )
         figure.colorbar(image, ax=panel, label=f"{name.replace('_', ' ')} (grey: never)")
         panel.set_title(name.replace("_", " "), loc="left", fontweight="bold")

@@ -268,12 +268,12 @@ class GrokkingModule(pl.LightningModule):
         self.val_loss.update(self.compute_loss(outputs, targets), weight=len(inputs))
         self.val_accuracy.update(self.predict_class(outputs), self.true_class(targets))
         metrics = {f"{prefix}_loss": self.val_loss, f"{prefix}_accuracy": self.val_accuracy}
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(inputs), logger=self._is_measuring)
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(inputs), logger=self._logs_validation)
 
     @property
-    def _is_measuring(self) -> bool:
-        """Whether a checkpoint is measured; in training it is ``PhaseTracker`` that logs, at the steps asked for."""
-        return self.trainer.state.fn != "fit"
+    def _logs_validation(self) -> bool | None:
+        """Lightning's choice; but in training it is ``PhaseTracker`` that logs, at the steps asked for."""
+        return False if self.trainer.state.fn == "fit" else None
 
     # Checkpoints.
 

@@ -167,7 +167,7 @@ class PowerModule(GrokkingModule):
         self.val_loss.update(losses)
         self.val_accuracy.update(correct.float())
         metrics = {f"{prefix}_loss": self.val_loss, f"{prefix}_accuracy": self.val_accuracy}
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(correct), logger=self._is_measuring)
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(correct), logger=self._logs_validation)
 
 
 def rate_factor(step: int, warmup_steps: int, anneal_steps: int | None = None) -> float:
