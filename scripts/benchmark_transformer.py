@@ -120,7 +120,7 @@ def transformer(time_grok: Callable[..., float], warm_up: int, repeats: int) -> 
     ):
         ratio, ms = step_ratio(*numbers)
         rows.append((f"{name}: {ms:.0f} ms a step, over torch's layers", f"{ratio:.2f}", "at most 1.0"))
-    steps = warm_up + 100
+    steps = warm_up + 400
     rounds = [
         (
             time_grok("transformer_modular_addition_small.yaml", steps, "--trainer.callbacks=PhaseTracker",
