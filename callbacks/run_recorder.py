@@ -14,7 +14,6 @@ from grokking_pl.callbacks.reporting import Reporting, run_folder
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.folder import RunFolder
 from grokking_pl.runs.wandb_run import WandbRun
-from grokking_pl.seeds import global_seed
 
 RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
 
@@ -70,7 +69,7 @@ class RunRecorder(pl.Callback, Reporting):
                         raise
         summary |= {
             "steps": trainer.global_step,
-            "seed": global_seed(),
+            "seed": getattr(trainer.lightning_module, "run_seed", None),
             "seconds": round(self.seconds, 2),
             "devices": trainer.world_size,
             "accelerator": trainer.strategy.root_device.type,

@@ -19,7 +19,7 @@ from unittest import mock
 
 from latex2mathml.converter import convert
 
-from grokking_pl.cli import main
+from grokking_pl.commands.main import main
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 HELP = re.compile(r"^<!-- (grok [a-z -]+) -->$", re.MULTILINE)

@@ -21,3 +21,12 @@ class RunInterrupted(Exception):
     def __init__(self, number: signal.Signals, step: int) -> None:
         super().__init__(f"stopped by {number.name} at step {step}")
         self.number = number
+
+
+def find_user_error(error: BaseException | None) -> UserError | None:
+    """The `UserError` behind an exception, if there is one: a parser that tries several types wraps that of each."""
+    while error is not None:
+        if isinstance(error, UserError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

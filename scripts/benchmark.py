@@ -28,10 +28,10 @@ from rich.table import Table
 from torch import nn
 from torch.nn import functional as F
 
-from grokking_pl.cli import main as grok
+from grokking_pl.commands.main import main as grok
 from grokking_pl.data import AlgorithmicDataModule, MNISTDataModule
 from grokking_pl.metrics import Representation, rqi
-from grokking_pl.population.criteria import PhaseCriteria
+from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.engine import Batch
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.training import places_for
@@ -314,7 +314,7 @@ def memory() -> list[Row]:
     """Peak memory of the main job."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [sys.executable, "-m", "grokking_pl.cli", "fit", "--config", "configs/mnist_grok.yaml",
+            [sys.executable, "-m", "grokking_pl", "fit", "--config", "configs/mnist_grok.yaml",
              "--trainer.max_steps=300", "--run_dir", f"{folder}/run"], cwd=ROOT, check=True, capture_output=True,
         )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
@@ -328,7 +328,7 @@ def help_pages() -> list[Row]:
         times = []
         for _ in range(REPEATS):
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "grokking_pl.cli", *words], cwd=ROOT, check=True, capture_output=True)
+            subprocess.run([sys.executable, "-m", "grokking_pl", *words], cwd=ROOT, check=True, capture_output=True)
             times.append(time.perf_counter() - start)
         rows.append((f"grok {' '.join(words)}, seconds", f"{statistics.median(times):.2f}", aim))
     return rows

@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.cli import main as grok
+from grokking_pl.commands.main import main as grok
 from grokking_pl.metrics import classify
 
 ROOT = Path(__file__).parent.parent

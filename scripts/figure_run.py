@@ -106,7 +106,7 @@ class FigureRun:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
         def grok(arguments: Sequence[str]) -> None:
-            command = [sys.executable, "-m", "grokking_pl.cli", *arguments]
+            command = [sys.executable, "-m", "grokking_pl", *arguments]
             subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
 
         with ThreadPoolExecutor(self.jobs) as pool:

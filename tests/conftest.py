@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from grokking_pl.cli import main
+from grokking_pl.commands.main import main
 
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -58,7 +58,7 @@ def grok_process():
 
     def start(*arguments: object, cwd: Path = ROOT) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-m", "grokking_pl.cli", *map(str, arguments)],
+            [sys.executable, "-m", "grokking_pl", *map(str, arguments)],
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from grokking_pl.cli import main
+from grokking_pl.commands.main import main
 
 if __name__ == "__main__":
     for arguments in json.loads(sys.argv[1]):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from grokking_pl.population.diagram import build_parser, read_grid
+from grokking_pl.commands.diagram import build_parser
+from grokking_pl.population.diagram import find_base, read_grid
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_"))
@@ -83,7 +84,8 @@ SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
 @pytest.mark.parametrize("path", DIAGRAMS, ids=lambda path: path.stem)
 def test_diagram_is_a_grid_of_runs(path):
     """Its axes exist, and their ends are settings that can be trained."""
-    grid, base = read_grid(build_parser().parse_args(["--config", str(path)]), [path])
+    config = build_parser("diagram").parse_args(["--config", str(path)])
+    grid, base = read_grid(find_base(config.base, [path]), config.set, config.axes, config.seeds)
     assert len(grid) == len(grid.seeds) * math.prod(len(values) for values in grid.axes.values()) > 1
     assert set(base) == {"model", "data"}
     assert path.read_text().startswith("# ")

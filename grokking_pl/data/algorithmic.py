@@ -32,7 +32,7 @@ class AlgorithmicDataModule(TensorDataModule):
             generator in the order of the authors' published code; a batch of all training samples is not reordered,
             which changes no gradient but for rounding.
         steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of targets, split and order of batches; null takes that of seed_everything.
+        seed: seed of targets, split and order of batches; null takes that of the run.
 
     Attributes:
         table: the operation.

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from grokking_pl.data.batches import Batch, EvaluationBatches, IndexStream, TrainingBatches, shuffled
 from grokking_pl.errors import UserError
-from grokking_pl.seeds import global_seed
 from grokking_pl.sizes import Sizes
 
 EVALUATION_BATCH = 2048
@@ -24,7 +23,7 @@ class TensorDataModule(pl.LightningDataModule):
         batch_size: samples in a training batch; None for the whole training set at every step.
         steps_per_epoch: training steps in what Lightning calls an epoch (validation, and the ``on_train_epoch_end``
             hooks of callbacks, run once an epoch).
-        seed: seed of the order of batches; None takes that of ``seed_everything``.
+        seed: seed of the order of batches; None takes ``run_seed``.
 
     Attributes:
         inputs: all samples' inputs, the training samples first.
@@ -32,6 +31,7 @@ class TensorDataModule(pl.LightningDataModule):
         num_train: how many of them are for training.
         class_targets: the target vector of each class, where targets are vectors; else None.
         sizes: what the architecture must know of the data.
+        run_seed: the seed of the run; commands set it to that of ``seed_everything``.
     """
 
     inputs: Shaped[Tensor, "samples ..."]
@@ -39,6 +39,7 @@ class TensorDataModule(pl.LightningDataModule):
     num_train: int
     class_targets: Float[Tensor, "classes outputs"] | None
     sizes: Sizes
+    run_seed: int = 0
 
     def __init__(self, batch_size: int | None = None, steps_per_epoch: int = 1000, seed: int | None = None) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class TensorDataModule(pl.LightningDataModule):
     @property
     def seed(self) -> int:
         """The seed of the order of batches."""
-        return global_seed() if self._seed is None else self._seed
+        return self.run_seed if self._seed is None else self._seed
 
     @property
     def train_set(self) -> Batch:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.errors import UserError
-from grokking_pl.seeds import global_seed
 from grokking_pl.sizes import Sizes
 from grokking_pl.tasks.equations import equations
 from grokking_pl.tasks.table import OperationTable
@@ -32,9 +31,9 @@ class EquationDataModule(TensorDataModule):
         operand_count: how many random lists; null for all.
         modulus: how many numbers there are.
         split_seed: seed of the order in which the equations are shuffled before the split, and of the random lists; the
-            published program always has 0. Null takes that of seed_everything.
+            published program always has 0. Null takes that of the run.
         steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the order of batches; null takes that of seed_everything.
+        seed: seed of the order of batches; null takes that of the run.
 
     Attributes:
         equations: all equations with their true answers, in the order of the published program.
@@ -71,7 +70,8 @@ class EquationDataModule(TensorDataModule):
         elif not (0 < batch_size < 1 or (batch_size >= 1 and batch_size == int(batch_size))):
             raise UserError(f"batch_size is {batch_size}; give auto, all, a fraction below 1 or a whole number")
         self._split_seed = split_seed
-        self.equations = equations(operator, modulus, operand_length, operand_count, self.split_seed)
+        self._arguments = (operator, modulus, operand_length, operand_count)
+        self.equations = equations(*self._arguments, self.split_seed)
         self.train_count = round(len(self.equations) * train_percent / 100)
         if not 1 <= self.train_count < len(self.equations):
             raise UserError(
@@ -91,10 +91,12 @@ class EquationDataModule(TensorDataModule):
     @property
     def split_seed(self) -> int:
         """The seed of the split."""
-        return global_seed() if self._split_seed is None else self._split_seed
+        return self.run_seed if self._split_seed is None else self._split_seed
 
     def load(self) -> None:
         """Shuffle the equations, and cut each where its input ends."""
+        if self._split_seed is None:  # random lists are drawn anew with the seed of the run
+            self.equations = equations(*self._arguments, self.split_seed)
         answers, samples = self.equations.answers, len(self.equations)
         # NumPy's legacy generator shuffles the rows as it would the published program's list of texts.
         legacy = np.random.RandomState(self.split_seed)

@@ -32,7 +32,7 @@ class MNISTDataModule(TensorDataModule):
             hold the first 5000.
         download: fetch MNIST into data_dir if it is not there.
         steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the order of batches; null takes that of seed_everything.
+        seed: seed of the order of batches; null takes that of the run.
 
     Raises:
         UserError: train_size or batch_size is not positive, there are fewer images than train_size, or a file is

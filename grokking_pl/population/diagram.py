@@ -1,155 +1,98 @@
-"""``grok diagram``: a grid of runs from one configuration file to a table and a figure of their phases."""
+"""A diagram's runs: read from its configuration, and trained by as many processes as there are."""
 
 import os
-import signal
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
 import yaml
-from jsonargparse import Namespace
-from lightning.pytorch.cli import LightningArgumentParser
-from rich.console import Console
-from rich.table import Table
 
-from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import UserError
-from grokking_pl.lightning_cli import GrokParser, find_user_error, flatten, quieten
-from grokking_pl.metrics import Criterion
-from grokking_pl.metrics.phases import Phase
-from grokking_pl.population.criteria import PhaseCriteria
-from grokking_pl.population.curves import MOST_RUNS
+from grokking_pl.experiments import Cell, Grid, Settings, flatten, read_axis, set_value
+from grokking_pl.experiments.grid import MAX_CELLS
+from grokking_pl.experiments.settings import check_name
 from grokking_pl.population.display import DiagramProgress
-from grokking_pl.population.engine import Outcome
-from grokking_pl.population.grid import MAX_CELLS, Cell, Grid, check_path, read_axis, set_path
 from grokking_pl.population.member import MemberBuilder
-from grokking_pl.population.observation import ObservationOptions
+from grokking_pl.population.outcome import Outcome
 from grokking_pl.population.ranks import Ranks
-from grokking_pl.population.results import DiagramFolder
 from grokking_pl.population.training import Plan, State
 from grokking_pl.population.workers import train_here, train_in_processes
+from grokking_pl.runs.diagram_folder import DiagramFolder
 
-RUNS = Path("runs/diagrams")
 COMPILING_PAYS = 50_000
 """Member-steps of a worker from which on compiling, some tens of seconds, takes less time than it saves."""
 
 
-def run(arguments: list[str]) -> None:
-    """Run the command; mistakes end it with one line and status 2, a signal with 128 plus its number."""
-    quieten()
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        draw_diagram(build_parser().parse_args(arguments))
-    except KeyboardInterrupt as interruption:
-        number = interruption.args[0] if interruption.args else signal.SIGINT
-        fail("stopped; the same command goes on from here", 128 + number)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        found = find_user_error(error)
-        if found is None:
-            raise
-        fail(str(found))
+def find_base(base: str, files: Sequence[Path]) -> Path:
+    """The configuration of ``grok fit`` that a diagram names, relative to its own file or to where the user works."""
+    path = Path(base)
+    if files and not path.is_absolute() and (files[0].parent / path).exists():
+        return files[0].parent / path
+    return path
 
 
-def _stop(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt(number)
+def read_grid(
+    base_file: Path, changes: dict[str, Any], axes_given: dict[str, Any], seeds_given: Any
+) -> tuple[Grid, Settings]:
+    """The grid, and the settings of ``grok fit`` that its cells change; checked before any work.
 
-
-def build_parser() -> LightningArgumentParser:
-    """The command's options."""
-    parser = GrokParser(
-        prog="grok diagram",
-        usage="grok diagram --config FILE [--key value ...]",
-        description=COMMANDS["diagram"],
-    )
-    parser.add_argument("--config", action="config", help="Configuration file of the diagram.")
-    parser.add_argument("--base", type=str, required=True, help="Configuration of grok fit that every run starts from.")
-    parser.add_argument("--set", type=dict[str, Any], default={}, help="Hyperparameters to change in it, by path.")
-    parser.add_argument(
-        "--axes",
-        type=dict[str, Any],
-        default={},
-        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}.",
-    )
-    parser.add_argument("--seeds", type=list[int], default=[0], help="Seeds with which every cell is run.")
-    parser.add_argument("--steps", type=int, default=10_000, help="Steps within which a phase is decided.")
-    parser.add_class_arguments(PhaseCriteria, "phase")
-    parser.add_class_arguments(ObservationOptions, "observe")
-    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/diagrams/ and the config's name.")
-    parser.add_argument("--places", type=int | None, help="Members per batch; by default as many as caches hold.")
-    parser.add_argument(
-        "--workers", type=int | None, help="Training processes of each of these; by default one a core."
-    )
-    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
-    parser.add_argument("--devices", type=int | None, help="Processes a node that share the runs; on GPUs one each.")
-    parser.add_argument("--num_nodes", type=int | None, help="Number of nodes.")
-    parser.add_argument("--compile", type=bool | None, help="Compile the step; by default where it pays.")
-    parser.add_argument("--checkpoint_seconds", type=float, default=30.0, help="Time between two checkpoints.")
-    return parser
-
-
-def draw_diagram(config: Namespace) -> None:
-    """Train every run of the diagram that has not ended, and draw its phases.
+    Args:
+        base_file: configuration of ``grok fit``.
+        changes: settings to change in it, by name.
+        axes_given: values on each axis, by name, as `read_axis` takes them.
+        seeds_given: seeds with which every cell is run.
 
     Raises:
-        UserError: a setting is wrong.
+        UserError: a file cannot be read, a path does not exist, a value is of the wrong type, or an axis is empty.
     """
-    files = [Path(str(file)) for file in config.config or []]
-    grid, base = read_grid(config, files)
-    criteria = PhaseCriteria(**vars(config.phase))
-    observe = _read_observation(config.observe)
-    if config.steps < 1:
-        raise UserError(f"steps is {config.steps}; it must be at least 1")
-    path = Path(config.folder or RUNS / (files[0].stem if files else "diagram"))
-    folder = DiagramFolder(path, grid, criteria.delay)
-    description = {
-        "base": base,
-        "axes": grid.axes,
-        "seeds": grid.seeds,
-        "steps": config.steps,
-        "phase": asdict(criteria),
-        "observe": asdict(observe),
-    }
-    folder.claim(description)
-    device = _device(config)
-    if len(folder.finished()) == len(grid):
-        print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
-        if any(path.glob("runs_*.csv")):
-            folder.merge()
-        if not (path / "phases.png").exists():
-            _draw(folder)
-        return
-
-    ranks = Ranks(device, config.devices, config.num_nodes)
     try:
-        if ranks.rank == 0:
-            folder.merge()
-            folder.gather_states()
-        ranks.wait()
-        start = time.monotonic()
-        plan = Plan(grid, base, criteria, observe, config.steps, ranks.device or device, config.places)
-        plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds, keep_curves=len(grid) <= MOST_RUNS)
-        _train(config, plan, ranks, path)
-        ranks.wait()
-        if ranks.rank == 0:
-            folder.merge()
-            folder.drop_states()
-            _draw(folder)
-            _print_table(folder, time.monotonic() - start)
-    except BaseException:
-        ranks.stop()
-        raise
+        given = yaml.safe_load(base_file.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or "it is no YAML"
+        raise UserError(f"cannot read the base configuration {base_file}: {reason}") from None
+    builder = MemberBuilder()
+    base = builder.complete(given if isinstance(given, dict) else {})
+    paths = list(flatten(base))
+    for path, value in changes.items():
+        check_name(path, paths)
+        set_value(base, path, value)
+    if changes:
+        base = builder.complete(base)
+        paths = list(flatten(base))
+    if not 1 <= len(axes_given) <= 2:
+        raise UserError(f"there are {len(axes_given)} axes; a diagram has one or two")
+    for path in axes_given:
+        check_name(path, paths)
+    axes = {path: read_axis(path, values) for path, values in axes_given.items()}
+    seeds = read_axis("seeds", seeds_given)
+    grid = Grid(axes, seeds)
+    if len(grid) > MAX_CELLS:
+        raise UserError(f"the grid has {len(grid)} runs; at most {MAX_CELLS} are possible")
+    # The ends of every axis are built once, so that a value that cannot be trained is known before any work.
+    for path, values in axes.items():
+        for value in {repr(value): value for value in (values[0], values[-1])}.values():
+            settings = grid.settings(base, grid.cell(0))
+            set_value(settings, path, value)
+            builder.build(0, builder.complete(settings), seeds[0])
+    return grid, base
 
 
-def _train(config: Namespace, plan: Plan, ranks: Ranks, path: Path) -> None:
-    """Train this process's share of the runs that are left."""
+def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compiled: bool | None) -> None:
+    """Train this process's share of the runs that are left.
+
+    Args:
+        plan: the diagram.
+        ranks: the processes of the job.
+        path: the diagram's folder.
+        workers: training processes of each of these; None for one per core.
+        compiled: whether to compile the step; None for where it pays.
+    """
     grid = plan.grid
-    folder = DiagramFolder(path, grid, plan.criteria.delay, ranks.rank)
+    folder = DiagramFolder(path, grid.axes, grid.seeds, ranks.rank)
     finished = folder.finished()
     states = folder.load_states()
     ranks.wait()  # what the others append now would change the shares
@@ -170,8 +113,7 @@ def _train(config: Namespace, plan: Plan, ranks: Ranks, path: Path) -> None:
                 yield grid.cell(index), None
 
     started: set[int] = set()
-    workers = min(config.workers or (_cores() // ranks.local_size if plan.device == "cpu" else 1) or 1, share)
-    compiled = config.compile
+    workers = min(workers or (_cores() // ranks.local_size if plan.device == "cpu" else 1) or 1, share)
     if compiled is None:
         compiled = share * plan.budget / workers > COMPILING_PAYS
     threads = max(1, _cores() // ranks.local_size // workers)
@@ -187,13 +129,14 @@ def _train(config: Namespace, plan: Plan, ranks: Ranks, path: Path) -> None:
 
     def take(member_steps: int, outcomes: list[Outcome]) -> None:
         ranks.check()
-        rows = [folder.row(grid.cell(outcome.index), outcome) for outcome in outcomes]
+        ended = [(grid.cell(outcome.index), outcome) for outcome in outcomes]
+        rows = [outcome.row(folder.axes, cell, plan.criteria.delay) for cell, outcome in ended]
         if rows:
             # In this order: a run whose row is missing is trained again.
             if plan.keep_curves:
-                folder.append_curves((grid.cell(outcome.index), outcome) for outcome in outcomes)
+                folder.append_curves(row for cell, outcome in ended for row in outcome.curve_rows(folder.axes, cell))
             folder.append(rows)
-        progress.update(member_steps, [folder.phase_of(row) for row in rows])
+        progress.update(member_steps, [row["phase"] for row in rows])
 
     try:
         if workers == 1:
@@ -204,88 +147,5 @@ def _train(config: Namespace, plan: Plan, ranks: Ranks, path: Path) -> None:
         progress.close()
 
 
-def read_grid(config: Namespace, files: list[Path]) -> tuple[Grid, dict[str, Any]]:
-    """The grid, and the settings of ``grok fit`` that its cells change; checked before any work.
-
-    Raises:
-        UserError: a file cannot be read, a path does not exist, a value is of the wrong type, or an axis is empty.
-    """
-    base_file = Path(config.base)
-    if files and not base_file.is_absolute():
-        beside = files[0].parent / base_file
-        base_file = beside if beside.exists() else base_file
-    try:
-        given = yaml.safe_load(base_file.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or "it is no YAML"
-        raise UserError(f"cannot read the base configuration {base_file}: {reason}") from None
-    builder = MemberBuilder()
-    base = builder.complete(given if isinstance(given, dict) else {})
-    paths = list(flatten(base))
-    for path, value in config.set.items():
-        check_path(path, paths)
-        set_path(base, path, value)
-    if config.set:
-        base = builder.complete(base)
-        paths = list(flatten(base))
-    if not 1 <= len(config.axes) <= 2:
-        raise UserError(f"there are {len(config.axes)} axes; a diagram has one or two")
-    for path in config.axes:
-        check_path(path, paths)
-    axes = {path: read_axis(path, given) for path, given in config.axes.items()}
-    seeds = read_axis("seeds", config.seeds)
-    grid = Grid(axes, seeds)
-    if len(grid) > MAX_CELLS:
-        raise UserError(f"the grid has {len(grid)} runs; at most {MAX_CELLS} are possible")
-    # The ends of every axis are built once, so that a value that cannot be trained is known before any work.
-    for path, values in axes.items():
-        for value in {repr(value): value for value in (values[0], values[-1])}.values():
-            settings = grid.settings(base, grid.cell(0))
-            set_path(settings, path, value)
-            builder.build(0, builder.complete(settings), seeds[0])
-    return grid, base
-
-
-def _device(config: Namespace) -> str:
-    device = config.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise UserError(f"the device {device} is not here: choose cpu, or cuda where there is a GPU")
-    for name in ("places", "workers", "devices", "num_nodes"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UserError(f"{name} is {value}; it must be at least 1")
-    return device
-
-
-def _read_observation(given: Namespace) -> ObservationOptions:
-    values = vars(given)
-    criterion = values["criterion"]
-    return ObservationOptions(**{**values, "criterion": criterion and Criterion(**vars(criterion))})
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _draw(folder: DiagramFolder) -> None:
-    """Draw the figure of a finished table."""
-    import pandas as pd  # with matplotlib, seconds to import
-
-    from grokking_pl.plots.diagram import phase_diagram
-
-    figure = phase_diagram(pd.read_csv(folder.table), list(folder.grid.axes))
-    for ending in ("png", "svg"):
-        figure.savefig(folder.path / f"phases.{ending}", dpi=150)
-
-
-def _print_table(folder: DiagramFolder, seconds: float) -> None:
-    phases = folder.finished().phases
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    for phase in map(str, Phase):
-        table.add_row(phase, str(phases[phase]))
-    table.add_row("seconds", f"{seconds:.1f}")
-    table.add_row("table", str(folder.table))
-    table.add_row("figure", str(folder.path / "phases.png"))
-    Console(soft_wrap=True).print(table)

@@ -13,7 +13,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -24,40 +24,16 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from grokking_pl.errors import UserError
+from grokking_pl.metrics.crossings import NEVER, PhaseCriteria, decided, least_correct, track_crossings
 from grokking_pl.population.adam import adam_coefficients, adam_step, stack_options
-from grokking_pl.population.criteria import NEVER, PhaseCriteria, decided, least_correct, track_crossings
 from grokking_pl.population.curves import UNSEEN, curve_slots, curve_steps, points_of, record_point
 from grokking_pl.population.member import GROUPS, Member, group_of_parameter, initial_parameters, same_samples
 from grokking_pl.population.observation import ObservationOptions, Observed, Observer, is_observable
+from grokking_pl.population.outcome import Outcome
 from grokking_pl.training import GrokkingModule
 
 EVALUATION_ELEMENTS = 2**22
 """Activations of one layer, over samples and members, above which an evaluation is cut into chunks."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a member came to.
-
-    Args:
-        index: the member's number.
-        steps_to_train: updates until the training accuracy passed its threshold; None for never.
-        steps_to_val: updates until the validation accuracy passed its threshold; None for never.
-        train_accuracy: accuracy on the training set when the phase was decided.
-        val_accuracy: accuracy on the validation set then.
-        steps: updates made by then.
-        observed: what was seen of its embeddings.
-        curve: step, training accuracy and validation accuracy on the way, if curves are kept.
-    """
-
-    index: int
-    steps_to_train: int | None
-    steps_to_val: int | None
-    train_accuracy: float
-    val_accuracy: float
-    steps: int
-    observed: Observed
-    curve: Sequence[tuple[int, float, float]] = ()
 
 
 class FastTanh(nn.Module):

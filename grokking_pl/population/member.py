@@ -1,23 +1,18 @@
-"""One member of a population: the network, data and optimizer that ``grok fit`` would build for it."""
+"""One member of a population: an experiment, and what tells which others can be trained in the same batch."""
 
 import copy
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
-from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser
 from torch import Tensor
 
 from grokking_pl.data.batches import IndexStream
 from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.errors import UserError
+from grokking_pl.experiments import ExperimentBuilder, Settings
 from grokking_pl.training import GrokkingModule, GroupOptions
 
 GROUPS = ("embeddings", "decoder")
@@ -45,30 +40,23 @@ class Member:
 
 
 class MemberBuilder:
-    """Builds members from settings of ``grok fit``: the sections ``model`` and ``data`` of its configuration files."""
+    """Builds members from settings of ``grok fit``."""
 
     def __init__(self) -> None:
-        self._parser = LightningArgumentParser(allow_abbrev=False, exit_on_error=False)
-        self._parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=True)
-        self._parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
+        self._experiments = ExperimentBuilder()
         self._build = lru_cache(maxsize=16)(self._build_uncached)
 
-    def complete(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """Check settings and fill in the defaults.
+    def complete(self, settings: Settings) -> Settings:
+        """As `ExperimentBuilder.complete`."""
+        return self._experiments.complete(settings)
 
-        Raises:
-            UserError: an option does not exist or has a value of the wrong type.
-        """
-        config = self._parse({name: settings[name] for name in ("model", "data") if name in settings})
-        return json.loads(self._parser.dump(config, skip_none=False, format="json"))
-
-    def build(self, index: int, settings: dict[str, Any], seed: int) -> Member:
+    def build(self, index: int, settings: Settings, seed: int) -> Member:
         """Build a member.
 
         Args:
             index: its number.
             settings: ``model`` and ``data`` as in a configuration file.
-            seed: what ``seed_everything`` is for a single run.
+            seed: of the run.
 
         Raises:
             UserError: a setting is wrong, or the module trains in a way of its own.
@@ -90,31 +78,11 @@ class MemberBuilder:
         defaults = {"decoupled": False} if name == "embeddings" else {}
         return GroupOptions(**{**defaults, **given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
 
-    def _parse(self, settings: dict[str, Any]) -> Namespace:
-        try:
-            return self._parser.parse_object(copy.deepcopy(settings))
-        except Exception as error:
-            from grokking_pl.lightning_cli import find_user_error, one_line
-
-            raise find_user_error(error) or UserError(one_line(str(error), [])) from None
-
     def _build_uncached(self, text: str, seed: int) -> tuple[GrokkingModule, TensorDataModule, IndexStream]:
-        try:
-            parts = self._parser.instantiate_classes(self._parse(json.loads(text)))
-        except Exception as error:
-            from grokking_pl.lightning_cli import find_user_error
-
-            found = find_user_error(error)
-            if found is None:
-                raise
-            raise found from None
-        module, data = parts.model, parts.data
-        check_trainable(module, data)
-        with global_seed_of(seed):
-            data.prepare_data()
-            data.setup("fit")
-            module.build(data.sizes, data.class_targets)
-            return module, data, data.index_stream()
+        experiment = self._experiments.instantiate(json.loads(text), seed)
+        check_trainable(experiment.module, experiment.data)
+        experiment.build()
+        return experiment.module, experiment.data, experiment.data.index_stream()
 
 
 def check_trainable(module: Any, data: Any) -> None:
@@ -127,20 +95,6 @@ def check_trainable(module: Any, data: Any) -> None:
     for name in ("training_step", "compute_loss", "score", "predict_class", "true_class", "configure_optimizers"):
         if getattr(type(module), name) is not getattr(GrokkingModule, name):
             raise UserError(f"{type(module).__name__} has a {name} of its own, which only grok fit can train")
-
-
-@contextmanager
-def global_seed_of(seed: int) -> Iterator[None]:
-    """Let ``seed`` be what ``seed_everything`` set, without touching any random generator."""
-    before = os.environ.get("PL_GLOBAL_SEED")
-    os.environ["PL_GLOBAL_SEED"] = str(seed)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PL_GLOBAL_SEED"]
-        else:
-            os.environ["PL_GLOBAL_SEED"] = before
 
 
 def initial_parameters(member: Member) -> dict[str, Tensor]:

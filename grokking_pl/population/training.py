@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from grokking_pl.population.criteria import PhaseCriteria
-from grokking_pl.population.engine import Batch, Outcome
-from grokking_pl.population.grid import Cell, Grid
+from grokking_pl.experiments import Cell, Grid
+from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.population.engine import Batch
 from grokking_pl.population.member import Member, MemberBuilder, same_samples
 from grokking_pl.population.observation import ObservationOptions
-from grokking_pl.population.results import DiagramFolder
+from grokking_pl.population.outcome import Outcome
+from grokking_pl.runs.diagram_folder import DiagramFolder
 from grokking_pl.training.module import SMALL_STEP
 
 SECONDS_BETWEEN_LOOKS = 0.3

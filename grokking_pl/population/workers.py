@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from grokking_pl.errors import UserError
-from grokking_pl.population.engine import Outcome
-from grokking_pl.population.grid import Cell
-from grokking_pl.population.results import DiagramFolder
+from grokking_pl.experiments import Cell
+from grokking_pl.population.outcome import Outcome
 from grokking_pl.population.training import Plan, Source, State, train_cells
+from grokking_pl.runs.diagram_folder import DiagramFolder
 
 TakeReport = Callable[[int, list[Outcome]], None]
 """Takes how many steps members have made, and the members that are done."""
@@ -91,7 +91,7 @@ def _work(plan: Plan, pipe: Any, name: str, path: Path) -> None:
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        train_cells(plan, _Pipe(pipe), name, DiagramFolder(path, plan.grid, plan.criteria.delay))
+        train_cells(plan, _Pipe(pipe), name, DiagramFolder(path, plan.grid.axes, plan.grid.seeds))
     except UserError as error:
         with contextlib.suppress(OSError):
             pipe.send(("failed", str(error)))

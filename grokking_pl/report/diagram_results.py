@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from grokking_pl.errors import UserError
+from grokking_pl.experiments import Grid
 from grokking_pl.metrics.phases import Phase
-from grokking_pl.population.grid import Grid
-from grokking_pl.population.results import DiagramFolder
 from grokking_pl.report.run_results import corrupt
+from grokking_pl.runs.diagram_folder import DiagramFolder
 
 RESULTS = (
     "steps_to_train",
@@ -73,7 +73,7 @@ def read_diagram(path: Path) -> DiagramResults:
         empty = True
     if empty or not 1 <= len(grid.axes) <= 2:
         raise corrupt(record, "it describes no grid")
-    folder = DiagramFolder(path, grid, int(criteria.get("delay", 1000)))
+    folder = DiagramFolder(path, grid.axes, grid.seeds)
     runs = _read_runs(folder)
     if len(runs) > MOST_RUNS:
         raise UserError(f"the diagram in {path} has {len(runs)} runs; a report can show at most {MOST_RUNS}")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from grokking_pl.errors import UserError
-from grokking_pl.population.member import Member, MemberBuilder
+from grokking_pl.experiments import Experiment, ExperimentBuilder
 from grokking_pl.report.run_results import RunResults, Trajectories
 from grokking_pl.theory import normalised, normalised_flow, predict
 
@@ -70,14 +70,14 @@ def compare(results: RunResults) -> Comparison:
 
 
 def _predict(results: RunResults, measured: int | None) -> Comparison:
-    member = _member(results.config, int(results.summary.get("seed", results.config.get("seed_everything") or 0)))
-    data: Any = member.data
-    if not hasattr(data, "table") or not hasattr(member.module.network, "combine"):
+    experiment = _build(results.config, int(results.summary.get("seed", results.config.get("seed_everything") or 0)))
+    module, data = experiment.module, experiment.data
+    if not hasattr(data, "table") or not hasattr(module.network, "combine"):
         raise UserError("theory is about embeddings of the symbols of an operation table")
-    if not member.module.representation.adds:
+    if not module.representation.adds:
         raise UserError("the network does not add its embeddings, but the theory is about sums E_a + E_b")
     prediction = predict(data.table, data.train_indices)
-    eta = member.options["embeddings"].lr
+    eta = module.embeddings_options.lr
     steps = prediction.steps(eta)
     trajectories = None
     assert results.snapshots is not None
@@ -108,10 +108,11 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
     )
 
 
-def _member(config: dict[str, Any], seed: int) -> Member:
-    builder = MemberBuilder()
-    settings = {name: section for name, section in config.items() if name in ("model", "data")}
+def _build(config: dict[str, Any], seed: int) -> Experiment:
+    builder = ExperimentBuilder()
     try:
-        return builder.build(0, builder.complete(settings), seed)
+        experiment = builder.instantiate(builder.complete(config), seed)
+        experiment.build()
+        return experiment
     except (OSError, ImportError) as error:
         raise UserError(f"the run's data cannot be built again ({error})") from None

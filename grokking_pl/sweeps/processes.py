@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from grokking_pl.sweeps.rehearsal import argument
+from grokking_pl.experiments import as_argument
 from grokking_pl.sweeps.sweep_folder import SweepFolder
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -55,12 +55,12 @@ def run_processes(
 
 def _start(folder: SweepFolder, number: int, lock: int, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     run = folder.run(number)
-    parameters = [argument(path, value) for path, value in folder.runs[number].items()]
+    parameters = [as_argument(path, value) for path, value in folder.runs[number].items()]
     words = [*folder.sweep.arguments, *parameters, f"--run_dir={run.path}", "--ckpt_path=auto"]
     with open(folder.log(number), "ab") as log:
         # In a session of its own a run gets no Ctrl-C of the terminal: this process tells it, once, to stop.
         return subprocess.Popen(
-            [sys.executable, "-m", "grokking_pl.cli", "fit", *words],
+            [sys.executable, "-m", "grokking_pl", "fit", *words],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

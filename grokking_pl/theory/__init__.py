@@ -12,7 +12,7 @@ from grokking_pl.theory.nullity import ground_state_basis, is_faithful, is_uniqu
 from grokking_pl.theory.prediction import Prediction, predict
 from grokking_pl.theory.rates import rate_quantiles, sample_rates
 from grokking_pl.theory.spectrum import grokking_rate, grokking_steps, grokking_time, spectrum
-from grokking_pl.theory.study import TheoryResults, TheoryStudy, run_study
+from grokking_pl.theory.study import TheoryResults, TheoryStudy
 from grokking_pl.theory.training_sets import random_orders, random_training_sets, size_of_fraction
 from grokking_pl.theory.unique_structure import (
     UniqueStructure,
@@ -49,7 +49,6 @@ __all__ = [
     "random_orders",
     "random_training_sets",
     "rate_quantiles",
-    "run_study",
     "sample_rates",
     "size_of_fraction",
     "spectrum",

@@ -2,24 +2,21 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
 from grokking_pl.data.batches import Batch
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.representation import Representation
-from grokking_pl.seeds import global_seed
 from grokking_pl.sizes import Sizes
+from grokking_pl.training import objective
+from grokking_pl.training.objective import Loss
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
-
-Loss = Literal["mse", "cross_entropy"]
 
 SMALL_STEP = 5_000_000
 """Weights times samples of a batch, below which a training step on a CPU is too short to share between threads."""
@@ -33,15 +30,15 @@ class GrokkingModule(pl.LightningModule):
         loss: mean squared error over samples and output dimensions, or cross entropy.
         embeddings: optimisation of the embeddings (Adam without weight decay).
         decoder: optimisation of the decoder, which is all the rest (AdamW).
-        init_seed: seed of the initial weights; null takes that of seed_everything.
+        init_seed: seed of the initial weights; null takes that of the run.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
         compile: compile the network with torch.compile; where that is not possible, say so and train without.
     """
 
     class_targets: Float[Tensor, "classes outputs"] | None
     network: nn.Module
-    answers_of_tokens = False
-    """Whether the loss is one of answers of several tokens."""
+    run_seed: int = 0
+    """The seed of the run; commands set it to that of ``seed_everything``."""
 
     def __init__(
         self,
@@ -91,9 +88,7 @@ class GrokkingModule(pl.LightningModule):
         if (self.loss == "mse") != (class_targets is not None):
             kind = "class numbers" if class_targets is None else "vectors"
             raise UserError(f"the loss is {self.loss}, but the data's targets are {kind}: change the one or the other")
-        if sizes.answers and not self.answers_of_tokens:
-            raise UserError(f"{type(self).__name__} has no loss for equations: choose PowerModule, or data of pairs")
-        seed = global_seed() if self.init_seed is None else self.init_seed
+        seed = self.run_seed if self.init_seed is None else self.init_seed
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.network = self.architecture(sizes)
@@ -101,9 +96,7 @@ class GrokkingModule(pl.LightningModule):
             self.network.compile()
         self.sizes = sizes
         self.register_buffer("class_targets", class_targets, persistent=False)
-        classes = sizes.outputs if class_targets is None else len(class_targets)
-        # The metric takes no fewer than two classes; an operation with one result has one.
-        self.val_accuracy = MulticlassAccuracy(max(classes, 2), average="micro")
+        self.val_accuracy = MeanMetric()
         self.val_loss = MeanMetric()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
@@ -156,25 +149,19 @@ class GrokkingModule(pl.LightningModule):
             return self.network(inputs)
 
     def compute_loss(
-        self, outputs: Float[Tensor, "batch outputs"], targets: Shaped[Tensor, "batch ..."]
+        self, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, ""]:
         """The loss on a batch, averaged over its samples."""
-        return F.mse_loss(outputs, targets) if self.loss == "mse" else F.cross_entropy(outputs, targets)
+        return objective.batch_loss(self.loss, outputs, targets)
 
-    def predict_class(self, outputs: Float[Tensor, "batch outputs"]) -> Int[Tensor, "batch"]:
+    def predict_class(self, outputs: Float[Tensor, "batch *answers outputs"]) -> Int[Tensor, "batch *answers"]:
         """The predicted class: the largest output, or in regression the class with the nearest target vector."""
-        if self.class_targets is None:
-            return outputs.argmax(-1)
-        # |f - t|^2 = |f|^2 + |t|^2 - 2 f.t, and |f|^2 is the same for every class.
-        half_norms = self.class_targets.square().sum(-1) / 2
-        return (half_norms - outputs.to(self.class_targets.dtype) @ self.class_targets.T).argmin(-1)
+        return objective.predicted_class(outputs, self.class_targets)
 
-    def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, "batch"]:
+    def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, "batch *answers"]:
         """The class that a target stands for."""
-        if self.class_targets is None:
-            return targets
         if targets is not self._classified[0]:  # the same targets are asked for at every evaluation
-            self._classified = (targets, self.predict_class(targets))
+            self._classified = (targets, objective.true_class(targets, self.class_targets))
         return self._classified[1]
 
     @torch.no_grad()
@@ -197,14 +184,11 @@ class GrokkingModule(pl.LightningModule):
         self.network.train(training)
 
     def score(
-        self, outputs: Float[Tensor, "batch outputs"], targets: Shaped[Tensor, "batch ..."]
-    ) -> tuple[Float[Tensor, "batch"], Bool[Tensor, "batch"]]:
+        self, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
+    ) -> tuple[Float[Tensor, " batch"], Bool[Tensor, " batch"]]:
         """Loss and correctness of each sample."""
-        if self.loss == "mse":
-            losses = F.mse_loss(outputs.to(targets.dtype), targets, reduction="none").mean(-1)
-        else:
-            losses = F.cross_entropy(outputs, targets, reduction="none")
-        return losses, self.predict_class(outputs) == self.true_class(targets)
+        losses = objective.sample_losses(self.loss, outputs, targets)
+        return losses, objective.is_correct(self.predict_class(outputs), self.true_class(targets))
 
     # What Lightning calls.
 
@@ -227,7 +211,7 @@ class GrokkingModule(pl.LightningModule):
         """
         parts = self.trainer.accumulate_grad_batches
         number = self.trainer.global_step * parts + batch_idx % parts
-        seed = global_seed() * 1_000_003 + number * self.trainer.world_size + self.global_rank
+        seed = self.run_seed * 1_000_003 + number * self.trainer.world_size + self.global_rank
         # torch.manual_seed would also queue a call, with its stack trace, for every GPU that is not in use.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -263,12 +247,11 @@ class GrokkingModule(pl.LightningModule):
         return self.predict_class(self(batch[0]))
 
     def _evaluation_step(self, batch: Batch, prefix: str) -> None:
-        inputs, targets = batch
-        outputs = self(inputs)
-        self.val_loss.update(self.compute_loss(outputs, targets), weight=len(inputs))
-        self.val_accuracy.update(self.predict_class(outputs), self.true_class(targets))
+        losses, correct = self.score(self(batch[0]), batch[1])
+        self.val_loss.update(losses)
+        self.val_accuracy.update(correct.float())
         metrics = {f"{prefix}_loss": self.val_loss, f"{prefix}_accuracy": self.val_accuracy}
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(inputs), logger=self._logs_validation)
+        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(losses), logger=self._logs_validation)
 
     @property
     def _logs_validation(self) -> bool | None:

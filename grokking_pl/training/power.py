@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
 
-from grokking_pl.data.batches import Batch
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 from grokking_pl.training.module import GrokkingModule
@@ -69,15 +66,13 @@ class PowerModule(GrokkingModule):
         warmup_steps: steps over which the learning rate rises from 0; the first update has rate 0.
         anneal_steps: steps after the warm-up over which it falls to a tenth, as a half cosine; null for never.
         weight_noise: standard deviation of the noise on all weights in the training forward pass.
-        init_seed: seed of the initial weights; null takes that of seed_everything.
+        init_seed: seed of the initial weights; null takes that of the run.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
         compile: compile the network; where that is not possible, say so and train without.
 
     Raises:
         UserError: an option is out of its range, or weight noise is asked of a compiled network.
     """
-
-    answers_of_tokens = True
 
     def __init__(
         self,
@@ -101,19 +96,11 @@ class PowerModule(GrokkingModule):
             raise UserError(f"weight_noise is {weight_noise}; it must be a number of at least 0")
         if weight_noise and compile:
             raise UserError("weight_noise gives the network other weights at each step: set compile to false")
-        self.power_options = {"embeddings": embeddings, "decoder": decoder}
+        self.embeddings_options: Any = embeddings
+        self.decoder_options: Any = decoder
         self.warmup_steps = warmup_steps
         self.anneal_steps = anneal_steps
         self.weight_noise = weight_noise
-
-    def build(self, sizes: Sizes, class_targets: Float[Tensor, "classes outputs"] | None) -> None:
-        """Build the network with weights drawn from the seed alone.
-
-        Raises:
-            UserError: the data's targets are vectors.
-        """
-        super().build(sizes, class_targets)
-        self.val_accuracy: Any = MeanMetric()
 
     def configure_optimizers(self) -> Any:
         """One Adam with a group for the embeddings and one for the decoder, and its schedule."""
@@ -130,7 +117,7 @@ class PowerModule(GrokkingModule):
                     "eps": options.eps,
                 }
                 for (name, parameters), options in zip(
-                    self.parameter_groups().items(), self.power_options.values(), strict=True
+                    self.parameter_groups().items(), (self.embeddings_options, self.decoder_options), strict=True
                 )
                 if parameters
             ],
@@ -148,26 +135,6 @@ class PowerModule(GrokkingModule):
             for name, weight in self.network.named_parameters()
         }
         return functional_call(self.network, noisy, (inputs,))
-
-    def compute_loss(
-        self, outputs: Float[Tensor, "batch *answers outputs"], targets: Int[Tensor, "batch *answers"]
-    ) -> Float[Tensor, ""]:
-        """The cross entropy, averaged over samples and tokens of the answer."""
-        return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
-
-    def score(
-        self, outputs: Float[Tensor, "batch *answers outputs"], targets: Int[Tensor, "batch *answers"]
-    ) -> tuple[Float[Tensor, "batch"], Bool[Tensor, "batch"]]:
-        """Loss of each sample, averaged over its tokens, and whether all its tokens are right."""
-        losses = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none").view(len(targets), -1)
-        return losses.mean(1), (outputs.argmax(-1) == targets).view(len(targets), -1).all(1)
-
-    def _evaluation_step(self, batch: Batch, prefix: str) -> None:
-        losses, correct = self.score(self(batch[0]), batch[1])
-        self.val_loss.update(losses)
-        self.val_accuracy.update(correct.float())
-        metrics = {f"{prefix}_loss": self.val_loss, f"{prefix}_accuracy": self.val_accuracy}
-        self.log_dict(metrics, on_step=False, on_epoch=True, batch_size=len(correct), logger=self._logs_validation)
 
 
 def rate_factor(step: int, warmup_steps: int, anneal_steps: int | None = None) -> float:

@@ -61,10 +61,12 @@ def test_split_is_that_of_the_table():
     assert torch.equal(data.train_set[1][:, 0] - first, data.table.c[chosen])
 
 
-def test_split_seed(monkeypatch):
-    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+def test_split_seed():
     assert torch.equal(prepared(modulus=7).inputs, prepared(modulus=7, split_seed=0).inputs)
-    assert torch.equal(prepared(modulus=7, split_seed=None).inputs, prepared(modulus=7, split_seed=7).inputs)
+    seeded = EquationDataModule(modulus=7, split_seed=None)
+    seeded.run_seed = 7
+    seeded.setup()
+    assert torch.equal(seeded.inputs, prepared(modulus=7, split_seed=7).inputs)
     assert not torch.equal(prepared(modulus=7).inputs, prepared(modulus=7, split_seed=7).inputs)
 
 

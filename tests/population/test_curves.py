@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
-from grokking_pl.population.criteria import PhaseCriteria
+from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.curves import curve_steps
 from grokking_pl.population.engine import Batch
-from grokking_pl.population.member import MemberBuilder, global_seed_of
+from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT
 from tests.population.test_equals_fit import fit, settings_of
@@ -41,8 +41,7 @@ def test_curves_are_those_of_grok_fit(name, every, builder, tmp_path):
     outcomes = outcomes_of(batch)
     for index, (each, seed) in enumerate(settings):
         tracker, quality = PhaseTracker(every, budget=BUDGET), RepresentationQuality(1)
-        with global_seed_of(seed):
-            fit(builder, each, seed, BUDGET + 20, [tracker, quality], tmp_path)
+        fit(each, seed, BUDGET + 20, [tracker, quality], tmp_path)
         expected = {int(step): accuracies for step, *accuracies, _, _ in tracker.history.tolist()}
         curve = outcomes[index].curve
         assert [step for step, *_ in curve] == sorted({*curve_steps(BUDGET, every), BUDGET})

@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 import yaml
-from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer
 
 from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
-from grokking_pl.population.criteria import PhaseCriteria
+from grokking_pl.experiments import ExperimentBuilder, set_value
+from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.engine import Batch
-from grokking_pl.population.grid import set_path
-from grokking_pl.population.member import MemberBuilder, global_seed_of
+from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT
 
@@ -50,21 +50,20 @@ def settings_of(name: str, builder: MemberBuilder) -> list[tuple[dict, int]]:
             "model.embeddings.lr": embeddings_lr,
         }
         for path, value in {**ours, **changes}.items():
-            set_path(settings, path, value)
+            set_value(settings, path, value)
         found.append((settings, seed))
     return found
 
 
-def fit(builder: MemberBuilder, settings: dict, seed: int, steps: int, callbacks: list[Callback], folder) -> Trainer:
+def fit(settings: dict, seed: int, steps: int, callbacks: list[Callback], folder) -> Trainer:
     """Train one member as `grok fit` does."""
-    seed_everything(seed, verbose=False)
-    parts = builder._parser.instantiate_classes(builder._parse(settings))
+    experiment = ExperimentBuilder().instantiate(settings, seed)
     trainer = Trainer(
         accelerator="cpu", max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, callbacks=callbacks, default_root_dir=folder,
         limit_val_batches=0,
     )  # fmt: skip
-    trainer.fit(parts.model, datamodule=parts.data)
+    trainer.fit(experiment.module, datamodule=experiment.data)
     return trainer
 
 
@@ -100,8 +99,7 @@ def compare_weights(name, builder, tmp_path, steps):
     batch = make_batch(builder, settings, budget=10 * steps, every=100 if name == "mnist" else 1)
     batch.advance(steps)
     for place, (each, seed) in enumerate(settings):
-        with global_seed_of(seed):
-            module = fit(builder, each, seed, steps, [], tmp_path).lightning_module
+        module = fit(each, seed, steps, [], tmp_path).lightning_module
         for key, value in module.named_parameters():
             ours = batch.parameters[key][place]
             torch.testing.assert_close(ours, value.detach(), rtol=1e-3, atol=2e-4, msg=lambda text: f"{key}: {text}")  # noqa: B023
@@ -111,8 +109,8 @@ def compare_weights(name, builder, tmp_path, steps):
 def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_path):
     settings = settings_of("regression", builder)
     for each, _ in settings:
-        set_path(each, "model.decoder.lr", 2e-3)
-        set_path(each, "model.embeddings.lr", 3e-3)
+        set_value(each, "model.decoder.lr", 2e-3)
+        set_value(each, "model.embeddings.lr", 3e-3)
     budget = 200
     batch = make_batch(builder, settings, budget, every)
     batch.advance(budget + 1)
@@ -120,8 +118,7 @@ def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_pat
     assert len(outcomes) == len(settings)
     for outcome, (each, seed) in zip(outcomes, settings, strict=True):
         tracker = PhaseTracker(every, *THRESHOLDS, budget=budget, stop_when_decided=True)
-        with global_seed_of(seed):
-            fit(builder, each, seed, budget, [tracker], tmp_path)
+        fit(each, seed, budget, [tracker], tmp_path)
         summary = tracker.summary()
         for name in ("steps_to_train", "steps_to_val", "train_accuracy", "val_accuracy"):
             assert getattr(outcome, name) == pytest.approx(summary[name]), name
@@ -131,8 +128,8 @@ def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_pat
 def test_what_is_seen_of_embeddings_is_what_the_callback_sees(builder, tmp_path):
     settings = settings_of("regression", builder)
     for each, _ in settings:
-        set_path(each, "model.embeddings.lr", 1e-2)
-    set_path(settings[1][0], "data.seed", 9)
+        set_value(each, "model.embeddings.lr", 1e-2)
+    set_value(settings[1][0], "data.seed", 9)
     budget, every = 240, 20
     batch = make_batch(builder, settings, budget, observe=ObservationOptions(every, rqi_threshold=0.1))
     batch.advance(budget + every)
@@ -141,8 +138,7 @@ def test_what_is_seen_of_embeddings_is_what_the_callback_sees(builder, tmp_path)
     for outcome, (each, seed) in zip(outcomes, settings, strict=True):
         last = min(budget, outcome.steps // every * every + every)
         quality = RepresentationQuality(every, threshold=0.1)
-        with global_seed_of(seed):
-            fit(builder, each, seed, last, [quality], tmp_path)
+        fit(each, seed, last, [quality], tmp_path)
         summary = quality.summary()
         assert outcome.observed.steps_to_rqi == summary["steps_to_rqi"]
         assert outcome.observed.rqi == pytest.approx(summary["rqi"])
@@ -155,11 +151,11 @@ def test_dropout_differs_by_member_and_is_off_in_evaluations(builder):
     file = ROOT / "configs/transformer_modular_addition_small.yaml"
     settings = builder.complete(yaml.safe_load(file.read_text()))
     for path, value in {"data.task.p": 5, "model.architecture.width": 8, "model.architecture.dropout": 0.5}.items():
-        set_path(settings, path, value)
+        set_value(settings, path, value)
     batch = make_batch(builder, [(settings, 0), (settings, 0)], budget=3)
     batch.advance(1)
     assert not torch.equal(*batch.parameters["network.classifier.weight"])
-    set_path(settings, "model.architecture.dropout", 0.0)
+    set_value(settings, "model.architecture.dropout", 0.0)
     batch = make_batch(builder, [(settings, 0), (settings, 0)], budget=3)
     batch.advance(1)
     assert torch.equal(*batch.parameters["network.classifier.weight"])

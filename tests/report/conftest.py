@@ -5,7 +5,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-from grokking_pl.cli import main
+from grokking_pl.commands.main import main
 from tests.conftest import ROOT
 
 HOW = (

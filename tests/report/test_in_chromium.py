@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from grokking_pl.plots.embeddings import principal_components
-from grokking_pl.report.command import write_report
+from grokking_pl.report.writing import write_report
 
 WIDE, NARROW = 1280, 390
 COORDINATES = ["model.decoder.weight_decay", "model.decoder.lr"]

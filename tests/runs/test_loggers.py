@@ -7,7 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from grokking_pl.lightning_cli import flatten
+from grokking_pl.experiments import flatten
 from grokking_pl.runs.wandb_run import why_offline
 
 EXPECTED = {

@@ -7,10 +7,10 @@ import jsonargparse
 import pytest
 from rich.console import Console
 
+from grokking_pl.commands.theory import print_results, run_study
 from grokking_pl.errors import UserError
 from grokking_pl.tasks import addition, modular_addition, modular_subtraction
-from grokking_pl.theory import TheoryStudy, run_study
-from grokking_pl.theory.study import print_results
+from grokking_pl.theory import TheoryStudy
 
 CONFIG = Path(__file__).parent.parent.parent / "configs/theory_addition.yaml"
 

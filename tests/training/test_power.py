@@ -241,10 +241,19 @@ def test_group_options_out_of_range(name):
 
 
 def test_parts_that_do_not_fit():
-    equations = GrokkingModule(lambda sizes: Transformer(sizes, readout="last"), loss="cross_entropy")
-    with pytest.raises(UserError, match="choose PowerModule"):
-        equations.build(EQUATIONS, None)
     with pytest.raises(UserError, match="choose Transformer"):
         ToyModel(EQUATIONS)
     with pytest.raises(UserError, match="targets are vectors"):
         module().build(Sizes(2, 3, 7), torch.eye(3))
+
+
+def test_every_module_scores_the_tokens_of_an_answer():
+    plain = GrokkingModule(lambda sizes: Transformer(sizes, readout="last"), loss="cross_entropy")
+    plain.build(EQUATIONS, None)
+    outputs, targets = torch.randn(5, 2, 7), torch.randint(7, (5, 2))
+    targets[3] = outputs[3].argmax(-1)
+    losses, correct = plain.score(outputs, targets)
+    by_token = torch.log_softmax(outputs, -1).gather(-1, targets[..., None]).squeeze(-1)
+    torch.testing.assert_close(losses, -by_token.mean(1))
+    torch.testing.assert_close(plain.compute_loss(outputs, targets), losses.mean())
+    assert correct.tolist() == [bool((o.argmax(-1) == t).all()) for o, t in zip(outputs, targets, strict=True)]

@@ -18,7 +18,7 @@ from lightning_utilities.core.imports import RequirementCache
 
 from grokking_pl import __version__
 from grokking_pl.callbacks import Reporting
-from grokking_pl.commands import COMMANDS
+from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.runs import RunFolder
 
 ROOT = Path(__file__).parent.parent
@@ -175,7 +175,7 @@ def test_terminal_shows_a_bar(small_mnist, tmp_path, columns):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "grokking_pl.cli", "fit", *small_mnist, "--trainer.enable_progress_bar=true",
+            sys.executable, "-m", "grokking_pl", "fit", *small_mnist, "--trainer.enable_progress_bar=true",
             "--trainer.max_steps=300", "--run_dir", str(tmp_path / "run"),
         ],
         cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,

@@ -6,14 +6,15 @@ import os
 import sys
 
 from grokking_pl import __version__
-from grokking_pl.commands import COMMANDS, OWN_COMMANDS, fail
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import errors_as_lines, fail
 
 HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 
 The laboratory for grokking: train networks, watch them memorise and then understand.
 
 commands:
-{chr(10).join(f"  {name:<11} {text}" for name, text in COMMANDS.items())}
+{chr(10).join(f"  {name:<11} {command.about}" for name, command in COMMANDS.items())}
 
 options:
   -h, --help            this page; 'grok COMMAND --help' for a command's options
@@ -27,29 +28,25 @@ and 'grok fit --config FILE --print_config' prints the whole configuration witho
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and leave with status 0, or 2 and one line on what was wrong."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help"):
         print(HELP, end="")
         return
-    if arguments[0] == "--version":
+    if words[0] == "--version":
         print(f"grokking_pl {__version__}")
         return
-    command = arguments[0]
-    if command not in COMMANDS:
-        near = difflib.get_close_matches(command, COMMANDS, n=1)
+    name = words[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(COMMANDS)}"
-        fail(f"there is no command '{command}': {hint}")
+        fail(f"there is no command '{name}': {hint}")
     # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    if "--help" in arguments or "-h" in arguments:
+    if "--help" in words or "-h" in words:
         _skip_image_metrics()
-    if command in OWN_COMMANDS:
-        importlib.import_module(OWN_COMMANDS[command]).run(arguments[1:])
-        return
-    from grokking_pl.lightning_cli import run
-
-    run(arguments)
+    with errors_as_lines(COMMANDS[name].when_stopped):
+        importlib.import_module(COMMANDS[name].module).run(words)
 
 
 def _skip_image_metrics() -> None:
@@ -60,7 +57,3 @@ def _skip_image_metrics() -> None:
     RequirementCache.__bool__ = lambda self: (  # type: ignore[method-assign]
         self.requirement not in ("torchvision", "matplotlib") and available(self)
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,56 +1,42 @@
 """``grok sweep``: a sweep in W&B's schema, without a server, to one tidy table."""
 
-import signal
 import sys
 import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.commands import COMMANDS, fail
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import stop_on_sigterm
+from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.rehearsal import rehearse
 from grokking_pl.errors import UserError
-from grokking_pl.lightning_cli import GrokParser, find_user_error, quieten
 from grokking_pl.runs.naming import run_name
 from grokking_pl.sweeps.expansion import expand
 from grokking_pl.sweeps.processes import run_processes
-from grokking_pl.sweeps.rehearsal import rehearse
 from grokking_pl.sweeps.sweep_file import SweepFile, read_sweep
 from grokking_pl.sweeps.sweep_folder import SweepFolder
 
 RUNS = Path("runs/sweeps")
 
 
-def run(arguments: list[str]) -> None:
-    """Run the command; mistakes end it with one line and status 2, a signal with 128 plus its number."""
+def run(words: list[str]) -> None:
+    """Run the command; the status is 1 if a run failed."""
     quieten()
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        failed = run_sweep(build_parser().parse_args(arguments))
-    except KeyboardInterrupt as interruption:
-        number = interruption.args[0] if interruption.args else signal.SIGINT
-        fail("stopped; the same command goes on from here", 128 + number)
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
-        found = find_user_error(error)
-        if found is None:
-            raise
-        fail(str(found))
-    if failed:
+    stop_on_sigterm()
+    if run_sweep(build_parser(words[0]).parse_args(words[1:])):
         sys.exit(1)
 
 
-def _stop(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt(number)
-
-
-def build_parser() -> GrokParser:
+def build_parser(name: str) -> GrokParser:
     """The command's options."""
     parser = GrokParser(
-        prog="grok sweep", usage="grok sweep FILE [--jobs N] [--key value ...]", description=COMMANDS["sweep"]
+        prog=f"grok {name}", usage=f"grok {name} FILE [--jobs N] [--key value ...]", description=COMMANDS[name].about
     )
     parser.add_argument("file", type=Path, help="The sweep, in the schema of Weights & Biases.")
     parser.add_argument("--jobs", type=int, default=1, help="Runs that are trained at the same time.")

@@ -1,7 +1,8 @@
 import pytest
 
 from grokking_pl.errors import UserError
-from grokking_pl.population.grid import Grid, check_path, read_axis, set_path
+from grokking_pl.experiments.grid import Grid, read_axis
+from grokking_pl.experiments.settings import check_name, set_value
 
 
 def test_cells_have_every_combination_once():
@@ -40,10 +41,10 @@ def test_wrong_axis(given, wanted):
 
 def test_wrong_path_names_the_nearest():
     with pytest.raises(UserError, match=r"did you mean model\.decoder\.lr"):
-        check_path("model.decodr.lr", ["model.decoder.lr", "model.embeddings.lr", "data.batch_size"])
+        check_name("model.decodr.lr", ["model.decoder.lr", "model.embeddings.lr", "data.batch_size"])
 
 
 def test_paths_leave_out_init_args():
     settings = {"data": {"class_path": "D", "init_args": {"task": {"class_path": "t", "init_args": {"p": 10}}}}}
-    set_path(settings, "data.task.p", 7)
+    set_value(settings, "data.task.p", 7)
     assert settings["data"]["init_args"]["task"]["init_args"]["p"] == 7

@@ -4,10 +4,9 @@ import csv
 import io
 import json
 import math
-import os
 import pickle
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,7 @@ from typing import Any
 import torch
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.phases import classify
-from grokking_pl.population.engine import Outcome
-from grokking_pl.population.grid import Cell, Grid
+from grokking_pl.runs.files import write_atomically
 
 RESULT_COLUMNS = [
     "seed", "steps_to_train", "steps_to_val", "phase", "train_accuracy", "val_accuracy",
@@ -56,20 +53,17 @@ class DiagramFolder:
 
     Args:
         path: the folder.
-        grid: what its table holds.
-        delay: the phases' delay.
+        axes: the values on each axis of the grid; the last axis changes fastest.
+        seeds: with which every cell is run; the seed changes slowest.
         rank: number of the process in its job.
     """
 
-    def __init__(self, path: Path, grid: Grid, delay: int, rank: int = 0) -> None:
+    def __init__(self, path: Path, axes: Mapping[str, Sequence[Any]], seeds: Sequence[int], rank: int = 0) -> None:
         self.path = path
-        self.grid = grid
-        self.delay = delay
-        self.columns = [*grid.axes, *RESULT_COLUMNS]
-        self._positions = [
-            {_text(value): n for n, value in enumerate(axis)} for axis in (grid.seeds, *grid.axes.values())
-        ]
-        self.curve_columns = [*grid.axes, *CURVE_COLUMNS]
+        self.axes = list(axes)
+        self.columns = [*axes, *RESULT_COLUMNS]
+        self._positions = [{_text(value): n for n, value in enumerate(axis)} for axis in (seeds, *axes.values())]
+        self.curve_columns = [*axes, *CURVE_COLUMNS]
         part = "" if rank == 0 else f"_{rank}"
         self._mine, self._my_curves = path / f"runs{part}.csv", path / f"curves{part}.csv"
 
@@ -109,7 +103,7 @@ class DiagramFolder:
             raise UserError(f"{self.path} holds a table of something else: choose another folder with --folder")
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            write_atomically(record, json.dumps(description, indent=2).encode())
+            write_atomically(record, json.dumps(description, indent=2))
         except OSError as error:
             raise UserError(f"cannot write to the folder {self.path} ({error.strerror}): choose another") from None
 
@@ -117,7 +111,7 @@ class DiagramFolder:
 
     def finished(self) -> Finished:
         """Which runs have ended, by the table and its parts."""
-        flags, phases = bytearray(len(self.grid)), Counter[str]()
+        flags, phases = bytearray(math.prod(map(len, self._positions))), Counter[str]()
         for index, phase, _ in self._lines():
             if not flags[index]:
                 flags[index] = 1
@@ -132,7 +126,7 @@ class DiagramFolder:
         """
         lines = {(index, 0): line for index, _, line in self._lines()}
         curves = {
-            (index, int(row[len(self.grid.axes) + 1])): line
+            (index, int(row[len(self.axes) + 1])): line
             for index, row, line in self.rows("curves", self.curve_columns)
             if (index, 0) in lines
         }
@@ -145,52 +139,44 @@ class DiagramFolder:
     def _write(self, path: Path, columns: list[str], lines: dict[tuple[int, int], str]) -> None:
         header = io.StringIO()
         csv.writer(header, lineterminator="\n").writerow(columns)
-        temporary = path.with_suffix(".tmp")
         with _writing(path):
-            with open(temporary, "w", newline="") as file:
-                file.write(header.getvalue())
-                file.writelines(lines[key] for key in sorted(lines))
-            os.replace(temporary, path)
+            write_atomically(path, header.getvalue() + "".join(lines[key] for key in sorted(lines)))
 
-    def append(self, rows: Iterable[list[str]]) -> None:
-        """Add rows to the table, or to this process's part of it.
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add runs to the table, or to this process's part of it.
 
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        with _writing(self._mine), open(self._mine, "a", newline="") as file:
-            file.write(text.getvalue())
+        self._append(self._mine, self.columns, rows)
 
-    def append_curves(self, ended: Iterable[tuple[Cell, Outcome]]) -> None:
-        """Add the curves of runs that ended to theirs, or to this process's part of them.
+    def append_curves(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add points of the curves of runs that ended, or to this process's part of them.
 
         Raises:
             UserError: the disk is full or the folder has gone.
         """
+        if self._my_curves == self.curves and not self.curves.exists():
+            header = {name: name for name in self.curve_columns}
+            self._append(self.curves, self.curve_columns, [header])
+        self._append(self._my_curves, self.curve_columns, rows)
+
+    def _append(self, path: Path, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        if self._my_curves == self.curves and not self.curves.exists():
-            writer.writerow(self.curve_columns)
-        for cell, outcome in ended:
-            accuracies = {step: values for step, *values in outcome.curve}
-            looks = {step: values for step, *values in outcome.observed.looks}
-            run = [*(_text(value) for value in cell.values), str(cell.seed)]
-            for step in sorted(accuracies | looks):
-                values = [*accuracies.get(step, [None] * 2), *looks.get(step, [None] * 3)]
-                writer.writerow([*run, str(step), *map(_number, values)])
-        with _writing(self._my_curves), open(self._my_curves, "a", newline="") as file:
+        for row in rows:
+            writer.writerow([_text(row[name]) if name in self.axes else _result(row.get(name)) for name in columns])
+        with _writing(path), open(path, "a", newline="") as file:
             file.write(text.getvalue())
 
     def _lines(self) -> Iterator[tuple[int, str, str]]:
         """Number, phase and line of every whole row of the table, as often as it was written."""
-        phase = len(self.grid.axes) + RESULT_COLUMNS.index("phase")
+        phase = self.columns.index("phase")
         return ((index, row[phase], line) for index, row, line in self.rows("runs", self.columns))
 
     def rows(self, name: str, columns: list[str]) -> Iterator[tuple[int, list[str], str]]:
         """Number of the run, values and line of every whole row of a table and its parts."""
-        axes = len(self.grid.axes)
+        axes = len(self.axes)
         for path in (self.path / f"{name}.csv", *self.path.glob(f"{name}_*.csv")):
             if not path.exists():
                 continue
@@ -207,23 +193,6 @@ class DiagramFolder:
                     else:
                         yield index, row, line
 
-    def row(self, cell: Cell, outcome: Outcome) -> list[str]:
-        """The row of a run."""
-        steps = (outcome.steps_to_train, outcome.steps_to_val)
-        seen = outcome.observed
-        return [
-            *(_text(value) for value in cell.values),
-            str(cell.seed),
-            *map(_number, steps),
-            str(classify(*steps, self.delay)),
-            *map(_number, (outcome.train_accuracy, outcome.val_accuracy, seen.steps_to_rqi)),
-            *map(_number, (seen.rqi, seen.predicted_accuracy, seen.effective_dimension)),
-        ]
-
-    def phase_of(self, row: list[str]) -> str:
-        """The phase in a row."""
-        return row[self.columns.index("phase")]
-
     # Members on their way.
 
     def save_states(self, name: str, states: dict[int, dict[str, Any]]) -> None:
@@ -233,13 +202,10 @@ class DiagramFolder:
             UserError: the disk is full or the folder has gone.
         """
         path = self.path / "checkpoints" / f"{name}.pt"
-        temporary = path.with_name(f".{name}.tmp")
+        content = io.BytesIO()
+        torch.save(states, content)
         with _writing(path):
-            with open(temporary, "wb") as file:
-                torch.save(states, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            write_atomically(path, content.getvalue())
 
     def load_states(self) -> dict[int, dict[str, Any]]:
         """The states of all members that were on their way, each at its latest."""
@@ -271,13 +237,6 @@ class DiagramFolder:
             file.unlink()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is whole or absent."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     """Turn what a full disk or a lost folder raises into a `UserError`."""
@@ -292,5 +251,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _number(value: float | None) -> str:
+def _result(value: Any) -> str:
+    """A result as text; empty for never and for not measured."""
+    if isinstance(value, str):
+        return value
     return "" if value is None or math.isnan(value) else repr(value)

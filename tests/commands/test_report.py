@@ -31,7 +31,7 @@ def text_of(path):
 
 def test_help_is_answered_at_once():
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "grokking_pl.cli", "report", "--help"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "grokking_pl", "report", "--help"], capture_output=True, text=True)
     assert time.monotonic() - start < 3
     assert done.returncode == 0
     assert "FOLDER/report.html" in done.stdout

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grokking_pl.callbacks import PhaseTracker
-from grokking_pl.population.criteria import NEVER, decided, least_correct, track_crossings
+from grokking_pl.metrics.crossings import NEVER, decided, least_correct, track_crossings
 
 
 @pytest.mark.parametrize("threshold", [0.9, 0.95, 1.0, 0.1, 1 / 3])

@@ -12,7 +12,7 @@ def script(tmp_path_factory):
     import contextlib
     import io
 
-    from grokking_pl.cli import main
+    from grokking_pl.commands.main import main
 
     text = io.StringIO()
     with contextlib.redirect_stdout(text):

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 
 import shtab
 
-from grokking_pl.commands import COMMANDS, OWN_COMMANDS, fail
-from grokking_pl.lightning_cli import parser_of
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import fail
 
 FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--output")
 """Options whose values are files or folders."""
 
 
-def run(arguments: list[str]) -> None:
+def run(words: list[str]) -> None:
     """Print the script for a shell; a shell that is not known ends with one line and status 2."""
+    arguments = words[1:]
     if arguments in (["--help"], ["-h"]):
         print(
             "usage: grok completion SHELL\n\n"
@@ -35,8 +36,8 @@ def _all_commands() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="grok")
     root.add_argument("--version", action="store_true", help="the version of grokking_pl")
     commands = root.add_subparsers()
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text)
+    for name, listed in COMMANDS.items():
+        command = commands.add_parser(name, help=listed.about)
         if name == "completion":
             command.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
             continue
@@ -51,8 +52,7 @@ def _all_commands() -> argparse.ArgumentParser:
 
 def _options(name: str) -> Iterator[tuple[list[str], bool]]:
     """The spellings of every option of a command, and whether it has no value."""
-    module = OWN_COMMANDS.get(name)
-    parser = importlib.import_module(module).build_parser() if module else parser_of(name)
+    parser = importlib.import_module(COMMANDS[name].module).build_parser(name)
     for action in parser._actions:
         if action.option_strings and action.help != argparse.SUPPRESS and "--help" not in action.option_strings:
             yield [option for option in action.option_strings if not option.endswith("+")], action.nargs == 0

@@ -2,32 +2,23 @@
 
 import contextlib
 import csv
-import difflib
 import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from grokking_pl.commands.fit import GrokCLI
 from grokking_pl.errors import UserError
-from grokking_pl.lightning_cli import GrokCLI, flatten
+from grokking_pl.experiments import as_argument, flatten
+from grokking_pl.experiments.settings import nearest
 from grokking_pl.sweeps.distributions import distribution_of
 from grokking_pl.sweeps.sweep_file import SweepFile
 
 QUIET = ("--trainer.logger=[]", "--trainer.enable_progress_bar=false")
-
-
-def argument(path: str, value: Any) -> str:
-    """A parameter as a word of the command line.
-
-    >>> argument("model.decoder.betas", [0.9, 0.99])
-    '--model.decoder.betas=[0.9, 0.99]'
-    """
-    return f"--{path}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
@@ -44,12 +35,12 @@ def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
     names = set(flatten(configuration(sweep.arguments)))
     for path in sweep.parameters:
         _check_path(path, names)
-    base = [argument(path, value) for path, value in first.items()]
+    base = [as_argument(path, value) for path, value in first.items()]
     for path, value in _listed_values(sweep):
-        configuration([*sweep.arguments, *base, argument(path, value)])
+        configuration([*sweep.arguments, *base, as_argument(path, value)])
     found = _one_step([*sweep.arguments, *base])
     if sweep.metric is not None and sweep.metric not in found:
-        raise UserError(f"no run logs the metric {sweep.metric}{_nearest(sweep.metric, found)}")
+        raise UserError(f"no run logs the metric {sweep.metric}{nearest(sweep.metric, found)}")
 
 
 def configuration(arguments: list[str]) -> dict[str, Any]:
@@ -80,12 +71,7 @@ def _check_path(path: str, names: set[str]) -> None:
     # An element of a list is a name of the configuration, but no option of the command line.
     options = {name for name in names | groups if not any(part.isdigit() for part in name.split("."))}
     if path not in options:
-        raise UserError(f"the sweep's parameter {path} is in no configuration{_nearest(path, options)}")
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0)
-    return f": did you mean {near[0]}?" if near else ""
+        raise UserError(f"the sweep's parameter {path} is in no configuration{nearest(path, options)}")
 
 
 def _one_step(arguments: list[str]) -> set[str]:

@@ -1,7 +1,6 @@
 """A grid of runs: axes of hyperparameters, and the settings of ``grok fit`` at each of its cells."""
 
 import copy
-import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from grokking_pl.errors import UserError
+from grokking_pl.experiments.settings import Settings, set_value
 
 MAX_CELLS = 10**6
 
@@ -56,11 +56,11 @@ class Grid:
         """All cells, one at a time, in the order of their numbers."""
         return (self.cell(index) for index in range(len(self)))
 
-    def settings(self, base: dict[str, Any], cell: Cell) -> dict[str, Any]:
+    def settings(self, base: Settings, cell: Cell) -> Settings:
         """The settings of a cell: those of the base, with the cell's coordinates put in."""
         settings = copy.deepcopy(base)
         for path, value in zip(self.axes, cell.values, strict=True):
-            set_path(settings, path, value)
+            set_value(settings, path, value)
         return settings
 
 
@@ -105,36 +105,3 @@ def _range(path: str, given: dict[str, Any]) -> list[float]:
             raise UserError(f"the axis {path} is logarithmic and begins at {low:g}; it must begin above 0")
         return (10 ** np.linspace(math.log10(low), math.log10(high), n)).tolist()
     return np.linspace(low, high, n).tolist()
-
-
-def check_path(path: str, paths: Sequence[str]) -> None:
-    """Raise a `UserError` that names the nearest path unless ``path`` is one of ``paths``."""
-    if path in paths:
-        return
-    near = difflib.get_close_matches(path, paths, n=1, cutoff=0)
-    hint = f": did you mean {near[0]}?" if near else ""
-    raise UserError(f"the base configuration has no hyperparameter {path}{hint}")
-
-
-def set_path(settings: dict[str, Any], path: str, value: Any) -> None:
-    """Set the value at a path as on the command line, which leaves out ``init_args``.
-
-    >>> settings = {"model": {"class_path": "a.B", "init_args": {"decoder": {"lr": 1}}}}
-    >>> set_path(settings, "model.decoder.lr", 2)
-    >>> settings["model"]["init_args"]["decoder"]
-    {'lr': 2}
-    """
-    *parents, last = path.split(".")
-    node: Any = settings
-    for name in parents:
-        node = node[int(name)] if isinstance(node, list) else _arguments(node)[name]
-    if isinstance(node, list):
-        node[int(last)] = value
-    elif isinstance(_arguments(node).get(last), dict) and "class_path" in _arguments(node)[last]:
-        _arguments(node)[last] = {"class_path": value}
-    else:
-        _arguments(node)[last] = value
-
-
-def _arguments(node: dict[str, Any]) -> dict[str, Any]:
-    return node.setdefault("init_args", {}) if "class_path" in node else node

@@ -1,35 +1,9 @@
-"""``grok report``: the folder of a run or of a diagram as one HTML file, which a browser opens without a network."""
+"""The report of a folder, of whichever kind it is, as a file."""
 
-import argparse
-import os
-import textwrap
 from pathlib import Path
-from typing import NoReturn
 
-from grokking_pl.commands import COMMANDS, fail
 from grokking_pl.errors import UserError
-
-EXAMPLES = """examples:
-  grok report runs/toy_addition
-  grok report runs/diagrams/figure5a_small --output figure5a.html
-"""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        fail(f"{message}: give one folder, as in 'grok report runs/toy_addition'")
-
-
-def run(arguments: list[str]) -> None:
-    """Run the command; mistakes end it with one line and status 2, Ctrl-C with 130."""
-    options = build_parser().parse_args(arguments)
-    try:
-        output = write_report(options.folder, options.output)
-    except KeyboardInterrupt:
-        fail("stopped; no report was written", 130)
-    except UserError as error:
-        fail(str(error))
-    print(f"report in {output}: open it in a browser")
+from grokking_pl.runs.files import write_atomically
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
@@ -53,10 +27,8 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         from grokking_pl.report.diagram_page import diagram_page as page_of
     text = page_of(folder).render()
     output = output or folder / "report.html"
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, output)
+        write_atomically(output, text)
     except OSError as error:
         raise UserError(f"cannot write the report {output} ({error.strerror}): choose another with --output") from None
     return output
@@ -88,23 +60,3 @@ def _is_run(folder: Path) -> bool:
 
 def _is_diagram(folder: Path) -> bool:
     return (folder / "diagram.json").exists()
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = _Parser(
-        prog="grok report",
-        usage="grok report FOLDER [--output FILE]",
-        description=textwrap.fill(
-            f"{COMMANDS['report'].partition(':')[0]}. A run shows its phase, curves, embeddings with a slider over the "
-            "steps, their spectrum, and theory against measurement; a diagram shows every cell's phase and steps on "
-            "hover, and its curves on click.",
-            79,
-        ),
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of a run or of a diagram")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write; by default FOLDER/report.html")
-    return parser

@@ -1,0 +1,54 @@
+"""The commands of ``grok``: what each does, the module that runs it, and what it says when it is stopped."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Args:
+        module: its functions ``run(words)`` and ``build_parser(name)`` take the command's name first.
+        about: what it does, for the help page.
+        when_stopped: what Ctrl-C leaves behind.
+    """
+
+    module: str
+    about: str
+    when_stopped: str
+
+
+RESUMES = "stopped; run the same command again to resume"
+TRAINER = ("grokking_pl.commands.fit", "stopped at once; resume the run from its last checkpoint with --ckpt_path last")
+
+COMMANDS = {
+    "fit": Command(TRAINER[0], "train a network: grok fit --config configs/mnist_grok.yaml", TRAINER[1]),
+    "validate": Command(TRAINER[0], "measure a checkpoint on the validation set", "stopped"),
+    "test": Command(TRAINER[0], "measure a checkpoint on the test set", "stopped"),
+    "predict": Command(TRAINER[0], "write a checkpoint's predictions to predictions.csv", "stopped"),
+    "sweep": Command(
+        "grokking_pl.commands.sweep",
+        "train the runs of a W&B sweep without a server: grok sweep configs/sweeps/toy_grid.yaml",
+        RESUMES,
+    ),
+    "diagram": Command(
+        "grokking_pl.commands.diagram",
+        "train a grid of runs: grok diagram --config configs/diagrams/figure5a_small.yaml",
+        RESUMES,
+    ),
+    "theory": Command(
+        "grokking_pl.commands.theory",
+        "predict from training sets alone: grok theory --config configs/theory_addition.yaml",
+        "stopped; nothing is kept of an unfinished study",
+    ),
+    "report": Command(
+        "grokking_pl.commands.report",
+        "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
+        "stopped; no report was written",
+    ),
+    "completion": Command(
+        "grokking_pl.commands.completion",
+        "print a script with which a shell completes all of this: grok completion bash",
+        "stopped",
+    ),
+}

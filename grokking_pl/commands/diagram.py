@@ -1,0 +1,164 @@
+"""``grok diagram``: a grid of runs from one configuration file to a table and a figure of their phases."""
+
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import stop_on_sigterm
+from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.errors import UserError
+from grokking_pl.metrics import Criterion
+from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.metrics.phases import Phase
+from grokking_pl.population.curves import MOST_RUNS
+from grokking_pl.population.diagram import find_base, read_grid, train_left
+from grokking_pl.population.observation import ObservationOptions
+from grokking_pl.population.ranks import Ranks
+from grokking_pl.population.training import Plan
+from grokking_pl.runs.diagram_folder import DiagramFolder
+
+RUNS = Path("runs/diagrams")
+
+
+def run(words: list[str]) -> None:
+    """Run the command."""
+    quieten()
+    stop_on_sigterm()
+    draw_diagram(build_parser(words[0]).parse_args(words[1:]))
+
+
+def build_parser(name: str) -> LightningArgumentParser:
+    """The command's options."""
+    parser = GrokParser(
+        prog=f"grok {name}",
+        usage=f"grok {name} --config FILE [--key value ...]",
+        description=COMMANDS[name].about,
+    )
+    parser.add_argument("--config", action="config", help="Configuration file of the diagram.")
+    parser.add_argument("--base", type=str, required=True, help="Configuration of grok fit that every run starts from.")
+    parser.add_argument("--set", type=dict[str, Any], default={}, help="Hyperparameters to change in it, by path.")
+    parser.add_argument(
+        "--axes",
+        type=dict[str, Any],
+        default={},
+        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}.",
+    )
+    parser.add_argument("--seeds", type=list[int], default=[0], help="Seeds with which every cell is run.")
+    parser.add_argument("--steps", type=int, default=10_000, help="Steps within which a phase is decided.")
+    parser.add_class_arguments(PhaseCriteria, "phase")
+    parser.add_class_arguments(ObservationOptions, "observe")
+    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/diagrams/ and the config's name.")
+    parser.add_argument("--places", type=int | None, help="Members per batch; by default as many as caches hold.")
+    parser.add_argument(
+        "--workers", type=int | None, help="Training processes of each of these; by default one a core."
+    )
+    parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
+    parser.add_argument("--devices", type=int | None, help="Processes a node that share the runs; on GPUs one each.")
+    parser.add_argument("--num_nodes", type=int | None, help="Number of nodes.")
+    parser.add_argument("--compile", type=bool | None, help="Compile the step; by default where it pays.")
+    parser.add_argument("--checkpoint_seconds", type=float, default=30.0, help="Time between two checkpoints.")
+    return parser
+
+
+def draw_diagram(config: Namespace) -> None:
+    """Train every run of the diagram that has not ended, and draw its phases.
+
+    Raises:
+        UserError: a setting is wrong.
+    """
+    files = [Path(str(file)) for file in config.config or []]
+    base_file = find_base(config.base, files)
+    grid, base = read_grid(base_file, config.set, config.axes, config.seeds)
+    criteria = PhaseCriteria(**vars(config.phase))
+    observe = _read_observation(config.observe)
+    if config.steps < 1:
+        raise UserError(f"steps is {config.steps}; it must be at least 1")
+    path = Path(config.folder or RUNS / (files[0].stem if files else "diagram"))
+    folder = DiagramFolder(path, grid.axes, grid.seeds)
+    description = {
+        "base": base,
+        "axes": grid.axes,
+        "seeds": grid.seeds,
+        "steps": config.steps,
+        "phase": asdict(criteria),
+        "observe": asdict(observe),
+    }
+    folder.claim(description)
+    device = _device(config)
+    if len(folder.finished()) == len(grid):
+        print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
+        if any(path.glob("runs_*.csv")):
+            folder.merge()
+        if not (path / "phases.png").exists():
+            _draw(folder)
+        return
+
+    ranks = Ranks(device, config.devices, config.num_nodes)
+    try:
+        if ranks.rank == 0:
+            folder.merge()
+            folder.gather_states()
+        ranks.wait()
+        start = time.monotonic()
+        plan = Plan(grid, base, criteria, observe, config.steps, ranks.device or device, config.places)
+        plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds, keep_curves=len(grid) <= MOST_RUNS)
+        train_left(plan, ranks, path, config.workers, config.compile)
+        ranks.wait()
+        if ranks.rank == 0:
+            folder.merge()
+            folder.drop_states()
+            _draw(folder)
+            _print_table(folder, time.monotonic() - start)
+    except BaseException:
+        ranks.stop()
+        raise
+
+
+def _device(config: Namespace) -> str:
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise UserError(f"the device {device} is not here: choose cpu, or cuda where there is a GPU")
+    for name in ("places", "workers", "devices", "num_nodes"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}; it must be at least 1")
+    return device
+
+
+def _read_observation(given: Namespace) -> ObservationOptions:
+    values = vars(given)
+    criterion = values["criterion"]
+    return ObservationOptions(**{**values, "criterion": criterion and Criterion(**vars(criterion))})
+
+
+def _draw(folder: DiagramFolder) -> None:
+    """Draw the figure of a finished table."""
+    import pandas as pd  # with matplotlib, seconds to import
+
+    from grokking_pl.plots.diagram import phase_diagram
+
+    figure = phase_diagram(pd.read_csv(folder.table), folder.axes)
+    for ending in ("png", "svg"):
+        figure.savefig(folder.path / f"phases.{ending}", dpi=150)
+
+
+def _print_table(folder: DiagramFolder, seconds: float) -> None:
+    phases = folder.finished().phases
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for phase in map(str, Phase):
+        table.add_row(phase, str(phases[phase]))
+    table.add_row("seconds", f"{seconds:.1f}")
+    table.add_row("table", str(folder.table))
+    table.add_row("figure", str(folder.path / "phases.png"))
+    Console(soft_wrap=True).print(table)

@@ -1,0 +1,47 @@
+"""``grok report``: the folder of a run or of a diagram as one HTML file, which a browser opens without a network."""
+
+import argparse
+import textwrap
+from pathlib import Path
+from typing import NoReturn
+
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import fail
+from grokking_pl.report.writing import write_report
+
+EXAMPLES = """examples:
+  grok report runs/toy_addition
+  grok report runs/diagrams/figure5a_small --output figure5a.html
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message}: give one folder, as in 'grok report runs/toy_addition'")
+
+
+def run(words: list[str]) -> None:
+    """Run the command."""
+    options = build_parser(words[0]).parse_args(words[1:])
+    output = write_report(options.folder, options.output)
+    print(f"report in {output}: open it in a browser")
+
+
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = _Parser(
+        prog=f"grok {name}",
+        usage=f"grok {name} FOLDER [--output FILE]",
+        description=textwrap.fill(
+            f"{COMMANDS[name].about.partition(':')[0]}. A run shows its phase, curves, embeddings with a slider over "
+            "the steps, their spectrum, and theory against measurement; a diagram shows every cell's phase and steps "
+            "on hover, and its curves on click.",
+            79,
+        ),
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of a run or of a diagram")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write; by default FOLDER/report.html")
+    return parser

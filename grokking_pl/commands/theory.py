@@ -1,0 +1,145 @@
+"""``grok theory``: from one configuration file to the tables and figures of what a task's training sets predict."""
+
+from pathlib import Path
+
+from lightning.pytorch.cli import LightningArgumentParser
+from rich.console import Console
+from rich.table import Table
+
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.errors import UserError
+from grokking_pl.theory.study import TheoryResults, TheoryStudy
+
+RUNS = Path("runs/theory")
+ROWS_SHOWN = 14
+
+
+def run(words: list[str]) -> None:
+    """Run the command."""
+    quieten()
+    parser = build_parser(words[0])
+    config = parser.parse_args(words[1:])
+    files = [Path(str(file)) for file in config.config or []]
+    folder = config.folder = Path(config.folder or RUNS / (files[0].stem if files else "study"))
+    record = folder / "config.yaml"
+    if record.exists():
+        raise UserError(f"{folder} holds a study: choose another folder with --folder, or delete this one")
+    settings = parser.instantiate_classes(config)
+    study = TheoryStudy(**{name: settings[name] for name in TheoryStudy.__dataclass_fields__})
+    waiting = Console(stderr=True)
+    with waiting.status("computing, a minute for a thousand symbols"):
+        run_study(study, folder)
+    # Written last: a study that was stopped leaves a folder that can be used again.
+    parser.save(config, record, skip_none=False, overwrite=True, multifile=False)
+    print(f"tables and figures in {folder}")
+
+
+def build_parser(name: str) -> LightningArgumentParser:
+    """The command's options."""
+    parser = GrokParser(
+        prog=f"grok {name}",
+        usage=f"grok {name} --config FILE [--key value ...]",
+        description=COMMANDS[name].about,
+    )
+    parser.add_argument("--config", action="config", help="Configuration file of the study.")
+    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/theory/ and the config's name.")
+    parser.add_class_arguments(TheoryStudy, as_group=False)
+    return parser
+
+
+def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = None) -> TheoryResults:
+    """Run a study, print its tables, and write tables (CSV) and figures (PNG and SVG) to a folder.
+
+    Args:
+        study: what to compute.
+        folder: where to write; made if it is missing.
+        console: where to print; None for the terminal.
+
+    Raises:
+        UserError: the folder cannot be written, the task does not commute, or a number is out of range.
+    """
+    from grokking_pl.plots import theory as plots  # here, because importing matplotlib takes a second
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to the folder {folder} ({error.strerror}): choose another") from None
+    results = study.run()
+    critical = results.critical
+    tables = {"unique_structure": results.unique, "grokking_rate": results.rates}
+    figures = {
+        "unique_structure": plots.unique_structure(
+            results.unique, critical.r_c, (critical.low, critical.high), results.task
+        ),
+        "grokking_rate": plots.grokking_rate(results.rates, critical.r_c, results.task),
+        "predicted_steps": plots.predicted_steps(results.rates, critical.r_c, results.task, study.learning_rate),
+    }
+    if len(results.by_p):
+        tables["critical_fraction_by_p"] = results.by_p
+        figures["critical_fraction_by_p"] = plots.critical_fraction_by_p(results.by_p)
+    for name, frame in tables.items():
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    for name, figure in figures.items():
+        for suffix in ("png", "svg"):
+            figure.savefig(folder / f"{name}.{suffix}", dpi=150)
+    print_results(results, console or Console())
+    return results
+
+
+def print_results(results: TheoryResults, console: Console) -> None:
+    """Print the critical fraction and at most 14 of the sizes."""
+    whole, critical = results.whole, results.critical
+    console.print(f"[bold]{results.task}[/bold]: effective theory")
+    console.print(
+        f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f})\nwhole "
+        f"table: n0 = {whole.n0}, grokking rate {whole.lambda_3:.4f}"
+    )
+    if not whole.faithful:
+        console.print(
+            "[yellow]The linear structure does not keep this task's results apart: r_c is where the equations "
+            "determine everything, not where a network generalises.[/yellow]"
+        )
+    merged = results.rates.merge(results.unique[["train_count", "probability", "low", "high"]], on="train_count")
+    shown = merged.iloc[_spread(len(merged), ROWS_SHOWN)]
+    table = Table(
+        "n",
+        "fraction",
+        "P(unique)",
+        "95 %",
+        "rate (median)",
+        "5 to 95 %",
+        "steps (median)",
+        title="random training sets of n samples",
+    )
+    for row in shown.itertuples():
+        table.add_row(
+            f"{row.train_count}",
+            f"{row.train_fraction:.3f}",
+            f"{row.probability:.4f}",
+            f"{row.low:.3f} to {row.high:.3f}",
+            f"{row.rate_q50:.4f}",
+            f"{row.rate_q05:.3f} to {row.rate_q95:.3f}",
+            "never" if row.rate_q50 == 0 else f"{row.steps_q50:.0f}",
+        )
+    console.print(table)
+    if len(results.by_p):
+        falling = Table("p", "samples", "trials", "r_c", "95 %", "r_c p / ln p", title="addition of p symbols")
+        for row in results.by_p.itertuples():
+            falling.add_row(
+                f"{row.p}",
+                f"{row.samples}",
+                f"{row.trials}",
+                f"{row.r_c:.4f}",
+                f"{row.low:.4f} to {row.high:.4f}",
+                f"{row.r_c_p_over_log_p:.3f}",
+            )
+        console.print(falling)
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most ``most`` of the indices 0 .. count - 1, evenly spaced, the ends included."""
+    if count <= most:
+        return list(range(count))
+    return [round(k * (count - 1) / (most - 1)) for k in range(most)]

@@ -1,0 +1,17 @@
+"""The description of a run: its settings, what is built from them and a seed, and grids of them."""
+
+from grokking_pl.experiments.builder import Experiment, ExperimentBuilder
+from grokking_pl.experiments.grid import Cell, Grid, read_axis
+from grokking_pl.experiments.settings import Settings, as_argument, flatten, set_value
+
+__all__ = [
+    "Cell",
+    "Experiment",
+    "ExperimentBuilder",
+    "Grid",
+    "Settings",
+    "as_argument",
+    "flatten",
+    "read_axis",
+    "set_value",
+]

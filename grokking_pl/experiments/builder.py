@@ -1,0 +1,81 @@
+"""From a run's settings and seed to what it trains: the one builder behind every command."""
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser
+
+import grokking_pl.data
+import grokking_pl.models  # noqa: F401 (so that classes can be given by their short names, and help lists them)
+from grokking_pl.errors import UserError, find_user_error
+from grokking_pl.experiments.messages import one_line
+from grokking_pl.experiments.settings import Settings
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run trains.
+
+    Args:
+        module: the module.
+        data: the datamodule.
+        seed: the seed of the run: initial weights, split, batches and noise follow from it.
+    """
+
+    module: Any
+    data: Any
+    seed: int
+
+    def __post_init__(self) -> None:
+        for part in (self.module, self.data):
+            if part is not None:
+                part.run_seed = self.seed
+
+    def build(self) -> None:
+        """Load the data and build the network, as a Trainer does before its first step."""
+        self.data.prepare_data()
+        self.data.setup("fit")
+        self.module.build(self.data.sizes, self.data.class_targets)
+
+
+class ExperimentBuilder:
+    """Builds experiments from the sections ``model`` and ``data`` of a configuration of ``grok fit``."""
+
+    def __init__(self) -> None:
+        self._parser = LightningArgumentParser(allow_abbrev=False, exit_on_error=False)
+        self._parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=True)
+        self._parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
+
+    def complete(self, settings: Settings) -> Settings:
+        """Check settings and fill in the defaults.
+
+        Raises:
+            UserError: an option does not exist or has a value of the wrong type.
+        """
+        config = self._parse({name: settings[name] for name in ("model", "data") if name in settings})
+        return json.loads(self._parser.dump(config, skip_none=False, format="json"))
+
+    def instantiate(self, settings: Settings, seed: int) -> Experiment:
+        """Make the module and the datamodule; their network and samples are not there yet.
+
+        Raises:
+            UserError: a setting is wrong.
+        """
+        try:
+            parts = self._parser.instantiate_classes(self._parse(settings))
+        except Exception as error:
+            user_error = find_user_error(error)
+            if user_error is None:
+                raise
+            raise user_error from None
+        return Experiment(parts.model, parts.data, seed)
+
+    def _parse(self, settings: Settings) -> Namespace:
+        try:
+            return self._parser.parse_object(copy.deepcopy(settings))
+        except Exception as error:
+            raise find_user_error(error) or UserError(one_line(str(error))) from None

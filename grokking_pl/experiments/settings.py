@@ -1,0 +1,78 @@
+"""The settings of a run, nested as in a configuration file, and their flat names, which are those of the command line.
+
+The flat name of a setting is its path joined by dots, without the ``init_args`` that the command line omits.
+"""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from grokking_pl.errors import UserError
+
+Settings = dict[str, Any]
+"""Sections ``model`` and ``data`` of a configuration of ``grok fit``, and possibly others."""
+
+
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to one level.
+
+    >>> flatten({"model": {"class_path": "a.B", "init_args": {"lr": 1}}, "betas": [0.9, 0.999]})
+    {'model': 'a.B', 'model.lr': 1, 'betas.0': 0.9, 'betas.1': 0.999}
+    """
+    if isinstance(settings, dict):
+        flat: dict[str, Any] = {}
+        for key, value in settings.items():
+            if key == "class_path":
+                flat[prefix] = value
+            else:
+                flat |= flatten(value, prefix if key == "init_args" else f"{prefix}.{key}" if prefix else key)
+        return flat
+    if isinstance(settings, list):
+        return {k: v for i, value in enumerate(settings) for k, v in flatten(value, f"{prefix}.{i}").items()}
+    return {prefix: settings}
+
+
+def as_argument(name: str, value: Any) -> str:
+    """A setting as a word of the command line.
+
+    >>> as_argument("model.decoder.betas", [0.9, 0.99])
+    '--model.decoder.betas=[0.9, 0.99]'
+    """
+    return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def check_name(name: str, names: Iterable[str]) -> None:
+    """Raise a `UserError` that names the nearest setting unless ``name`` is one of ``names``."""
+    if name not in (known := list(names)):
+        raise UserError(f"the base configuration has no hyperparameter {name}{nearest(name, known)}")
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A hint at the name most like the given one, to end an error message; empty if there are no names."""
+    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def set_value(settings: Settings, name: str, value: Any) -> None:
+    """Set the value of a setting by its flat name.
+
+    >>> settings = {"model": {"class_path": "a.B", "init_args": {"decoder": {"lr": 1}}}}
+    >>> set_value(settings, "model.decoder.lr", 2)
+    >>> settings["model"]["init_args"]["decoder"]
+    {'lr': 2}
+    """
+    *parents, last = name.split(".")
+    node: Any = settings
+    for parent in parents:
+        node = node[int(parent)] if isinstance(node, list) else _arguments(node)[parent]
+    if isinstance(node, list):
+        node[int(last)] = value
+    elif isinstance(_arguments(node).get(last), dict) and "class_path" in _arguments(node)[last]:
+        _arguments(node)[last] = {"class_path": value}
+    else:
+        _arguments(node)[last] = value
+
+
+def _arguments(node: dict[str, Any]) -> dict[str, Any]:
+    return node.setdefault("init_args", {}) if "class_path" in node else node

@@ -1,0 +1,58 @@
+"""What a network is trained for: its loss, its prediction and whether that is right, of every sample of a batch.
+
+Pure functions of outputs and targets, so that a module and a population of members ask for the same numbers. Targets
+are vectors (mean squared error), class numbers, or the class numbers of the tokens of an answer (cross entropy).
+"""
+
+from typing import Literal
+
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+from torch.nn import functional as F
+
+Loss = Literal["mse", "cross_entropy"]
+
+
+def sample_losses(
+    loss: Loss, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
+) -> Float[Tensor, " batch"]:
+    """The loss of each sample: averaged over output dimensions, or over the tokens of an answer."""
+    if loss == "mse":
+        return (outputs.to(targets.dtype) - targets).square().mean(-1)
+    if targets.ndim == 1:
+        return F.cross_entropy(outputs, targets, reduction="none")
+    tokens = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+    return tokens.view(len(targets), -1).mean(1)
+
+
+def batch_loss(
+    loss: Loss, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
+) -> Float[Tensor, ""]:
+    """The mean of the samples' losses, by one kernel."""
+    if loss == "mse":
+        return F.mse_loss(outputs, targets)
+    return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+
+def predicted_class(
+    outputs: Float[Tensor, "batch *answers outputs"], class_targets: Float[Tensor, "classes outputs"] | None
+) -> Int[Tensor, "batch *answers"]:
+    """The largest output; in regression the class with the nearest target vector."""
+    if class_targets is None:
+        return outputs.argmax(-1)
+    # |f - t|^2 = |f|^2 + |t|^2 - 2 f.t, and |f|^2 is the same for every class.
+    half_norms = class_targets.square().sum(-1) / 2
+    return (half_norms - outputs.to(class_targets.dtype) @ class_targets.T).argmin(-1)
+
+
+def true_class(
+    targets: Shaped[Tensor, "batch ..."], class_targets: Float[Tensor, "classes outputs"] | None
+) -> Int[Tensor, "batch *answers"]:
+    """The class that a target stands for."""
+    return targets if class_targets is None else predicted_class(targets, class_targets)
+
+
+def is_correct(predicted: Int[Tensor, "batch *answers"], true: Int[Tensor, "batch *answers"]) -> Bool[Tensor, " batch"]:
+    """Whether each sample is predicted right: all tokens of its answer."""
+    equal = predicted == true
+    return equal if equal.ndim == 1 else equal.flatten(1).all(1)
