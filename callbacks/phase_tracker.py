@@ -63,7 +63,7 @@ class PhaseTracker(pl.Callback, Reporting):
         self.budget = budget
         self.stop_when_decided = stop_when_decided
         self._history: list[tuple[float, ...]] = []
-        self._pending: list[tuple[int, Float[Tensor, 4]]] = []
+        self._pending: list[tuple[int, Float[Tensor, " 4"]]] = []
         self._chunks: list[tuple[tuple[Tensor, Tensor], int]] | None = None
         # By set, training and validation: the first step of the present stay above the threshold, and the step found.
         self._since: list[int | None] = [None, None]

@@ -32,7 +32,7 @@ NEVER = 9999  # how the published table writes that the threshold was not passed
 SYMBOLS, OUTPUTS = 10, 30
 
 
-def published_split(train_num: int, seed: int) -> Int[Tensor, "train"]:
+def published_split(train_num: int, seed: int) -> Int[Tensor, " train"]:
     """The training set of a published run: NumPy's legacy generator draws the targets before the split."""
     legacy = np.random.RandomState(seed)
     legacy.normal(0, 1, size=(2 * SYMBOLS - 1, OUTPUTS))

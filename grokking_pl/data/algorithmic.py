@@ -44,7 +44,7 @@ class AlgorithmicDataModule(TensorDataModule):
     """
 
     table: OperationTable
-    train_indices: Int[Tensor, "train"]
+    train_indices: Int[Tensor, " train"]
 
     def __init__(
         self,

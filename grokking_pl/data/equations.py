@@ -46,7 +46,7 @@ class EquationDataModule(TensorDataModule):
     """
 
     table: OperationTable
-    train_indices: Int[Tensor, "train"]
+    train_indices: Int[Tensor, " train"]
 
     def __init__(
         self,

@@ -54,11 +54,11 @@ def least_correct(threshold: float, samples: int) -> int:
 def track_crossings(
     correct: Int[Tensor, "members 2"],
     needed: Int[Tensor, "members 2"],
-    step: Int[Tensor, "members"],
+    step: Int[Tensor, " members"],
     since: Int[Tensor, "members 2"],
     reached: Int[Tensor, "members 2"],
     final: Int[Tensor, "members 2"],
-    counts: Bool[Tensor, "members"],
+    counts: Bool[Tensor, " members"],
     budget: int,
     window: int,
 ) -> None:
@@ -84,6 +84,6 @@ def track_crossings(
     final.copy_(torch.where(running, correct, final))
 
 
-def decided(reached: Int[Tensor, "members 2"], step: Int[Tensor, "members"], budget: int) -> Bool[Tensor, "members"]:
+def decided(reached: Int[Tensor, "members 2"], step: Int[Tensor, " members"], budget: int) -> Bool[Tensor, " members"]:
     """Whether no further training can change the phase: both thresholds are passed, or the budget is spent."""
     return (reached != NEVER).all(1) | (step > budget)

@@ -157,7 +157,7 @@ class Substitution:
     """
 
     basis: Int[Tensor, "sets p columns"]
-    n0: Int[Tensor, "sets"]
+    n0: Int[Tensor, " sets"]
     sizes: Int[Tensor, "sets rank_bound"]
     modulus: int
 
@@ -165,7 +165,7 @@ class Substitution:
 def substitute(
     table: OperationTable,
     order: Int[Tensor, "sets n"],
-    lengths: Int[Tensor, "sets"] | None = None,
+    lengths: Int[Tensor, " sets"] | None = None,
     modulus: int = PRIMES[0],
     seed: int = 0,
 ) -> Substitution:
@@ -215,7 +215,7 @@ def substitute(
 
 
 def _class_bases(
-    c: Int[Tensor, "sets n"], lengths: Int[Tensor, "sets"], num_results: int
+    c: Int[Tensor, "sets n"], lengths: Int[Tensor, " sets"], num_results: int
 ) -> Int[Tensor, "sets results"]:
     """The position of each class' first training sample; n where it has none."""
     sets, n = c.shape
@@ -232,8 +232,8 @@ def _residual(state: Int[Tensor, "sets p"], corners: Int[Tensor, "4 sets window"
 
 def _solve_one(
     basis: Int[Tensor, "sets p columns"],
-    n0: Int[Tensor, "sets"],
-    which: Int[Tensor, "hits"],
+    n0: Int[Tensor, " sets"],
+    which: Int[Tensor, " hits"],
     corners: Int[Tensor, "4 hits"],
     modulus: int,
 ) -> None:
@@ -256,7 +256,7 @@ def _solve_one(
 
 def _ground_states(
     table: OperationTable, mask: Bool[Tensor, "sets samples"]
-) -> tuple[Float[Tensor, "sets p"], Int[Tensor, "sets"], Bool[Tensor, "sets samples"], Int[Tensor, "sets"]]:
+) -> tuple[Float[Tensor, "sets p"], Int[Tensor, " sets"], Bool[Tensor, "sets samples"], Int[Tensor, " sets"]]:
     """The fields of `GroundStates`, each set by the cheapest argument that proves them."""
     least = table.p - rank_bound(table)
     gram, peers = gram_and_peers(table, mask)
@@ -283,8 +283,8 @@ def _ground_states(
 
 
 def _settled_by_gap(
-    values: Float[Tensor, "sets p"], tol: Float[Tensor, "sets"], small: Bool[Tensor, "sets p"]
-) -> Bool[Tensor, "sets"]:
+    values: Float[Tensor, "sets p"], tol: Float[Tensor, " sets"], small: Bool[Tensor, "sets p"]
+) -> Bool[Tensor, " sets"]:
     """Whether the eigenvalues that rounding explains are proven zero, and independence proven visible."""
     log_pdet = (values + tol[:, None]).masked_fill(small, 1.0).log().sum(dim=-1)
     smallest = values.masked_fill(small, torch.inf).amin(dim=-1)
@@ -296,7 +296,7 @@ def _settled_by_gap(
 def _agree_by_gap(
     table: OperationTable,
     gram: Float[Tensor, "sets p p"],
-    n0: Int[Tensor, "sets"],
+    n0: Int[Tensor, " sets"],
     base: Int[Tensor, "sets samples"],
 ) -> Bool[Tensor, "sets samples"]:
     """Whether |w_perp|² < 1 / (4 pdet G), w = u_s - u_t for each sample s and its class' base t."""
@@ -311,7 +311,7 @@ def _agree_by_gap(
 
 def _by_substitution(
     table: OperationTable, mask: Bool[Tensor, "sets samples"]
-) -> tuple[Int[Tensor, "sets"], Bool[Tensor, "sets samples"]]:
+) -> tuple[Int[Tensor, " sets"], Bool[Tensor, "sets samples"]]:
     """Nullity and inferable samples, modulo as many primes as a proof takes (see the top of this file)."""
     bound = rank_bound(table)
     order = (~mask).byte().argsort(dim=1, stable=True)

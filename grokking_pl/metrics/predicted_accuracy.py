@@ -130,7 +130,7 @@ def train_mask(train: Train, samples: int) -> Bool[Tensor, "*#batch samples"]:
 
 def _predict_listed(
     flat: Representation, groups: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
-) -> Int[Tensor, "runs"]:
+) -> Int[Tensor, " runs"]:
     """The number of samples predicted right, comparing every pair."""
     assert groups.pairs is not None
     left, right = groups.pairs
@@ -148,7 +148,7 @@ def _predict_listed(
 
 def _predict_sorted(
     flat: Representation, groups: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
-) -> Int[Tensor, "runs"]:
+) -> Int[Tensor, " runs"]:
     """The number of samples predicted right where k = 1: by the nearest training samples of the class on both sides."""
     n = len(groups.order)
     place = torch.arange(n, device=groups.order.device)
@@ -168,7 +168,7 @@ def _predict_sorted(
 
 def _predict_blocks(
     flat: Representation, groups: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
-) -> Int[Tensor, "runs"]:
+) -> Int[Tensor, " runs"]:
     """The number of samples predicted right, by blocks of each class's distances."""
     right = train.clone()
     for runs, classes, x in class_blocks(flat, groups):

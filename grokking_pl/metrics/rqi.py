@@ -127,7 +127,7 @@ class SameResult:
         self._sizes, self._starts = sizes, ends - sizes
         self.pairs = self._list_pairs() if self.num_pairs <= LISTED_PAIRS else None
 
-    def _list_pairs(self) -> tuple[Int[Tensor, "pairs"], Int[Tensor, "pairs"]]:
+    def _list_pairs(self) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
         """All pairs of positions of the same class."""
         position = torch.arange(len(self.order), device=self.order.device)
         later = self.end - position - 1  # how many of its class come after each position
@@ -227,7 +227,7 @@ def class_blocks(
                 yield runs, classes, combine_at(part, groups, classes).flatten(0, 1)
 
 
-def _count_listed(flat: Representation, groups: SameResult, criterion: Criterion) -> Int[Tensor, "runs"]:
+def _count_listed(flat: Representation, groups: SameResult, criterion: Criterion) -> Int[Tensor, " runs"]:
     """Parallelograms that exist, comparing every pair."""
     assert groups.pairs is not None
     left, right = groups.pairs
@@ -245,7 +245,7 @@ def sort_in_classes(flat: Representation, groups: SameResult) -> tuple[Float[Ten
     return value.gather(-1, by_class), position.gather(-1, by_class)
 
 
-def _count_sorted(flat: Representation, groups: SameResult, criterion: Criterion) -> Int[Tensor, "runs"]:
+def _count_sorted(flat: Representation, groups: SameResult, criterion: Criterion) -> Int[Tensor, " runs"]:
     """Parallelograms that exist where k = 1: bisection for the last partner of each number, all at once.
 
     The criterion is monotone in the difference, also as rounded, so that this counts exactly the pairs it holds for.
@@ -265,7 +265,7 @@ def _count_sorted(flat: Representation, groups: SameResult, criterion: Criterion
     return torch.cat(counts)
 
 
-def _count_blocks(flat: Representation, groups: SameResult, criterion: Criterion) -> Int[Tensor, "runs"]:
+def _count_blocks(flat: Representation, groups: SameResult, criterion: Criterion) -> Int[Tensor, " runs"]:
     """Parallelograms that exist, by blocks of each class's distances."""
     count = torch.zeros(len(flat.embeddings), dtype=torch.long, device=flat.embeddings.device)
     for runs, classes, x in class_blocks(flat, groups):

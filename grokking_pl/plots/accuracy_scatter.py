@@ -10,7 +10,9 @@ from grokking_pl.plots.curves import PUBLISHED_STYLE
 
 
 def accuracy_scatter(
-    predicted: Float[np.ndarray, "runs"], measured: Float[np.ndarray, "runs"], train_fraction: Float[np.ndarray, "runs"]
+    predicted: Float[np.ndarray, " runs"],
+    measured: Float[np.ndarray, " runs"],
+    train_fraction: Float[np.ndarray, " runs"],
 ) -> Figure:
     """Draw measured against predicted accuracy, a point a run, coloured by its training fraction."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
@@ -20,9 +22,9 @@ def accuracy_scatter(
 
 def draw_accuracy_scatter(
     axes: Axes,
-    predicted: Float[np.ndarray, "runs"],
-    measured: Float[np.ndarray, "runs"],
-    train_fraction: Float[np.ndarray, "runs"],
+    predicted: Float[np.ndarray, " runs"],
+    measured: Float[np.ndarray, " runs"],
+    train_fraction: Float[np.ndarray, " runs"],
 ) -> None:
     """Draw the scatter in a panel."""
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")

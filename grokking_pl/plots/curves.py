@@ -19,9 +19,9 @@ PUBLISHED_STYLE: dict[str, Any] = {
 
 
 def accuracy_curves(
-    steps: Float[np.ndarray, "evaluations"],
-    train_accuracy: Float[np.ndarray, "evaluations"],
-    val_accuracy: Float[np.ndarray, "evaluations"],
+    steps: Float[np.ndarray, " evaluations"],
+    train_accuracy: Float[np.ndarray, " evaluations"],
+    val_accuracy: Float[np.ndarray, " evaluations"],
     steps_to_train: int | None,
     steps_to_val: int | None,
     thresholds: tuple[float, float],
@@ -40,9 +40,9 @@ def accuracy_curves(
 
 def draw_accuracy_curves(
     axes: Axes,
-    steps: Float[np.ndarray, "evaluations"],
-    train_accuracy: Float[np.ndarray, "evaluations"],
-    val_accuracy: Float[np.ndarray, "evaluations"],
+    steps: Float[np.ndarray, " evaluations"],
+    train_accuracy: Float[np.ndarray, " evaluations"],
+    val_accuracy: Float[np.ndarray, " evaluations"],
     steps_to_train: int | None,
     steps_to_val: int | None,
     thresholds: tuple[float, float],

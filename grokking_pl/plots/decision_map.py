@@ -16,8 +16,8 @@ SYMBOL_RADIUS = 6
 
 def draw_decision_map(
     axes: Axes,
-    x: Float[np.ndarray, "columns"],
-    y: Float[np.ndarray, "rows"],
+    x: Float[np.ndarray, " columns"],
+    y: Float[np.ndarray, " rows"],
     classes: Int[np.ndarray, "rows columns"],
     embeddings: Float[np.ndarray, "p 2"],
     symbols: Sequence[str],

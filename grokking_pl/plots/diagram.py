@@ -105,7 +105,7 @@ def _label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
         panel.set_yticks([])
 
 
-def columns_of(runs: pd.DataFrame, name: str | None, values: list) -> Int[np.ndarray, "runs"]:
+def columns_of(runs: pd.DataFrame, name: str | None, values: list) -> Int[np.ndarray, " runs"]:
     """The position of each run on an axis."""
     if name is None:
         return np.zeros(len(runs), dtype=int)

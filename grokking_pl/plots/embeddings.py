@@ -16,7 +16,7 @@ COLOUR_MAP = "viridis"
 
 def principal_components(
     embeddings: Float[np.ndarray, "n p d"], fixed_axes: bool
-) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, "n"]]:
+) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, " n"]]:
     """Project each snapshot on its two principal axes, or all on those of the last; one dimension gets a second, zero.
 
     Axes are turned so that a snapshot differs least from the one after it.

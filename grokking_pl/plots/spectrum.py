@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#bbbbbb", "#c1440e")
 
 
-def spectrum(spectra: Mapping[int, Float[np.ndarray, "frequencies"]], factor: float) -> Figure:
+def spectrum(spectra: Mapping[int, Float[np.ndarray, " frequencies"]], factor: float) -> Figure:
     """Draw the share of the power at each frequency.
 
     Args:

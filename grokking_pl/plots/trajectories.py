@@ -14,9 +14,9 @@ MARK_COLOUR = "#c1440e"
 
 
 def trajectories(
-    theory_steps: Float[np.ndarray, "times"],
+    theory_steps: Float[np.ndarray, " times"],
     theory: Float[np.ndarray, "times p d"],
-    network_steps: Float[np.ndarray, "snapshots"],
+    network_steps: Float[np.ndarray, " snapshots"],
     network: Float[np.ndarray, "snapshots p d"],
     symbols: Sequence[str],
     predicted: float,
@@ -55,7 +55,7 @@ def trajectories(
 
 def draw_trajectories(
     axes: Axes,
-    steps: Float[np.ndarray, "n"],
+    steps: Float[np.ndarray, " n"],
     values: Float[np.ndarray, "n p"],
     symbols: Sequence[str],
     title: str = "",

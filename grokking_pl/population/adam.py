@@ -39,7 +39,7 @@ def stack_options(options: Sequence[GroupOptions], device: torch.device) -> Floa
 
 
 def adam_coefficients(
-    options: Float[Tensor, "members *groups 6"], step: Float[Tensor, "members *groups"]
+    options: Float[Tensor, "members *groups 6"], step: Float[Tensor, " members *groups"]
 ) -> Float[Tensor, "members *groups 7"]:
     """The numbers that `adam_step` multiplies with, for update number ``step`` (from 1), in single precision.
 

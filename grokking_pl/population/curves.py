@@ -28,7 +28,7 @@ def curve_steps(budget: int, every_n_steps: int, points: int = POINTS) -> list[i
     return sorted({0, *steps[steps <= budget].tolist()})
 
 
-def curve_slots(steps: Sequence[int], budget: int) -> Int[Tensor, "budget+2"]:
+def curve_slots(steps: Sequence[int], budget: int) -> Int[Tensor, " slots"]:
     """Which point of a curve each step is, if it is one, and the number of points elsewhere.
 
     >>> curve_slots([0, 1, 3], 3)
@@ -41,10 +41,10 @@ def curve_slots(steps: Sequence[int], budget: int) -> Int[Tensor, "budget+2"]:
 
 def record_point(
     curve: Int[Tensor, "members points 2"],
-    slots: Int[Tensor, "budget+2"],
+    slots: Int[Tensor, " slots"],
     correct: Int[Tensor, "members 2"],
-    step: Int[Tensor, "members"],
-    running: Bool[Tensor, "members"],
+    step: Int[Tensor, " members"],
+    running: Bool[Tensor, " members"],
 ) -> None:
     """Take one evaluation into the curves, in place, for the members whose step is a point.
 

@@ -354,7 +354,7 @@ class Batch:
 
     def _outputs(
         self, parameters: dict[str, Tensor], samples: dict[str, Tensor], inputs: Shaped[Tensor, "batch ..."]
-    ) -> tuple[Float[Tensor, "batch outputs"], Int[Tensor, "batch"]]:
+    ) -> tuple[Float[Tensor, "batch outputs"], Int[Tensor, " batch"]]:
         state = {f"module.{name}": value for name, value in parameters.items()}
         if "class_targets" in samples:
             state["module.class_targets"] = samples["class_targets"]
@@ -367,7 +367,7 @@ class Batch:
         parameters: dict[str, Tensor],
         outputs: Float[Tensor, "batch outputs"],
         targets: Shaped[Tensor, "batch ..."],
-        weights: Float[Tensor, "batch"],
+        weights: Float[Tensor, " batch"],
     ) -> Float[Tensor, ""]:
         if self._module.module.loss == "mse":
             losses = (outputs - targets).square().mean(-1)

@@ -162,7 +162,7 @@ def spectrum_bars(shares: Sequence[Sequence[float]], steps: Sequence[int], title
 
 
 def trajectories(
-    steps: Float[np.ndarray, "n"],
+    steps: Float[np.ndarray, " n"],
     values: Float[np.ndarray, "n p"],
     symbols: Sequence[str],
     mark: float | None,

@@ -43,9 +43,9 @@ class Trajectories:
         symbols: the name of each symbol.
     """
 
-    theory_steps: Float[np.ndarray, "times"]
+    theory_steps: Float[np.ndarray, " times"]
     theory: Float[np.ndarray, "times p d"]
-    network_steps: Float[np.ndarray, "snapshots"]
+    network_steps: Float[np.ndarray, " snapshots"]
     network: Float[np.ndarray, "snapshots p d"]
     symbols: list[str]
 

@@ -54,8 +54,8 @@ def from_operation(
 
 
 def _evaluate(
-    operation: Callable[[Tensor, Tensor], Any], a: Int[Tensor, "pairs"], b: Int[Tensor, "pairs"], name: str
-) -> Int[Tensor, "pairs"]:
+    operation: Callable[[Tensor, Tensor], Any], a: Int[Tensor, " pairs"], b: Int[Tensor, " pairs"], name: str
+) -> Int[Tensor, " pairs"]:
     """The results of these pairs, checked."""
     versions = a._version, b._version
     values = operation(a, b)
@@ -75,7 +75,7 @@ def _evaluate(
     return values.long()
 
 
-def _classes(values: Int[Tensor, "samples"]) -> tuple[Int[Tensor, "results"], Int[Tensor, "samples"]]:
+def _classes(values: Int[Tensor, " samples"]) -> tuple[Int[Tensor, " results"], Int[Tensor, " samples"]]:
     """The distinct values in ascending order, and the place of each sample's value among them."""
     low, high = map(int, torch.aminmax(values))
     if high - low > len(values):

@@ -94,6 +94,6 @@ def modular_table(
     return OperationTable(a, b, c, integer_names(p), integer_names(p), commutative, name)
 
 
-def inverses(p: int) -> Int[Tensor, "p"]:
+def inverses(p: int) -> Int[Tensor, " p"]:
     """The inverse of each residue modulo a prime p; 0 for 0."""
     return torch.tensor([0] + [pow(residue, -1, p) for residue in range(1, p)])

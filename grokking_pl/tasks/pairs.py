@@ -10,7 +10,7 @@ MAX_SYMBOLS = 20_000
 """More symbols than this would need over 10 GB for the columns of the table alone."""
 
 
-def ordered_pairs(p: int) -> tuple[Int[Tensor, "p*p"], Int[Tensor, "p*p"]]:
+def ordered_pairs(p: int) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
     """All p² pairs (a, b), a outer and b inner.
 
     >>> a, b = ordered_pairs(2)
@@ -21,7 +21,7 @@ def ordered_pairs(p: int) -> tuple[Int[Tensor, "p*p"], Int[Tensor, "p*p"]]:
     return symbols.repeat_interleave(p), symbols.repeat(p)
 
 
-def unordered_pairs(p: int) -> tuple[Int[Tensor, "p*(p+1)/2"], Int[Tensor, "p*(p+1)/2"]]:
+def unordered_pairs(p: int) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
     """All p(p + 1)/2 pairs a <= b, a outer and b inner.
 
     >>> a, b = unordered_pairs(2)

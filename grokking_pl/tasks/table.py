@@ -27,9 +27,9 @@ class OperationTable(Sized):  # with a base class, jsonargparse lets a config na
         UserError: the table is empty, its columns differ in length, or an entry is out of range.
     """
 
-    a: Int[Tensor, "samples"]
-    b: Int[Tensor, "samples"]
-    c: Int[Tensor, "samples"]
+    a: Int[Tensor, " samples"]
+    b: Int[Tensor, " samples"]
+    c: Int[Tensor, " samples"]
     symbols: tuple[str, ...]
     results: tuple[str, ...]
     commutative: bool

@@ -103,7 +103,7 @@ def check_numbers_of_symbols(ps: Sequence[int]) -> None:
             raise UserError(f"p is {p}, expected at least 3 symbols: addition of 2 has no parallelogram")
 
 
-def _crossing(fractions: Float[Tensor, "sizes"], curve: Float[Tensor, "sizes"]) -> float:
+def _crossing(fractions: Float[Tensor, " sizes"], curve: Float[Tensor, " sizes"]) -> float:
     """Where a rising curve first passes 1/2."""
     x, y = np.concatenate([[0.0], fractions.numpy()]), np.concatenate([[0.0], curve.numpy()])
     above = int(np.argmax(y >= 0.5))

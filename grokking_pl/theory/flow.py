@@ -46,8 +46,8 @@ def conserved_quantities(
 def linear_flow(
     initial: Float[Tensor, "p d"],
     table: OperationTable,
-    train: Shaped[Tensor, "n"] | None,
-    times: Float[Tensor, "times"],
+    train: Shaped[Tensor, " n"] | None,
+    times: Float[Tensor, " times"],
 ) -> Float[Tensor, "times p d"]:
     """The trajectory R(t) = sum_i a_i v_i exp(-lambda_i t) [9], with Z0 that of the initial embeddings.
 
@@ -69,8 +69,8 @@ def linear_flow(
 def normalised_flow(
     initial: Float[Tensor, "p d"],
     table: OperationTable,
-    train: Shaped[Tensor, "n"] | None,
-    times: Float[Tensor, "times"],
+    train: Shaped[Tensor, " n"] | None,
+    times: Float[Tensor, " times"],
 ) -> Float[Tensor, "times p d"]:
     """The trajectory of the gradient flow of l_eff [4, 5], E(t) = sqrt(Z0) y(t) / |y(t)|.
 

@@ -37,7 +37,7 @@ def curvature_scale(
 
 
 def effective_loss(
-    embeddings: Float[Tensor, "*times p d"], table: OperationTable, train: Shaped[Tensor, "n"] | None = None
+    embeddings: Float[Tensor, "*times p d"], table: OperationTable, train: Shaped[Tensor, " n"] | None = None
 ) -> Float[Tensor, "*times"]:
     """The effective loss [5], l_eff = l0 / Z0 with l0 = tr(E^T G E) / |P0(D)|; zero if P0(D) is empty.
 

@@ -45,7 +45,7 @@ def is_unique(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = N
     return nullity(table, train) == full_nullity(table)
 
 
-def ground_state_basis(table: OperationTable, train: Shaped[Tensor, "n"] | None = None) -> Float[Tensor, "p n0"]:
+def ground_state_basis(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) -> Float[Tensor, "p n0"]:
     """An orthonormal basis of the ground states: the embeddings (p x 1) of zero effective loss.
 
     Args:

@@ -34,7 +34,7 @@ class Prediction:
     full_nullity: int
     unique: bool
     ideal_accuracy: float
-    spectrum: Float[Tensor, "p"]
+    spectrum: Float[Tensor, " p"]
     parallelograms: int
     faithful: bool
 
@@ -54,7 +54,7 @@ class Prediction:
         return self.time / learning_rate
 
 
-def predict(table: OperationTable, train: Shaped[Tensor, "n"] | None = None) -> Prediction:
+def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) -> Prediction:
     """Predict rate, nullity, uniqueness and ideal accuracy from the training set alone.
 
     An empty P0(D) predicts nothing but itself: rate 0, n0 = p.

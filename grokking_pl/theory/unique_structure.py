@@ -34,11 +34,11 @@ class UniqueStructure:
         trials: number of random training sets of each size.
     """
 
-    sizes: Int[Tensor, "sizes"]
-    fractions: Float[Tensor, "sizes"]
-    probability: Float[Tensor, "sizes"]
-    low: Float[Tensor, "sizes"]
-    high: Float[Tensor, "sizes"]
+    sizes: Int[Tensor, " sizes"]
+    fractions: Float[Tensor, " sizes"]
+    probability: Float[Tensor, " sizes"]
+    low: Float[Tensor, " sizes"]
+    high: Float[Tensor, " sizes"]
     trials: int
 
     def to_frame(self) -> pd.DataFrame:
@@ -50,7 +50,7 @@ class UniqueStructure:
 
 def critical_sizes(
     table: OperationTable, trials: int, seed: int = 0, device: torch.device | str = "cpu"
-) -> Int[Tensor, "trials"]:
+) -> Int[Tensor, " trials"]:
     """The least number of leading samples with a unique structure, in each of ``trials`` random orders.
 
     The arithmetic is modulo one prime near 2^31. A size is never too small; a chance of 1 / q for each equation looked
@@ -98,7 +98,7 @@ def probability_of_unique_structure(
     return from_critical_sizes(table, critical_sizes(table, trials, seed, device))
 
 
-def from_critical_sizes(table: OperationTable, critical: Int[Tensor, "trials"]) -> UniqueStructure:
+def from_critical_sizes(table: OperationTable, critical: Int[Tensor, " trials"]) -> UniqueStructure:
     """The probability at every size as the share of critical sizes that are no larger."""
     samples, trials = len(table), len(critical)
     unique = torch.bincount(critical, minlength=samples + 1).cumsum(0)[1 : samples + 1]

@@ -154,18 +154,18 @@ class GrokkingModule(pl.LightningModule):
         """The loss on a batch, averaged over its samples."""
         return objective.batch_loss(self.loss, outputs, targets)
 
-    def predict_class(self, outputs: Float[Tensor, "batch *answers outputs"]) -> Int[Tensor, "batch *answers"]:
+    def predict_class(self, outputs: Float[Tensor, "batch *answers outputs"]) -> Int[Tensor, " batch *answers"]:
         """The predicted class: the largest output, or in regression the class with the nearest target vector."""
         return objective.predicted_class(outputs, self.class_targets)
 
-    def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, "batch *answers"]:
+    def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, " batch *answers"]:
         """The class that a target stands for."""
         if targets is not self._classified[0]:  # the same targets are asked for at every evaluation
             self._classified = (targets, objective.true_class(targets, self.class_targets))
         return self._classified[1]
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch) -> tuple[Float[Tensor, "samples"], Bool[Tensor, "samples"]]:
+    def evaluate(self, batch: Batch) -> tuple[Float[Tensor, " samples"], Bool[Tensor, " samples"]]:
         """Loss and correctness of every sample, in evaluation mode and the trainer's precision.
 
         Leaves the mode and every random generator as they were.
@@ -242,7 +242,7 @@ class GrokkingModule(pl.LightningModule):
         """Add a batch to the test loss and accuracy."""
         self._evaluation_step(batch, "test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, "batch"]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, " batch"]:
         """The predicted class of each sample."""
         return self.predict_class(self(batch[0]))
 

@@ -36,7 +36,7 @@ def batch_loss(
 
 def predicted_class(
     outputs: Float[Tensor, "batch *answers outputs"], class_targets: Float[Tensor, "classes outputs"] | None
-) -> Int[Tensor, "batch *answers"]:
+) -> Int[Tensor, " batch *answers"]:
     """The largest output; in regression the class with the nearest target vector."""
     if class_targets is None:
         return outputs.argmax(-1)
@@ -47,12 +47,14 @@ def predicted_class(
 
 def true_class(
     targets: Shaped[Tensor, "batch ..."], class_targets: Float[Tensor, "classes outputs"] | None
-) -> Int[Tensor, "batch *answers"]:
+) -> Int[Tensor, " batch *answers"]:
     """The class that a target stands for."""
     return targets if class_targets is None else predicted_class(targets, class_targets)
 
 
-def is_correct(predicted: Int[Tensor, "batch *answers"], true: Int[Tensor, "batch *answers"]) -> Bool[Tensor, " batch"]:
+def is_correct(
+    predicted: Int[Tensor, " batch *answers"], true: Int[Tensor, " batch *answers"]
+) -> Bool[Tensor, " batch"]:
     """Whether each sample is predicted right: all tokens of its answer."""
     equal = predicted == true
     return equal if equal.ndim == 1 else equal.flatten(1).all(1)
