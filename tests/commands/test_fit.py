@@ -322,9 +322,7 @@ class Forgetful(pl.Callback, Reporting):
 
 def test_callback_without_its_summary_costs_no_other_its_own(grok, small_mnist, tmp_path):
     with pytest.raises(AttributeError, match="'Forgetful' object has no attribute 'value'"):
-        grok(
-            "fit", *small_mnist, "--run_dir", tmp_path / "run", "--trainer.callbacks+=tests.commands.test_fit.Forgetful"
-        )
+        grok("fit", *small_mnist, "--run_dir", tmp_path / "run", f"--trainer.callbacks+={__name__}.Forgetful")
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["phase"]) == ("failed", 30, "confusion")
     assert weights(tmp_path / "run")
