@@ -48,6 +48,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The kind of an error and the first line of its message."""
-    text = str(error).strip().partition("\n")[0]
+    """The kind of an error and the first line of its message, or the first two where the one announces the other."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1])
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

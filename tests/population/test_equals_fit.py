@@ -26,6 +26,18 @@ SETTINGS = {
         "transformer_modular_addition_small",
         {"data.task.p": 5, "model.architecture.width": 8},
     ),
+    "scalar": ("toy_addition", {"model.architecture": "tests.population.architectures.WithGain"}),
+    "equations": (
+        "transformer_modular_addition_small",
+        {
+            "data": "grokking_pl.data.EquationDataModule",
+            "data.modulus": 5,
+            "data.batch_size": "all",
+            "model.architecture.readout": "last",
+            "model.architecture.bias": "none",  # a bias of keys changes nothing, so that its gradient is noise
+            "model.architecture.width": 8,
+        },
+    ),
     "mnist": ("mnist_grok", {"data.train_size": 45, "data.batch_size": 10, "model.architecture.width": 8}),
 }
 # Each member has options and a seed of its own: (seed, rate of the decoder, weight decay, rate of the embeddings).
