@@ -32,9 +32,9 @@ from grokking_pl.commands.main import main as grok
 from grokking_pl.data import AlgorithmicDataModule, MNISTDataModule
 from grokking_pl.metrics import Representation, rqi
 from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.engine import Batch
+from grokking_pl.population.batch import Batch
 from grokking_pl.population.member import MemberBuilder
-from grokking_pl.population.training import places_for
+from grokking_pl.population.places import places_for
 from grokking_pl.tasks import addition, from_operation
 
 ROOT = Path(__file__).parent.parent

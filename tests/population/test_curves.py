@@ -5,8 +5,8 @@ import pytest
 
 from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
 from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.population.batch import Batch
 from grokking_pl.population.curves import curve_steps
-from grokking_pl.population.engine import Batch
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT

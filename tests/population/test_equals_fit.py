@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
 from grokking_pl.experiments import ExperimentBuilder, set_value
 from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.engine import Batch
+from grokking_pl.population.batch import Batch
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT
@@ -25,6 +25,18 @@ SETTINGS = {
     "transformer": (
         "transformer_modular_addition_small",
         {"data.task.p": 5, "model.architecture.width": 8},
+    ),
+    "scalar": ("toy_addition", {"model.architecture": "tests.population.architectures.WithGain"}),
+    "equations": (
+        "transformer_modular_addition_small",
+        {
+            "data": "grokking_pl.data.EquationDataModule",
+            "data.modulus": 5,
+            "data.batch_size": "all",
+            "model.architecture.readout": "last",
+            "model.architecture.bias": "none",  # a bias of keys changes nothing, so that its gradient is noise
+            "model.architecture.width": 8,
+        },
     ),
     "mnist": ("mnist_grok", {"data.train_size": 45, "data.batch_size": 10, "model.architecture.width": 8}),
 }
@@ -101,7 +113,7 @@ def compare_weights(name, builder, tmp_path, steps):
     for place, (each, seed) in enumerate(settings):
         module = fit(each, seed, steps, [], tmp_path).lightning_module
         for key, value in module.named_parameters():
-            ours = batch.parameters[key][place]
+            ours = batch.state.parameters[key][place]
             torch.testing.assert_close(ours, value.detach(), rtol=1e-3, atol=2e-4, msg=lambda text: f"{key}: {text}")  # noqa: B023
 
 
@@ -154,11 +166,11 @@ def test_dropout_differs_by_member_and_is_off_in_evaluations(builder):
         set_value(settings, path, value)
     batch = make_batch(builder, [(settings, 0), (settings, 0)], budget=3)
     batch.advance(1)
-    assert not torch.equal(*batch.parameters["network.classifier.weight"])
+    assert not torch.equal(*batch.state.parameters["network.classifier.weight"])
     set_value(settings, "model.architecture.dropout", 0.0)
     batch = make_batch(builder, [(settings, 0), (settings, 0)], budget=3)
     batch.advance(1)
-    assert torch.equal(*batch.parameters["network.classifier.weight"])
+    assert torch.equal(*batch.state.parameters["network.classifier.weight"])
 
 
 @pytest.mark.slow
@@ -172,7 +184,7 @@ def test_compiled_batches_of_one_process_have_graphs_of_their_own(builder):
                 batch.put(member)
             batch.advance(50)
             assert (batch.compile_seconds > 0) == compiled
-            finals.append({key: value[:2] for key, value in batch.parameters.items()})
+            finals.append({key: value[:2] for key, value in batch.state.parameters.items()})
         for other in finals[1:]:
             for key, value in finals[0].items():
                 torch.testing.assert_close(other[key], value, rtol=1e-3, atol=1e-4)
@@ -189,5 +201,5 @@ def test_a_member_goes_on_from_its_state(builder):
     for place in (2, 0, 1):
         again.put(halves.members[place], halves.state_of(place))
     again.advance(15)
-    for name, value in whole.parameters.items():
-        assert torch.equal(value[[2, 0, 1]], again.parameters[name])
+    for name, value in whole.state.parameters.items():
+        assert torch.equal(value[[2, 0, 1]], again.state.parameters[name])
