@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 
 from grokking_pl.commands.failure import fail
+from grokking_pl.commands.parser_internals import options
 from grokking_pl.experiments.messages import one_line
 
 
@@ -19,7 +20,8 @@ class GrokParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave with status 2 and one line."""
-        fail(one_line(message, [option.lstrip("-") for option in self._option_string_actions]))
+        names = [spelling.lstrip("-") for option in options(self) for spelling in option.spellings]
+        fail(one_line(message, names))
 
 
 def quieten() -> None:

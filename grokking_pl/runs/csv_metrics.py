@@ -1,7 +1,6 @@
-"""The metrics of a run as one CSV file: a row a step, a column a metric, whole after any interruption."""
+"""The metrics of a run as one CSV file: one row per step, one column per metric, whole after any interruption."""
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,16 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from grokking_pl.errors import UserError
+from grokking_pl.runs.files import write_table, writing
+
+ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
 
 
 class CSVMetrics(Logger):
     """Writes ``metrics.csv``, where metrics logged at the same step share a row, and ``hyperparameters.csv``.
 
-    Lightning's CSV logger starts its file anew when a run is resumed; this one goes on after the step that was resumed
-    from, so that an interrupted run leaves the file of an uninterrupted one.
+    Lightning's CSV logger starts its file anew when a run is resumed; this one continues after the step that the run
+    was resumed from, so that an interrupted run leaves the file of an uninterrupted one.
 
     Args:
         path: the file.
@@ -44,10 +45,12 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Write ``hyperparameters.csv`` beside the metrics: a row a hyperparameter, its name and its value."""
+        """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value."""
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
-        _write(self.path.with_name("hyperparameters.csv"), ["name", "value"], rows)
+        path = self.path.with_name("hyperparameters.csv")
+        with writing(path, ADVICE):
+            write_table(path, ["name", "value"], rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -68,17 +71,13 @@ class CSVMetrics(Logger):
             return
         added = [self._rows[step] for step in sorted(self._rows)]
         new = [name for row in added for name in row if name not in self._columns]
-        try:
+        with writing(self.path, ADVICE):
             if new:
                 rows = self._read()
                 self._columns += list(dict.fromkeys(new))
-                self._rewrite(rows)
+                write_table(self.path, self._columns, rows)
             with open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self.path} ({error.strerror}): make room, then resume from the last checkpoint"
-            ) from None
         self._rows.clear()
 
     @rank_zero_only
@@ -92,7 +91,8 @@ class CSVMetrics(Logger):
         if self._resume_step is not None:
             kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
             self._columns = list(kept[0]) if kept else self._columns
-        self._rewrite(kept)
+        with writing(self.path, ADVICE):
+            write_table(self.path, self._columns, kept)
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -100,17 +100,3 @@ class CSVMetrics(Logger):
         with open(self.path, newline="") as file:
             # A process killed while it wrote leaves half a line, which has no value in its last columns.
             return [row for row in csv.DictReader(file) if None not in row.values()]
-
-    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
-        _write(self.path, self._columns, rows)
-
-
-def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Write a whole table, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
