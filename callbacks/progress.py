@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from grokking_pl.callbacks.reporting import Reporting
+from grokking_pl.callbacks.reporting import reporting_callbacks
 
 WIDE = 110
 """Characters of a terminal from which on there is room for a bar."""
@@ -107,9 +107,8 @@ class RunProgress(ProgressBar):
         if not self._enabled:
             return
         entries: dict[str, str] = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Reporting):
-                entries |= callback.status()
+        for callback in reporting_callbacks(trainer):
+            entries |= callback.status()
         status = " · ".join(f"{name} {value}" for name, value in entries.items())
         step = trainer.global_step
         if self._bar:
