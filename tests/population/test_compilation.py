@@ -10,7 +10,7 @@ from grokking_pl.population.compilation import CompiledStep, forget_compiled_ste
 from grokking_pl.population.fast_tanh import FastTanh
 from grokking_pl.population.member import MemberBuilder
 from tests.population.compiled_backends import Counting, fails_to_compile, fails_to_run
-from tests.population.test_equals_fit import settings_of
+from tests.population.test_equals_fit import build_members, settings_of
 
 BUDGET = 1000
 
@@ -32,7 +32,7 @@ def members_of(name, builder, **changes):
     for member_settings, _ in settings:
         for path, value in changes.items():
             set_value(member_settings, path, value)
-    return [builder.build(index, *member) for index, member in enumerate(settings)]
+    return build_members(builder, settings)
 
 
 def batch_of(members, compiled):
@@ -55,7 +55,6 @@ def test_batches_of_one_process_have_graphs_of_their_own(builder, backend):
         "regression": members_of("regression", builder),
         "fewer places": members_of("regression", builder)[:2],
         "another loss": members_of("classification", builder),
-        "mini-batches": members_of("batches", builder),
     }
     batches = {name: (batch_of(members, True), batch_of(members, False)) for name, members in chosen.items()}
     at_random = batch_of(members_of("transformer", builder, **dropout)[:1] * 2, True)

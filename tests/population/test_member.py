@@ -10,7 +10,7 @@ from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.batch import Batch
 from grokking_pl.population.member import MemberBuilder
 from tests.conftest import ROOT
-from tests.population.test_equals_fit import fit, settings_of
+from tests.population.test_equals_fit import build_members, fit, settings_of
 
 FIXED = "tests.population.architectures.WithFixedFeatures"
 
@@ -24,7 +24,7 @@ def test_tensors_that_are_not_trained_make_a_kind(builder, tmp_path):
     settings = settings_of("regression", builder)
     for member_settings, _ in settings:
         set_value(member_settings, "model.architecture", FIXED)
-    members = [builder.build(index, *member) for index, member in enumerate(settings)]
+    members = build_members(builder, settings)
     assert members[0].kind == members[1].kind  # the same seed
     assert members[0].kind != members[2].kind
     batch = Batch(members[0], 2, PhaseCriteria(), 1000, compiled=False)
