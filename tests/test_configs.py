@@ -41,7 +41,8 @@ def test_main_job_is_that_of_the_paper(grok):
     config = yaml.safe_load(printed)
     model, data = config["model"]["init_args"], config["data"]["init_args"]
     assert model["architecture"]["init_args"] == {
-        "depth": 3, "width": 200, "activation": "relu", "alpha": 8.0, "decoder_layers": 1,
+        "depth": 3, "width": 200, "activation": "relu", "alpha": 8.0, "decoder_layers": 1, "bias": True,
+        "last_activation": True,
     }  # fmt: skip
     assert (model["loss"], data["train_size"], data["batch_size"]) == ("mse", 1000, 200)
     for group in ("embeddings", "decoder"):
