@@ -226,5 +226,6 @@ def write_predictions(batches: Any, folder: RunFolder) -> None:
     path = folder.path / "predictions.csv"
     rows = ({"sample": number, "prediction": value} for number, value in enumerate(predictions))
     with writing(path, "make room, or choose another folder with --run_dir"):
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_table(path, ["sample", "prediction"], rows)
     print(f"{len(predictions)} predictions in {path}")

@@ -48,9 +48,7 @@ class CSVMetrics(Logger):
         """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value."""
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
-        path = self.path.with_name("hyperparameters.csv")
-        with writing(path, ADVICE):
-            write_table(path, ["name", "value"], rows)
+        _write(self.path.with_name("hyperparameters.csv"), ["name", "value"], rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -75,7 +73,7 @@ class CSVMetrics(Logger):
             if new:
                 rows = self._read()
                 self._columns += list(dict.fromkeys(new))
-                write_table(self.path, self._columns, rows)
+                _write(self.path, self._columns, rows)
             with open(self.path, "a", newline="") as file:
                 csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
         self._rows.clear()
@@ -91,8 +89,7 @@ class CSVMetrics(Logger):
         if self._resume_step is not None:
             kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
             self._columns = list(kept[0]) if kept else self._columns
-        with writing(self.path, ADVICE):
-            write_table(self.path, self._columns, kept)
+        _write(self.path, self._columns, kept)
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -100,3 +97,10 @@ class CSVMetrics(Logger):
         with open(self.path, newline="") as file:
             # A process killed while it wrote leaves half a line, which has no value in its last columns.
             return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Write a whole table of a run, whose folder may not be there yet."""
+    with writing(path, ADVICE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_table(path, columns, rows)

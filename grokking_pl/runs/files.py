@@ -31,9 +31,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     If the block fails, what was there before is left as it was.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written.
+        OSError: the disk is full, or the folder is missing or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -162,6 +161,7 @@ def claim_folder(record: Path, description: Mapping[str, Any], content: str, opt
         recorded = dict(json.loads(record.read_text()))
     except FileNotFoundError:
         with writing(record, f"choose another folder with {option}"):
+            record.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(record, json.dumps(described, indent=2) + "\n")
         return
     except (OSError, ValueError, TypeError):
