@@ -90,6 +90,10 @@ class GrokCLI(LightningCLI):
             auto_configure_optimizers=False,
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "GrokCLI":
+        """This: a module remembers through its architecture what has made it, and callbacks may copy modules."""
+        return self
+
     # The command line.
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

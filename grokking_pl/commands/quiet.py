@@ -20,7 +20,8 @@ def quieten() -> None:
     """Keep Lightning's advertisements and notes on its own implementation off the user's terminal."""
     for name in ("lightning", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for handler in logging.getLogger("lightning.pytorch").handlers:
+    handlers = [handler for name in ("lightning", "lightning.pytorch") for handler in logging.getLogger(name).handlers]
+    for handler in handlers:
         if not any(isinstance(known, AskedFor) for known in handler.filters):
             handler.addFilter(AskedFor())
     for message in (
