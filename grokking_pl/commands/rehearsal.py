@@ -1,7 +1,6 @@
 """Finding a sweep's mistakes before any of its runs: paths, values and metrics that do not exist."""
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -89,6 +88,6 @@ def _one_step(arguments: list[str]) -> set[str]:
         finally:
             os.environ.clear()
             os.environ.update(environment)
-        with open(f"{folder}/run/metrics.csv", newline="") as file:
-            logged = next(csv.reader(file))
+        metrics = Path(folder, "run/metrics.csv")
+        logged = metrics.read_text().partition("\n")[0].split(",") if metrics.exists() else []
         return {*logged, *json.loads(Path(folder, "run/summary.json").read_text())}
