@@ -51,7 +51,8 @@ class MemberNetwork:
 
     def _read(self, parameters: Parameters, question: Callable[[Any], Tensor]) -> Tensor:
         tensors = {f"module.{name}": value for name, value in parameters.items()}
-        return functional_call(self._reader, tensors, (question,))
+        answer: Tensor = functional_call(self._reader, tensors, (question,))
+        return answer
 
 
 class _Reader(nn.Module):

@@ -85,7 +85,8 @@ class _Pipe(Source):
 
     def fetch(self, count: int) -> list[Job]:
         self._pipe.send(("fetch", count))
-        return self._pipe.recv()
+        jobs: list[Job] = self._pipe.recv()
+        return jobs
 
     def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
         self._pipe.send(("report", (member_steps, outcomes)))

@@ -1,5 +1,6 @@
 """The mini-batches of a batch are those that each member would take alone."""
 
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -9,12 +10,15 @@ from hypothesis import strategies as st
 
 from grokking_pl.data.batches import shuffled
 from grokking_pl.population import minibatches
+from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.minibatches import MiniBatches
+from tests.population.test_equals_fit import settings_of
 
 
-class MemberWith:
-    def __init__(self, indices):
-        self.indices = indices
+@pytest.fixture(scope="module")
+def member():
+    builder = MemberBuilder()
+    return builder.build(0, *settings_of("batches", builder)[0])
 
 
 @given(
@@ -23,14 +27,14 @@ class MemberWith:
     st.lists(st.integers(1, 7), min_size=1, max_size=3),
     st.integers(1, 200),
 )
-def test_draws_are_those_of_each_member(members, size, parts, ahead):
+def test_draws_are_those_of_each_member(member, members, size, parts, ahead):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minibatches, "DRAWN_AHEAD", ahead)
         streams = [shuffled(samples, min(size, samples), seed) for samples, seed, _ in members]
         largest = max(samples for samples, *_ in members)
         drawing = MiniBatches(len(members) + 1, largest, torch.device("cpu"))
         for place, (stream, (_, _, step)) in enumerate(zip(streams, members, strict=True)):
-            drawing.put(place, MemberWith(stream), step)
+            drawing.put(place, replace(member, indices=stream), step)
         drawn = [batch for steps in parts for batch in drawing.draw(steps)]
     assert len(drawn) == sum(parts)
     for place, (stream, (samples, _, step)) in enumerate(zip(streams, members, strict=True)):
@@ -43,9 +47,9 @@ def test_draws_are_those_of_each_member(members, size, parts, ahead):
     assert all(not batch.weights[-1].any() for batch in drawn)  # nobody is there
 
 
-def test_a_vacated_place_draws_nothing():
+def test_a_vacated_place_draws_nothing(member):
     drawing = MiniBatches(1, 4, torch.device("cpu"))
-    drawing.put(0, MemberWith(shuffled(4, 2, 0)), 0)
+    drawing.put(0, replace(member, indices=shuffled(4, 2, 0)), 0)
     assert next(drawing.draw(1)).weights.any()
     drawing.vacate(0)
     assert not next(drawing.draw(1)).weights.any()
