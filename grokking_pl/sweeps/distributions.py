@@ -91,6 +91,8 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"the parameter {path} has the probabilities {weights}; one for each value, of sum 1")
     if name == "int_uniform" or "uniform" in plain:
         low, high = spec.get("min"), spec.get("max")
+        for end in (low, high):
+            _refuse_text(path, end)
         numbers = all(isinstance(end, int | float) and math.isfinite(end) for end in (low, high))
         if not numbers or not low <= high:  # type: ignore[operator]
             raise UserError(f"the parameter {path} runs from {low!r} to {high!r}; give numbers min and max, min first")
@@ -98,6 +100,19 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"the parameter {path} is logarithmic and begins at {low}; it must begin above 0")
     if name.startswith("q_") and not spec.get("q", 1) > 0:
         raise UserError(f"the parameter {path} is rounded to multiples of {spec['q']}; q must be above 0")
+
+
+def _refuse_text(path: str, value: Any) -> None:
+    """Raise a `UserError` for a number that YAML takes for a text, such as 6e-5, which has no point."""
+    if not isinstance(value, str):
+        return
+    try:
+        mantissa, _, exponent = f"{float(value):.12e}".partition("e")
+    except ValueError:
+        return
+    number = f"{float(mantissa):.12g}"
+    written = f"{number if '.' in number else number + '.0'}e{int(exponent):+d}"
+    raise UserError(f"the parameter {path} has {value!r}, which YAML takes for a text: write {written}")
 
 
 def draw(spec: Mapping[str, Any], rng: np.random.Generator) -> Any:
