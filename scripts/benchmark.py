@@ -139,7 +139,7 @@ def bare_toy(steps: int, fused: bool, evaluate_every: int | None = None) -> floa
 
 def paired(ours: Callable[[], float], *bare: Callable[[], float]) -> list[float]:
     """Medians of ours over each bare time, measured in turn."""
-    rounds = [[each() for each in (ours, *bare)] for _ in range(REPEATS)]
+    rounds = [[measure() for measure in (ours, *bare)] for _ in range(REPEATS)]
     return [statistics.median(times[0] / times[i] for times in rounds) for i in range(1, len(bare) + 1)] + [
         statistics.median(times[0] for times in rounds) * 1e3
     ]
