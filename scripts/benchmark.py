@@ -207,7 +207,7 @@ def diagram() -> list[Row]:
     ms, products = ms / cores, products / cores
     single = statistics.median(bare_cell(600) for _ in range(REPEATS)) * 1e3
     return [
-        ("member-step of figure 5a, both accuracies included, ms of all cores", f"{ms:.3f}", "0.15"),
+        ("member-step of figure 6a, both accuracies included, ms of all cores", f"{ms:.3f}", "0.15"),
         ("its matrix products alone, at the batched rate of this machine, ms of all cores", f"{products:.3f}", ""),
         ("fraction of that rate", f"{products / ms:.0%}", "at least 50 %"),
         ("one cell at a time in plain PyTorch, ms", f"{single:.2f}", ""),
@@ -217,7 +217,7 @@ def diagram() -> list[Row]:
 
 
 def bare_cell(steps: int) -> float:
-    """Seconds of a step of a bare loop that trains one cell of figure 5a and evaluates both accuracies."""
+    """Seconds of a step of a bare loop that trains one cell of figure 6a and evaluates both accuracies."""
     return bare_toy(steps, fused=False, evaluate_every=1)
 
 

@@ -18,7 +18,7 @@ def from_operation(
     """The table of any function c = operation(a, b) of the integers 0 .. p - 1.
 
     The results may be any integers (or truth values): the result classes are the distinct values in ascending order,
-    named by them. Whether the operation commutes is found out from its results.
+    named by them. Whether the operation commutes follows from its results.
 
     Args:
         operation: maps two integer tensors of equal length, the left and the right operands, to their results, a

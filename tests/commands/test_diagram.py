@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-CONFIG = ROOT / "configs/diagrams/figure5b_small.yaml"
+CONFIG = ROOT / "configs/diagrams/figure6b_small.yaml"
 SHORT = (
     "--steps=60", "--compile=false", "--set={model.architecture.width: 8}", "--device=cpu",
     "--phase.train_threshold=0.3", "--phase.val_threshold=0.1",
