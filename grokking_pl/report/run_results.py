@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase
@@ -43,9 +43,9 @@ class Trajectories:
         symbols: the name of each symbol.
     """
 
-    theory_steps: Float[np.ndarray, " times"]
+    theory_steps: Real[np.ndarray, " times"]
     theory: Float[np.ndarray, "times p d"]
-    network_steps: Float[np.ndarray, " snapshots"]
+    network_steps: Real[np.ndarray, " snapshots"]
     network: Float[np.ndarray, "snapshots p d"]
     symbols: list[str]
 

@@ -24,6 +24,7 @@ from grokking_pl.metrics import (
     predicted_accuracy,
     rqi,
 )
+from tests.shapes import unchecked
 
 TABLES = [
     tasks.addition(2),
@@ -272,7 +273,7 @@ class TestTrainingSet:
         ],
     )
     def test_errors(self, train, message):
-        with pytest.raises(UserError, match=message):
+        with unchecked(), pytest.raises(UserError, match=message):
             predicted_accuracy(self.line, self.table, train)
 
 
