@@ -6,6 +6,8 @@ python scripts/figure4.py            all of them, 10000 steps
 Shares its runs with figure 5, and the quick ones with figure 3 too.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from figure_run import FigureRun, equal_steps, make, seeds_of, summary_of, training_fraction_runs
@@ -82,7 +84,9 @@ def draw(run: FigureRun) -> None:
     run.save(figure, caption(runs, steps, critical.r_c, summary, tables), tables)
 
 
-def caption(runs: pd.DataFrame, steps: int, r_c: float, summary: dict, tables: dict[str, pd.DataFrame]) -> str:
+def caption(
+    runs: pd.DataFrame, steps: int, r_c: float, summary: dict[str, Any], tables: dict[str, pd.DataFrame]
+) -> str:
     """What the figure shows, with its numbers."""
     published = runs.published_steps_to_rqi.where(runs.published_steps_to_rqi <= steps)
     agree = equal_steps(runs.steps_to_rqi, published, 0.02).sum()
