@@ -37,7 +37,8 @@ class TorchTransformer(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of the sample's class, or of the tokens of its answer."""
         stream = self.encoder(self.tokens(inputs) + self.positions.weight, self.mask)
-        return self.classifier(stream[:, -self.answers :] if self.answers else stream.flatten(1))
+        logits: Tensor = self.classifier(stream[:, -self.answers :] if self.answers else stream.flatten(1))
+        return logits
 
 
 def stepper(network: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[], None]:

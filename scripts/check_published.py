@@ -15,6 +15,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import Any
 
 import pandas as pd
 import torch
@@ -38,7 +39,7 @@ class Run:
     options: tuple[str, ...]
 
 
-def fit(run: Run) -> dict:
+def fit(run: Run) -> dict[str, Any]:
     """Run `grok fit`, unless it has run, and return its summary."""
     folder = RUNS / run.name
     summary = folder / "summary.json"
@@ -52,10 +53,11 @@ def fit(run: Run) -> dict:
                       "--trainer.enable_progress_bar=false", *run.options, *resume])  # fmt: skip
         except SystemExit:
             raise RuntimeError(f"{run.name}: {errors.getvalue()}") from None
-    return json.loads(summary.read_text())
+    outcome: dict[str, Any] = json.loads(summary.read_text())
+    return outcome
 
 
-def fit_all(runs: list[Run], jobs: int) -> list[dict]:
+def fit_all(runs: list[Run], jobs: int) -> list[dict[str, Any]]:
     """Run several at a time, in processes of their own."""
     if jobs == 1:
         return [fit(run) for run in runs]

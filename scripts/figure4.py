@@ -6,6 +6,8 @@ python scripts/figure4.py            all of them, 10000 steps
 Shares its runs with figure 5, and the quick ones with figure 3 too.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from figure_run import FigureRun, make, seeds_of, summary_of
@@ -83,7 +85,9 @@ def draw(run: FigureRun) -> None:
     run.save(figure, caption(runs, steps, critical.r_c, summary, tables), tables)
 
 
-def caption(runs: pd.DataFrame, steps: int, r_c: float, summary: dict, tables: dict[str, pd.DataFrame]) -> str:
+def caption(
+    runs: pd.DataFrame, steps: int, r_c: float, summary: dict[str, Any], tables: dict[str, pd.DataFrame]
+) -> str:
     """What the figure shows, with its numbers."""
     formed = runs[runs.steps_to_rqi.notna()]
     least = f"{formed.train_fraction.min():.2f}" if len(formed) else "none"

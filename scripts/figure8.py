@@ -4,6 +4,8 @@ python scripts/figure8.py --quick    2000 images, weight decay 0.5, 5000 steps; 
 python scripts/figure8.py            the published run, 100000 steps; 49 such cells, for a GPU
 """
 
+from typing import Any
+
 import pandas as pd
 from figure_run import FigureRun, make, metrics_of, phase_counts, summary_of
 from matplotlib.figure import Figure
@@ -47,7 +49,7 @@ def draw(run: FigureRun) -> None:
     run.save(figure, caption(summary, metrics, runs, run.quick), {"left": metrics, "right": runs})
 
 
-def caption(summary: dict, metrics: pd.DataFrame, runs: pd.DataFrame, quick: bool) -> str:
+def caption(summary: dict[str, Any], metrics: pd.DataFrame, runs: pd.DataFrame, quick: bool) -> str:
     """What the figure shows, with its numbers."""
     passed = [
         f"{name} accuracy " + ("never passes 0.9" if step is None else f"passes 0.9 at step {step}")

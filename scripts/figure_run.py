@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -143,9 +144,10 @@ def seeds_of(runs: pd.DataFrame) -> str:
     return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
-def summary_of(folder: Path) -> dict:
+def summary_of(folder: Path) -> dict[str, Any]:
     """The summary of a run."""
-    return json.loads((folder / "summary.json").read_text())
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
 
 
 def metrics_of(folder: Path, *names: str) -> pd.DataFrame:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from grokking_pl.commands.main import main
+from tests.shapes import check_shapes
+
+check_shapes("grokking_pl")  # before anything of it is imported
+
+from grokking_pl.commands.main import main  # noqa: E402
 
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)

@@ -140,7 +140,7 @@ def _complete(folder: DiagramFolder) -> None:
 
 
 def _device(config: Namespace) -> str:
-    device = config.device
+    device: str = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):

@@ -51,7 +51,8 @@ def configuration(arguments: list[str]) -> dict[str, Any]:
     except SystemExit as left:
         if left.code:
             raise
-    return yaml.safe_load(printed.getvalue())
+    config: dict[str, Any] = yaml.safe_load(printed.getvalue())
+    return config
 
 
 def _listed_values(sweep: SweepFile) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ Draw = Callable[[Mapping[str, Any], np.random.Generator], float]
 
 
 def _uniform(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
-    return rng.uniform(spec["min"], spec["max"])
+    return float(rng.uniform(spec["min"], spec["max"]))
 
 
 def _log_uniform(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
@@ -28,7 +28,7 @@ def _inv_log_uniform(spec: Mapping[str, Any], rng: np.random.Generator) -> float
 
 
 def _normal(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
-    return rng.normal(spec.get("mu", 0), spec.get("sigma", 1))
+    return float(rng.normal(spec.get("mu", 0), spec.get("sigma", 1)))
 
 
 def _log_normal(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
@@ -36,7 +36,7 @@ def _log_normal(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
 
 
 def _beta(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
-    return rng.beta(spec.get("a", 1), spec.get("b", 1))
+    return float(rng.beta(spec.get("a", 1), spec.get("b", 1)))
 
 
 CONTINUOUS: dict[str, Draw] = {
@@ -57,7 +57,8 @@ DISCRETE = ("constant", "categorical", "categorical_w_probabilities", "int_unifo
 def distribution_of(spec: Mapping[str, Any]) -> str | None:
     """The distribution that a parameter names, or that its other options imply."""
     if "distribution" in spec:
-        return spec["distribution"]
+        name: str = spec["distribution"]
+        return name
     if "value" in spec:
         return "constant"
     if "values" in spec:

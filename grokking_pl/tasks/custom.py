@@ -79,7 +79,8 @@ def _classes(values: Int[Tensor, " samples"]) -> tuple[Int[Tensor, " results"], 
     """The distinct values in ascending order, and the place of each sample's value among them."""
     low, high = map(int, torch.aminmax(values))
     if high - low > len(values):
-        return torch.unique(values, return_inverse=True)
+        distinct, place = torch.unique(values, return_inverse=True)
+        return distinct, place
     # Many samples, few values: marking the values that occur is ten times faster than sorting the samples.
     offset = values - low
     occurs = torch.zeros(high - low + 1, dtype=torch.bool)

@@ -3,8 +3,6 @@
 The product of a and b is the permutation k -> b[a[k]]: first a, then b, as in sympy.
 """
 
-from __future__ import annotations
-
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -72,7 +70,7 @@ def symmetric_group_xyx(n: int = 5) -> OperationTable:
 
 
 def permutation_group(
-    generators: PermutationGroup | list[list[int]], name: str = "permutation group"
+    generators: "PermutationGroup | list[list[int]]", name: str = "permutation group"
 ) -> OperationTable:
     """The group that some permutations generate, over all ordered pairs of its elements.
 

@@ -57,7 +57,7 @@ def ground_state_basis(table: OperationTable, train: Shaped[Tensor, " n"] | None
     Raises:
         UserError: the operation does not commute, or ``train`` is not a set of the table's samples.
     """
-    vectors = torch.linalg.eigh(gram_matrix(table, train)).eigenvectors
+    vectors: Tensor = torch.linalg.eigh(gram_matrix(table, train)).eigenvectors
     return vectors[:, : int(nullity(table, train))]
 
 

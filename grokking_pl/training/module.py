@@ -131,7 +131,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     # Loss and prediction.
 
-    def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+    def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
         """Map a batch of inputs to the network's outputs."""
         if not self._compiling:
             return self.network(inputs)
@@ -243,7 +243,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         """Add a batch to the test loss and accuracy."""
         self._evaluation_step(batch, "test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, " batch"]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, " batch *answers"]:
         """The predicted class of each sample."""
         return self.predict_class(self(batch[0]))
 

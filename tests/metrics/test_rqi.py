@@ -25,6 +25,7 @@ from grokking_pl.metrics import (
     rqi,
     same_result,
 )
+from tests.shapes import unchecked
 
 TABLES = [
     tasks.addition(2),
@@ -269,7 +270,7 @@ class TestTrainingSet:
         ],
     )
     def test_errors(self, train, message):
-        with pytest.raises(UserError, match=message):
+        with unchecked(), pytest.raises(UserError, match=message):
             predicted_accuracy(self.line, self.table, train)
 
 

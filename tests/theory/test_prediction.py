@@ -9,6 +9,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.tasks import addition, modular_addition, modular_subtraction
 from grokking_pl.theory import grokking_rate, predict
 from tests.conftest import ROOT
+from tests.shapes import unchecked
 
 sys.path.append(str(ROOT / "scripts"))
 import check_theory
@@ -89,5 +90,5 @@ def test_a_group_is_reported_as_not_faithful():
     ],
 )
 def test_what_is_not_defined_is_refused(call, message):
-    with pytest.raises(UserError, match=message):
+    with unchecked(), pytest.raises(UserError, match=message):
         call()
