@@ -1,14 +1,21 @@
-import contextlib
 import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from grokking_pl.commands.main import main
+from tests.process_state import put_back, read_state
+
+pytest_plugins = ["pytester", "tests.browser", "tests.small_results"]
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The cores are taken: threads of one worker would wait for those of another. Set before torch is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -34,14 +41,23 @@ def small_mnist() -> list[str]:
     return list(SMALL_MNIST)
 
 
-@pytest.fixture
-def grok():
-    """Run ``grok`` in this process; return its exit status, standard output and standard error."""
+@pytest.fixture(autouse=True)
+def process_is_left_as_it_was():
+    """Tests run in any order, so each leaves to the next the process that it was given."""
+    before = read_state()
+    yield
+    after = read_state()
+    assert [name for name in before if before[name] != after[name]] == []
+
+
+@pytest.fixture(scope="session")
+def grok(tmp_path_factory):
+    """Run ``grok`` in this process, and undo what it changes there; return its status, output and errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         status = 0
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with put_back(tmp_path_factory.getbasetemp()), redirect_stdout(out), redirect_stderr(err):
             try:
                 main([str(argument) for argument in arguments])
             except SystemExit as left:
