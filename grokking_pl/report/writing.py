@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_atomically
 
 
 def write_report(folder: Path, output: Path | None = None) -> Path:
@@ -21,6 +20,8 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """
     kind = kind_of(folder)
     # Plots and tensors take seconds to import; mistakes and help are answered before.
+    from grokking_pl.runs.files import write_atomically
+
     if kind == "run":
         from grokking_pl.report.run_page import run_page as page_of
     else:

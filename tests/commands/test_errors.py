@@ -113,7 +113,7 @@ def test_loss_that_is_no_number_keeps_the_last_good_checkpoint(fails, tmp_path):
     message = fails(
         "--trainer.callbacks+=grokking_pl.callbacks.RunCheckpoint",
         "--trainer.callbacks.every_n_steps=5",
-        "--trainer.callbacks+=tests.test_cli_errors.PoisonWeights",
+        "--trainer.callbacks+=tests.commands.test_errors.PoisonWeights",
         run_dir=run_dir,
     )
     assert "the loss is nan at step 18" in message

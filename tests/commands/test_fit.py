@@ -37,8 +37,8 @@ def same_weights(first: Path, second: Path) -> bool:
 def test_help_lists_the_commands(grok, arguments):
     status, out, _ = grok(*arguments)
     assert status == 0
-    for name, text in COMMANDS.items():
-        assert re.search(rf"^  {name} +{re.escape(text)}$", out, re.MULTILINE)
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(command.about)}$", out, re.MULTILINE)
 
 
 def test_version(grok):
@@ -322,7 +322,7 @@ class Forgetful(pl.Callback, Reporting):
 
 def test_callback_without_its_summary_costs_no_other_its_own(grok, small_mnist, tmp_path):
     with pytest.raises(AttributeError, match="'Forgetful' object has no attribute 'value'"):
-        grok("fit", *small_mnist, "--run_dir", tmp_path / "run", "--trainer.callbacks+=tests.test_cli.Forgetful")
+        grok("fit", *small_mnist, "--run_dir", tmp_path / "run", f"--trainer.callbacks+={__name__}.Forgetful")
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["phase"]) == ("failed", 30, "confusion")
     assert weights(tmp_path / "run")

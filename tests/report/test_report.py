@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -29,11 +28,14 @@ def text_of(path):
     return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
 
 
-def test_help_is_answered_at_once():
-    start = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "grokking_pl", "report", "--help"], capture_output=True, text=True)
-    assert time.monotonic() - start < 3
-    assert done.returncode == 0
+def test_help_loads_nothing_heavy():
+    script = (
+        "import contextlib, sys\nfrom grokking_pl.commands.main import main\n"
+        "with contextlib.suppress(SystemExit): main(['report', '--help'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert "FOLDER/report.html" in done.stdout
 
 
