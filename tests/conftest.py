@@ -11,11 +11,7 @@ from hypothesis import settings
 from grokking_pl.commands.main import main
 from tests.process_state import put_back, read_state
 
-pytest_plugins = ["pytester", "tests.browser", "tests.small_results"]
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # The cores are taken: threads of one worker would wait for those of another. Set before torch is loaded.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+pytest_plugins = ["pytester", "tests.browser"]
 
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)

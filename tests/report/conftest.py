@@ -1,11 +1,9 @@
-"""A small run and a small diagram, trained when a test first asks for them, to be looked at and not changed."""
-
 import pytest
 
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def run_folder(grok, tmp_path_factory):
     """A run with two-dimensional embeddings, watched by all that a report can show but EffectiveTheory."""
     folder = tmp_path_factory.mktemp("report") / "run"
@@ -17,7 +15,7 @@ def run_folder(grok, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def diagram_folder(grok, tmp_path_factory):
     """A diagram of three times two cells and three seeds."""
     folder = tmp_path_factory.mktemp("report") / "diagram"
