@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from grokking_pl.commands.main import main
-from tests.process_state import put_back, read_state
+from tests import process_state
 
 pytest_plugins = ["pytester", "tests.browser"]
 
@@ -37,13 +37,19 @@ def small_mnist() -> list[str]:
     return list(SMALL_MNIST)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def at_the_root():
+    """Tests work in the repository, as the README's commands do, wherever pytest is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def process_is_left_as_it_was():
+def process_is_kept():
     """Tests run in any order, so each leaves to the next the process that it was given."""
-    before = read_state()
-    yield
-    after = read_state()
-    assert [name for name in before if before[name] != after[name]] == []
+    with process_state.kept():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +59,7 @@ def grok(tmp_path_factory):
     def run(*arguments: object) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         status = 0
-        with put_back(tmp_path_factory.getbasetemp()), redirect_stdout(out), redirect_stderr(err):
+        with process_state.put_back(tmp_path_factory.getbasetemp()), redirect_stdout(out), redirect_stderr(err):
             try:
                 main([str(argument) for argument in arguments])
             except SystemExit as left:
