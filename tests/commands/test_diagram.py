@@ -4,11 +4,11 @@ import csv
 import os
 import shutil
 import signal
-import subprocess
 import time
 
 import pytest
 
+from tests.children import children
 from tests.conftest import ROOT
 
 CONFIG = ROOT / "configs/diagrams/figure5b_small.yaml"
@@ -110,8 +110,7 @@ def test_a_rank_that_dies_leaves_what_was_finished(grok_process, tmp_path):
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and not (path / "runs_1.csv").exists():
         time.sleep(0.2)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(children(process.pid)[0], signal.SIGKILL)
     assert process.wait(60) != 0
     before = {tuple(row.values()) for part in path.glob("runs*.csv") for row in read(part)}
     assert before
