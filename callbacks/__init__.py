@@ -1,4 +1,4 @@
-"""What watches a run. Each is a Lightning callback; those that also report mix in ``Reporting``."""
+"""What watches a run: Lightning callbacks. Those that also report mix in ``Reporting``, as ``Measurement`` does."""
 
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
 from grokking_pl.callbacks.effective_theory import EffectiveTheory
@@ -8,6 +8,7 @@ from grokking_pl.callbacks.embedding_snapshots import EmbeddingSnapshots
 from grokking_pl.callbacks.fourier_spectrum import FourierSpectrum
 from grokking_pl.callbacks.loss_monitor import LossMonitor
 from grokking_pl.callbacks.lottery_ticket import LotteryTicket
+from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.phase_tracker import PhaseTracker
 from grokking_pl.callbacks.progress import RunProgress
 from grokking_pl.callbacks.reporting import Reporting
@@ -25,6 +26,7 @@ __all__ = [
     "FourierSpectrum",
     "LossMonitor",
     "LotteryTicket",
+    "Measurement",
     "PhaseTracker",
     "Reporting",
     "RepresentationQuality",

@@ -7,28 +7,25 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from jaxtyping import Float
 from rich.console import Console
-from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, log, require_table, run_folder
+from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.callbacks.reporting import log, reporting_callbacks, require_table, run_folder
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.errors import UserError
-from grokking_pl.theory import Prediction, normalised, normalised_flow, predict
+from grokking_pl.theory import Prediction, predict, theory_beside_network
 
 MOST_SNAPSHOTS = 256
 THEORY_POINTS = 400
-SHOWN_TIMES = 10
-"""How many times 1 / lambda_3 the theory's trajectories are drawn for; the paper's were straight after about three."""
 
 
-class EffectiveTheory(pl.Callback, Reporting):
+class EffectiveTheory(Measurement):
     """Predicts a run from its training set, and compares when the run ends.
 
     At the start it logs ``lambda_3``, ``n0``, ``ideal_accuracy`` and, if the structure is unique, ``predicted_steps``,
-    1 / (lambda_3 eta). At the end it sets them beside the step that `RepresentationQuality` found, and draws theory's
-    trajectories, from the network's normalised initial embeddings, beside the network's: ``trajectories.png``, with the
-    numbers in ``trajectories.npz``.
+    1 / (lambda_3 eta). At the end it sets them beside the step that `RepresentationQuality` measured, and draws the
+    theory's trajectories, from the network's normalised initial embeddings, beside the network's:
+    ``trajectories.png``, with the numbers in ``trajectories.npz``.
 
     Args:
         every_n_steps: steps between two records of the embeddings. From 256 records on every second one is dropped and
@@ -41,20 +38,16 @@ class EffectiveTheory(pl.Callback, Reporting):
     """
 
     def __init__(self, every_n_steps: int = 10, learning_rate: float | None = None) -> None:
-        super().__init__()
-        if every_n_steps < 1:
-            raise UserError(f"EffectiveTheory: every_n_steps is {every_n_steps}; it must be at least 1")
+        super().__init__(every_n_steps)
         if learning_rate is not None and not 0 < learning_rate < math.inf:
             raise UserError(f"EffectiveTheory: learning_rate is {learning_rate}; it must be a positive number, or null")
-        self.every_n_steps = every_n_steps
         self.learning_rate = learning_rate
         self.prediction: Prediction | None = None
-        self._interval = every_n_steps
-        self._snapshots: dict[int, Float[Tensor, "p d"]] = {}
+        self.state["snapshots"] = {}  # step: the embeddings
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Predict, and record the initial embeddings."""
-        data: Any = require_table(trainer, "EffectiveTheory")
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Predict."""
+        data = require_table(trainer, "EffectiveTheory")
         module: Any = pl_module
         if not module.representation.adds:
             raise UserError(
@@ -62,7 +55,6 @@ class EffectiveTheory(pl.Callback, Reporting):
                 "remove the callback"
             )
         self._eta = _embeddings_rate(trainer) if self.learning_rate is None else self.learning_rate
-        self._trainer = trainer
         try:
             self.prediction = predict(data.table, data.train_indices.cpu())
         except UserError as error:
@@ -70,18 +62,22 @@ class EffectiveTheory(pl.Callback, Reporting):
         if trainer.global_step == 0:
             numbers = {name: value for name, value in self._predicted().items() if value is not None}
             log(trainer, 0, {name: value for name, value in numbers.items() if not isinstance(value, bool)})
-            self._take(trainer, pl_module)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Record the embeddings if it is time to."""
-        if trainer.global_step % self._interval == 0:
-            self._take(trainer, pl_module)
+    def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
+        """Record the embeddings, which are no numbers to log."""
+        snapshots = self.state["snapshots"]
+        if len(snapshots) >= MOST_SNAPSHOTS:
+            self.every_n_steps *= 2
+            snapshots = self._on_schedule()
+        self.state["snapshots"] = {
+            **snapshots,
+            trainer.global_step: pl_module.representation.embeddings.cpu().clone(),
+        }
+        return {}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the trajectories."""
-        self._take(trainer, pl_module)
+        super().on_train_end(trainer, pl_module)
         if trainer.is_global_zero:
             self._draw(trainer)
 
@@ -91,13 +87,14 @@ class EffectiveTheory(pl.Callback, Reporting):
             Console(file=sys.stderr, soft_wrap=True).print(f"effective theory: {self.comparison()}", highlight=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """The records so far; the prediction follows from the training set."""
-        return {"interval": self._interval, "snapshots": dict(self._snapshots)}
+        """The records so far, but for one at the end that a longer run would not have."""
+        state = super().state_dict()
+        return state | {"state": {"interval": self.every_n_steps, "snapshots": self._on_schedule()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's records."""
-        self._interval = state_dict["interval"]
-        self._snapshots = dict(state_dict["snapshots"])
+        """Go on from a checkpoint's records; the prediction follows from the training set."""
+        super().load_state_dict(state_dict)
+        self.every_n_steps = self.state["interval"]
 
     def status(self) -> dict[str, str]:
         """The nullity, which is 2 where addition's structure is implied."""
@@ -134,8 +131,12 @@ class EffectiveTheory(pl.Callback, Reporting):
         if measured is None:
             last = self._trainer.global_step
             return words + f"the network's RQI did not pass {quality.threshold:g} in {last} steps"
-        found = f"the network's RQI passed {quality.threshold:g} at step {measured}"
-        return words + found + (f", {measured / steps:.3g} of the prediction" if steps else "")
+        words += f"the network's RQI passed {quality.threshold:g} at step {measured}"
+        return words + (f", {measured / steps:.3g} of the prediction" if steps else "")
+
+    def _on_schedule(self) -> dict[int, Any]:
+        snapshots: dict[int, Any] = self.state["snapshots"]
+        return {step: embeddings for step, embeddings in snapshots.items() if step % self.every_n_steps == 0}
 
     def _predicted(self) -> dict[str, Any]:
         """The prediction as plain values; None for steps that are never enough."""
@@ -150,8 +151,8 @@ class EffectiveTheory(pl.Callback, Reporting):
         }
 
     def _quality(self) -> RepresentationQuality | None:
-        callbacks = self._trainer.callbacks  # type: ignore[attr-defined]
-        return next((each for each in callbacks if isinstance(each, RepresentationQuality)), None)
+        callbacks = reporting_callbacks(self._trainer)
+        return next((callback for callback in callbacks if isinstance(callback, RepresentationQuality)), None)
 
     def _measured(self) -> int | None:
         quality = self._quality()
@@ -160,39 +161,22 @@ class EffectiveTheory(pl.Callback, Reporting):
         quality.settle()
         return quality.steps_to_rqi
 
-    def _take(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if len(self._snapshots) >= MOST_SNAPSHOTS:
-            self._interval *= 2
-            self._snapshots = {step: e for step, e in self._snapshots.items() if step % self._interval == 0}
-        self._snapshots[trainer.global_step] = pl_module.representation.embeddings.cpu().clone()
-
     def _draw(self, trainer: pl.Trainer) -> None:
         from grokking_pl.plots.trajectories import trajectories  # matplotlib takes a second to import
 
         assert self.prediction is not None
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        # Embeddings that have all become equal have no normalised form.
-        varied = {step: e for step, e in sorted(self._snapshots.items()) if e.std(dim=0).any()}
-        if 0 not in varied:
+        steps, embeddings = zip(*sorted(self.state["snapshots"].items()), strict=True)
+        both = theory_beside_network(
+            self.prediction, data.table, data.train_indices.cpu(), self._eta, steps, torch.stack(embeddings),
+            THEORY_POINTS,
+        )  # fmt: skip
+        if both is None:
             return
-        network = normalised(torch.stack(list(varied.values())))
-        # Without a unique structure the slowest of the modes that do decay sets the scale.
-        decaying = self.prediction.spectrum[self.prediction.spectrum > 0]
-        last = SHOWN_TIMES / float(decaying[0]) if len(decaying) else max(varied) * self._eta
-        times = torch.linspace(0, last, THEORY_POINTS, dtype=torch.float64)
-        theory = normalised_flow(network[0], data.table, data.train_indices.cpu(), times)
-        arrays = {
-            "theory_steps": (times / self._eta).numpy(),
-            "theory": theory.numpy(),
-            "network_steps": np.array(list(varied)),
-            "network": network.numpy(),
-        }
-        symbols = data.table.symbols
         folder = run_folder(trainer).path
-        np.savez_compressed(folder / "trajectories.npz", allow_pickle=False, symbols=np.array(symbols), **arrays)
-        figure = trajectories(
-            **arrays, symbols=symbols, predicted=self.prediction.steps(self._eta), measured=self._measured()
-        )
+        arrays = vars(both) | {"symbols": np.array(both.symbols)}
+        np.savez_compressed(folder / "trajectories.npz", allow_pickle=False, **arrays)
+        figure = trajectories(**vars(both), predicted=self.prediction.steps(self._eta), measured=self._measured())
         figure.savefig(folder / "trajectories.png", dpi=150)
 
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
-from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder
+from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder, symbol_names
 from grokking_pl.metrics import fourier_power
+from grokking_pl.plots.principal_axes import principal_plane
 
 
 class EmbeddingCircle(pl.Callback, Reporting):
@@ -20,7 +22,7 @@ class EmbeddingCircle(pl.Callback, Reporting):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: dict[str, Any] = {}
+        self._circle: dict[str, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings to draw."""
@@ -28,22 +30,19 @@ class EmbeddingCircle(pl.Callback, Reporting):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the figure."""
-        import torch
-
-        from grokking_pl.plots.circle import embedding_circle, principal_plane
+        from grokking_pl.plots.circle import embedding_circle  # matplotlib takes a second to import
 
         module: Any = pl_module
         embeddings = module.representation.embeddings.float().cpu()
         points, explained = principal_plane(embeddings.numpy())
         power = fourier_power(torch.from_numpy(points))
         frequency = int(power.argmax()) + 1
-        self._found = {"circle_frequency": frequency, "circle_power": float(power.max())}
+        self._circle = {"circle_frequency": frequency, "circle_power": float(power.max())}
         if trainer.is_global_zero:
-            table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
-            symbols = table.symbols if table is not None else tuple(map(str, range(len(embeddings))))
+            symbols = symbol_names(trainer, len(embeddings))
             figure = embedding_circle(points, symbols, frequency, explained, trainer.global_step)
             figure.savefig(run_folder(trainer).path / "circle.png", dpi=150)
 
     def summary(self) -> dict[str, Any]:
         """The strongest frequency in the plane of the first two components, and its share of the power there."""
-        return dict(self._found)
+        return dict(self._circle)

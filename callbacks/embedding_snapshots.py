@@ -8,7 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder
+from grokking_pl.callbacks.reporting import (
+    Reporting,
+    require_at_least,
+    require_representation,
+    run_folder,
+    symbol_names,
+)
 from grokking_pl.errors import UserError
 
 
@@ -25,10 +31,11 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
     """Writes the embeddings at given steps to ``embeddings.npz`` and draws their first two principal components.
 
     The file holds ``steps`` (n), ``embeddings`` (n x p x d) and ``symbols`` (p names). The figure is
-    ``embeddings.png``, a panel a snapshot, and with ``animation`` also a film.
+    ``embeddings.png``, one panel per snapshot, and with ``animation`` also a film.
 
     Args:
-        steps: the steps at which to keep the embeddings; null for ``count`` steps, evenly spaced on a logarithmic axis.
+        steps: the steps at which to keep the embeddings; null for ``count`` steps, evenly spaced on a logarithmic axis,
+            and the step at which the run ends.
         count: how many steps to choose.
         fixed_axes: project every snapshot on the principal axes of the last one, instead of on its own.
         animation: also draw a film of the snapshots; "mp4" needs ffmpeg.
@@ -47,20 +54,20 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         super().__init__()
         if steps is not None and (not steps or min(steps) < 0):
             raise UserError(f"EmbeddingSnapshots: steps are {steps}; give steps of at least 0, or null")
-        if count < 1:
-            raise UserError(f"EmbeddingSnapshots: count is {count}; it must be at least 1")
+        require_at_least("EmbeddingSnapshots", "count", count, 1)
         self.steps = steps
         self.count = count
         self.fixed_axes = fixed_axes
         self.animation = animation
         self._snapshots: dict[int, Float[Tensor, "p d"]] = {}
+        self._chosen: set[int] = set()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the steps and keep the initial embeddings if they are among them."""
         require_representation(pl_module, "EmbeddingSnapshots")
         if self.steps is None and trainer.max_steps < 0:
             raise UserError("EmbeddingSnapshots: without trainer.max_steps, say at which steps to keep the embeddings")
-        self._wanted = set(log_spaced_steps(trainer.max_steps, self.count) if self.steps is None else self.steps)
+        self._chosen = set(log_spaced_steps(trainer.max_steps, self.count) if self.steps is None else self.steps)
         self._take(trainer, pl_module)
 
     def on_train_batch_end(
@@ -71,15 +78,17 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the file and draw the figure."""
-        if not (self._snapshots and trainer.is_global_zero):
+        snapshots = dict(self._snapshots)  # the checkpoint's have none that a longer run would not have
+        if self.steps is None:
+            snapshots[trainer.global_step] = _copy(pl_module)
+        if not (snapshots and trainer.is_global_zero):
             return
         from grokking_pl.plots.embeddings import embedding_film, embedding_panels  # matplotlib takes a second to import
 
         folder = run_folder(trainer).path
-        steps = sorted(self._snapshots)
-        stack = torch.stack([self._snapshots[step] for step in steps]).numpy()
-        table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
-        symbols = table.symbols if table is not None else tuple(map(str, range(stack.shape[1])))
+        steps = sorted(snapshots)
+        stack = torch.stack([snapshots[step] for step in steps]).numpy()
+        symbols = symbol_names(trainer, stack.shape[1])
         np.savez_compressed(
             folder / "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols)
         )
@@ -95,6 +104,11 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         """Go on from a checkpoint's snapshots."""
         self._snapshots = dict(state_dict["snapshots"])
 
-    def _take(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        if trainer.global_step in self._wanted:
-            self._snapshots[trainer.global_step] = pl_module.representation.embeddings.cpu().clone()
+    def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step in self._chosen:
+            self._snapshots[trainer.global_step] = _copy(pl_module)
+
+
+def _copy(module: Any) -> Float[Tensor, "p d"]:
+    embeddings: Tensor = module.representation.embeddings
+    return embeddings.cpu().clone()

@@ -6,15 +6,15 @@ import lightning.pytorch as pl
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder
+from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder, symbol_names
 from grokking_pl.errors import UserError
 
 
 class LotteryTicket(pl.Callback, Reporting):
     """Draws the initial embeddings on the principal axes of the final ones, between both on their own axes.
 
-    The figure is ``lottery_ticket.png``. The summary tells the variance of the initial embeddings along the two final
-    axes, over that along two average ones: 1 if the final structure was not there.
+    The figure is ``lottery_ticket.png``. The summary holds the variance of the initial embeddings along the two final
+    axes, over that along two average ones: 1 if nothing of the final structure was there.
 
     Raises:
         UserError: the network has no embeddings.
@@ -23,7 +23,7 @@ class LotteryTicket(pl.Callback, Reporting):
     def __init__(self) -> None:
         super().__init__()
         self._initial: Float[Tensor, "p d"] | None = None
-        self._found: dict[str, Any] = {}
+        self._excess: dict[str, float] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the initial embeddings."""
@@ -36,16 +36,14 @@ class LotteryTicket(pl.Callback, Reporting):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the figure."""
-        from grokking_pl.plots.lottery_ticket import initial_excess, lottery_ticket
+        from grokking_pl.plots.lottery_ticket import initial_excess, lottery_ticket  # matplotlib is slow to import
 
         module: Any = pl_module
         assert self._initial is not None
         initial, final = self._initial.numpy(), module.representation.embeddings.float().cpu().numpy()
-        self._found = {"initial_excess": initial_excess(initial, final)}
+        self._excess = {"initial_excess": initial_excess(initial, final)}
         if trainer.is_global_zero:
-            table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
-            symbols = table.symbols if table is not None else tuple(map(str, range(len(final))))
-            figure = lottery_ticket(initial, final, symbols, trainer.global_step)
+            figure = lottery_ticket(initial, final, symbol_names(trainer, len(final)), trainer.global_step)
             figure.savefig(run_folder(trainer).path / "lottery_ticket.png", dpi=150)
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,4 +56,4 @@ class LotteryTicket(pl.Callback, Reporting):
 
     def summary(self) -> dict[str, Any]:
         """How much more the initial embeddings vary along the final axes than along average ones."""
-        return dict(self._found)
+        return dict(self._excess)

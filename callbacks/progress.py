@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from grokking_pl.callbacks.reporting import Reporting
+from grokking_pl.callbacks.reporting import reporting_callbacks
 
 WIDE = 110
 """Characters of a terminal from which on there is room for a bar."""
@@ -55,6 +55,14 @@ class RunProgress(ProgressBar):
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._next = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the terminal, so that a trainer can be copied and pickled in the middle of a run."""
+        return {**vars(self), "_console": None, "_bar": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy writes to the terminal of its own process."""
+        vars(self).update(state, _console=Console(file=sys.stderr))
 
     def disable(self) -> None:
         """Show nothing: Lightning asks for it on every process but the first."""
@@ -107,9 +115,8 @@ class RunProgress(ProgressBar):
         if not self._enabled:
             return
         entries: dict[str, str] = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Reporting):
-                entries |= callback.status()
+        for callback in reporting_callbacks(trainer):
+            entries |= callback.status()
         status = " · ".join(f"{name} {value}" for name, value in entries.items())
         step = trainer.global_step
         if self._bar:

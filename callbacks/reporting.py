@@ -1,10 +1,11 @@
-"""What a callback may tell of a run, besides what it logs."""
+"""What a callback may tell about a run, and what all callbacks ask of the trainer."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from grokking_pl.errors import UserError
@@ -26,6 +27,12 @@ class Reporting:
         return {}
 
 
+def reporting_callbacks(trainer: pl.Trainer) -> list[Reporting]:
+    """The trainer's callbacks that report."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, Reporting)]
+
+
 def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]) -> None:
     """Send metrics to every logger under the number of updates made, and the numbers to ``callback_metrics``.
 
@@ -35,18 +42,31 @@ def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]
     numbers = {name: float(value) for name, value in metrics.items() if not isinstance(value, str)}
     for logger in trainer.loggers:
         logger.log_metrics(numbers if isinstance(logger, TensorBoardLogger) else dict(metrics), step=step)  # type: ignore[arg-type]
-    if trainer.lightning_module._current_fx_name != "on_train_end":  # where Lightning allows no more, and none looks
-        trainer.lightning_module.log_dict(numbers, logger=False)
+    # Not by log_dict, which some hooks may not call: checkpoints and the end of training log what was put off, too.
+    trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
 
 
-def made_update(trainer: pl.Trainer) -> bool:
-    """Whether the batch that just ended made an update; with accumulated gradients only every so many do."""
-    return trainer.accumulate_grad_batches == 1 or not trainer.fit_loop._should_accumulate()
+def is_log_step(trainer: pl.Trainer, step: int, every_n_steps: int = 1) -> bool:
+    """Whether a value of this step is logged, if there is one every so many steps: the first in each log interval."""
+    interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return interval > 0 and step % interval < every_n_steps
 
 
 def run_folder(trainer: pl.Trainer) -> RunFolder:
     """The folder of the trainer's run."""
     return RunFolder(Path(trainer.default_root_dir))
+
+
+def symbol_names(trainer: pl.Trainer, p: int) -> tuple[str, ...]:
+    """The names of the p symbols: those of the data's operation table, or else their numbers."""
+    table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
+    return tuple(map(str, range(p) if table is None else table.symbols))
+
+
+def require_at_least(callback: str, name: str, value: int, least: int) -> None:
+    """Raise a `UserError` in the callback's name if one of its options is too small."""
+    if value < least:
+        raise UserError(f"{callback}: {name} is {value}; it must be at least {least}")
 
 
 def require_representation(module: Any, callback: str) -> None:

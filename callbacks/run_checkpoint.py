@@ -1,4 +1,4 @@
-"""Keeping the run's last checkpoint, at intervals and when the run is told to stop."""
+"""Keeping the run's last checkpoint: at intervals, where the run ends, and when it is told to stop."""
 
 import signal
 from types import FrameType
@@ -8,8 +8,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.callbacks.reporting import Reporting, made_update, run_folder
-from grokking_pl.errors import RunInterrupted, UserError
+from grokking_pl.callbacks.reporting import reporting_callbacks, require_at_least, run_folder
+from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
 
@@ -30,15 +30,16 @@ class RunCheckpoint(Checkpoint):
 
     def __init__(self, every_n_steps: int = 1000) -> None:
         super().__init__()
-        if every_n_steps < 1:
-            raise UserError(f"RunCheckpoint: every_n_steps is {every_n_steps}; it must be at least 1")
+        require_at_least("RunCheckpoint", "every_n_steps", every_n_steps, 1)
         self.every_n_steps = every_n_steps
         self.signal: signal.Signals | None = None
+        self._step = 0
         self._requeue: signal.Signals | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the signals for the time of the training."""
+        self._step = trainer.global_step
         self._requeue = requeue_signal(trainer)
         for number in filter(None, (signal.SIGINT, signal.SIGTERM, self._requeue)):
             self._previous_handlers[number] = signal.signal(number, self._on_signal)
@@ -51,21 +52,22 @@ class RunCheckpoint(Checkpoint):
         Raises:
             RunInterrupted: a signal asked for the end; the checkpoint is written.
         """
-        if not made_update(trainer):
-            return
         step = trainer.global_step
+        if step == self._step:  # gradients are accumulated: this batch made no update
+            return
+        self._step = step
         number = self._agreed_signal(trainer)
         if number or trainer.should_stop or step % self.every_n_steps == 0 or step == trainer.max_steps:
-            for callback in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(callback, Reporting):
-                    callback.settle()
-            for logger in trainer.loggers:
-                logger.save()
-            trainer.save_checkpoint(run_folder(trainer).checkpoint)
+            self._write(trainer)
         if number:
             if number == self._requeue and trainer.is_global_zero:
                 requeue_job()
             raise RunInterrupted(number, step)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured."""
+        if trainer.global_step != trainer.max_steps:
+            self._write(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
@@ -74,6 +76,13 @@ class RunCheckpoint(Checkpoint):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
         self._restore_handlers()
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        for callback in reporting_callbacks(trainer):
+            callback.settle()
+        for logger in trainer.loggers:
+            logger.save()
+        trainer.save_checkpoint(run_folder(trainer).checkpoint)
 
     def _restore_handlers(self) -> None:
         while self._previous_handlers:

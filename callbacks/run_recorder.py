@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.callbacks.phase_tracker import PhaseTracker
-from grokking_pl.callbacks.reporting import Reporting, run_folder
+from grokking_pl.callbacks.reporting import Reporting, reporting_callbacks, run_folder
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.folder import RunFolder
 from grokking_pl.runs.wandb_run import WandbRun
@@ -19,7 +19,7 @@ RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
 
 
 class RunRecorder(pl.Callback, Reporting):
-    """Writes what the run came to when it ends, whichever way it ends.
+    """Writes the outcome of the run when it ends, whichever way it ends.
 
     Every callback that is ``Reporting`` adds its ``summary()`` to ``summary.json``.
     """
@@ -59,14 +59,17 @@ class RunRecorder(pl.Callback, Reporting):
     def _record(self, trainer: pl.Trainer, status: str) -> None:
         folder = run_folder(trainer)
         summary: dict[str, Any] = {"status": status}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Reporting):
-                try:
-                    summary |= callback.summary()
-                except Exception:
-                    # A callback that is broken shall not cost a failed run the results of the others.
-                    if status != "failed":
-                        raise
+        callbacks = reporting_callbacks(trainer)
+        for callback in callbacks:
+            try:
+                summary |= callback.summary()
+            except Exception:
+                # A callback that is broken shall not cost a failed run the results of the others.
+                if status != "failed":
+                    raise
+        # What a module of the user's own has logged.
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        summary |= {name: value for name, value in logged.items() if name not in summary}
         summary |= {
             "steps": trainer.global_step,
             "seed": getattr(trainer.lightning_module, "run_seed", None),
@@ -76,7 +79,7 @@ class RunRecorder(pl.Callback, Reporting):
             "versions": {name: version(name) for name in RECORDED_VERSIONS} | {"python": platform.python_version()},
         }
         folder.write_summary(summary)
-        trackers = [each for each in trainer.callbacks if isinstance(each, PhaseTracker)]  # type: ignore[attr-defined]
+        trackers = [callback for callback in callbacks if isinstance(callback, PhaseTracker)]
         if trackers and len(trackers[0].history):
             draw_curves(trackers[0], folder)
         for logger in trainer.loggers:

@@ -12,7 +12,8 @@ import torch
 from figure_run import FigureRun, make, transformer_run
 
 from grokking_pl.metrics import fourier_power
-from grokking_pl.plots.lottery_ticket import initial_excess, lottery_ticket, principal_axes
+from grokking_pl.plots.lottery_ticket import initial_excess, lottery_ticket
+from grokking_pl.plots.principal_axes import principal_axes
 
 RANDOM_PLANES = 1000
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from grokking_pl.metrics import fourier_power
 from grokking_pl.plots.captions import letter
-from grokking_pl.plots.embeddings import draw_points, principal_components
+from grokking_pl.plots.embeddings import draw_points
+from grokking_pl.plots.principal_axes import principal_components
 
 OVERFITTED = 0.99
 """Training accuracy from which on a network overfits."""

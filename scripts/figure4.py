@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from grokking_pl.plots.accuracy_scatter import draw_by_fraction
 from grokking_pl.plots.captions import letter
+from grokking_pl.plots.principal_axes import principal_axes
 from grokking_pl.plots.theory import MARK_COLOUR, THEORY_COLOUR, draw_unique_structure
 from grokking_pl.plots.trajectories import draw_trajectories, mark_step
 from grokking_pl.tasks import addition
@@ -60,7 +61,7 @@ def draw(run: FigureRun) -> None:
     measured.legend(loc="center right", fontsize=8)
     letter(measured, "b", "network: phase transition")
 
-    axis = np.linalg.svd(flow["network"][-1], full_matrices=False)[2][0]
+    axis = principal_axes(flow["network"][-1])[0]
     predicted, found = summary["predicted_steps"], summary["steps_to_rqi"]
     tables = {"a_unique": curve.to_frame(), "b_steps_to_rqi": runs}
     for panel, mark, name, title in (

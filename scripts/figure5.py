@@ -61,7 +61,7 @@ def draw(run: FigureRun) -> None:
 
 def prediction_of(train_count: int, seed: int) -> Prediction:
     """What the theory says of the training set of a published run."""
-    data = AlgorithmicDataModule(addition(10), train_count=train_count, split_rng="numpy_legacy", seed=seed)
+    data = AlgorithmicDataModule(addition(10), train_count=train_count, split="published", seed=seed)
     data.setup("fit")
     return predict(data.table, data.train_indices)
 

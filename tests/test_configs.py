@@ -41,7 +41,8 @@ def test_main_job_is_that_of_the_paper(grok):
     config = yaml.safe_load(printed)
     model, data = config["model"]["init_args"], config["data"]["init_args"]
     assert model["architecture"]["init_args"] == {
-        "depth": 3, "width": 200, "activation": "relu", "alpha": 8.0, "decoder_layers": 1,
+        "depth": 3, "width": 200, "activation": "relu", "alpha": 8.0, "decoder_layers": 1, "bias": True,
+        "last_activation": True,
     }  # fmt: skip
     assert (model["loss"], data["train_size"], data["batch_size"]) == ("mse", 1000, 200)
     for group in ("embeddings", "decoder"):
@@ -75,6 +76,23 @@ def test_power_is_that_of_the_published_program(grok):
         assert config["trainer"]["max_steps"] == 100_000
         operators.add(data["operator"])
     assert len(operators) == 5
+
+
+def test_nanda_is_that_of_the_published_notebook(grok):
+    """Full batch of int(0.3 * 113²) pairs from Python's shuffle, 114 classes, ten steps of warm-up, decay 1."""
+    import yaml
+
+    status, printed, _ = grok("fit", "--config", CONFIGS / "nanda_modular_addition.yaml", "--print_config")
+    assert status == 0
+    config = yaml.safe_load(printed)
+    model, data = config["model"]["init_args"], config["data"]["init_args"]
+    assert (data["split"], data["train_fraction"], data["classes"]) == ("python_shuffle", 0.3, 114)
+    assert (data["batch_size"], data["task"]["init_args"]["p"]) == (None, 113)
+    assert (model["warmup_steps"], model["anneal_steps"]) == (10, None)
+    for group in ("embeddings", "decoder"):
+        options = model[group]
+        assert (options["lr"], options["weight_decay"], tuple(options["betas"])) == (1e-3, 1.0, (0.9, 0.98))
+        assert options["weight_decay_kind"] == "to_zero"
 
 
 DIAGRAMS = sorted((CONFIGS / "diagrams").glob("*.yaml"))

@@ -77,9 +77,9 @@ def test_single_and_two_processes(grok, grok_process, laboratory):
     assert logged[0].step.tolist() == logged[1].step.tolist() == [0, 100, 200, 300, 400]
     pd.testing.assert_series_equal(logged[0].travelled, logged[1].travelled, rtol=1e-4)
     assert logged[0].travelled.iloc[-1] == pytest.approx(one["travelled"])
-    states = [torch.load(folder / "checkpoints/last.ckpt") for folder in folders]
-    travelled = [state["callbacks"]["Travelled"] for state in states]
-    assert torch.equal(travelled[0]["start"], travelled[1]["start"])
+    checkpoints = [torch.load(folder / "checkpoints/last.ckpt") for folder in folders]
+    starts = [checkpoint["callbacks"]["Travelled"]["state"]["start"] for checkpoint in checkpoints]
+    assert torch.equal(*starts)
 
 
 def test_diagram(grok, laboratory):

@@ -5,12 +5,12 @@ The script is written once, from the parsers of all commands, so that a shell an
 
 import argparse
 import importlib
-from collections.abc import Iterator
 
 import shtab
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import fail
+from grokking_pl.commands.parser_internals import options
 
 FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--output")
 """Options whose values are files or folders."""
@@ -43,16 +43,12 @@ def _all_commands() -> argparse.ArgumentParser:
             continue
         if name in ("sweep", "report"):
             command.add_argument("file").complete = shtab.FILE  # type: ignore[attr-defined]
-        for options, is_flag in _options(name):
-            added = command.add_argument(*options, action="store_true" if is_flag else "store")
-            if set(options) & set(FILES):
+        parser = importlib.import_module(COMMANDS[name].module).build_parser(name)
+        for option in options(parser):
+            if "--help" in option.spellings:
+                continue
+            spellings = [spelling for spelling in option.spellings if not spelling.endswith("+")]
+            added = command.add_argument(*spellings, action="store_true" if option.is_flag else "store")
+            if set(spellings) & set(FILES):
                 added.complete = shtab.FILE  # type: ignore[attr-defined]
     return root
-
-
-def _options(name: str) -> Iterator[tuple[list[str], bool]]:
-    """The spellings of every option of a command, and whether it has no value."""
-    parser = importlib.import_module(COMMANDS[name].module).build_parser(name)
-    for action in parser._actions:
-        if action.option_strings and action.help != argparse.SUPPRESS and "--help" not in action.option_strings:
-            yield [option for option in action.option_strings if not option.endswith("+")], action.nargs == 0

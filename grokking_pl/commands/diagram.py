@@ -14,7 +14,8 @@ from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
-from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import Criterion
 from grokking_pl.metrics.crossings import PhaseCriteria
@@ -25,6 +26,8 @@ from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.ranks import Ranks
 from grokking_pl.population.training import Plan
 from grokking_pl.runs.diagram_folder import DiagramFolder
+from grokking_pl.runs.files import FolderLock
+from grokking_pl.runs.job import is_first_process
 
 RUNS = Path("runs/diagrams")
 
@@ -92,26 +95,31 @@ def draw_diagram(config: Namespace) -> None:
         "phase": asdict(criteria),
         "observe": asdict(observe),
     }
-    folder.claim(description)
     device = _device(config)
-    if len(folder.finished()) == len(grid):
-        print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
-        if any(path.glob("runs_*.csv")):
-            folder.merge()
-        if not (path / "phases.png").exists():
-            _draw(folder)
-        return
+    plan = Plan(grid, base, criteria, observe, config.steps, device, config.places)
+    plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds, keep_curves=len(grid) <= MOST_RUNS)
+    with FolderLock(path, "--folder", is_first_process()):
+        folder.claim(description)
+        if len(folder.finished()) < len(grid):
+            _train(folder, plan, config)
+        else:
+            print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
+            if is_first_process():
+                _complete(folder)
 
-    ranks = Ranks(device, config.devices, config.num_nodes)
+
+def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
+    """Train the runs that have not ended, shared among the processes of the job."""
+    start = time.monotonic()
+    ranks = Ranks(plan.device, config.devices, config.num_nodes)
     try:
         if ranks.rank == 0:
             folder.merge()
             folder.gather_states()
         ranks.wait()
-        start = time.monotonic()
-        plan = Plan(grid, base, criteria, observe, config.steps, ranks.device or device, config.places)
-        plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds, keep_curves=len(grid) <= MOST_RUNS)
-        train_left(plan, ranks, path, config.workers, config.compile)
+        train_left(
+            replace(plan, device=ranks.device or plan.device), ranks, folder.path, config.workers, config.compile
+        )
         ranks.wait()
         if ranks.rank == 0:
             folder.merge()
@@ -121,6 +129,14 @@ def draw_diagram(config: Namespace) -> None:
     except BaseException:
         ranks.stop()
         raise
+
+
+def _complete(folder: DiagramFolder) -> None:
+    """Merge and draw what a process that was killed in its last moments left in parts."""
+    if any(folder.path.glob("runs_*.csv")):
+        folder.merge()
+    if not (folder.path / "phases.png").exists():
+        _draw(folder)
 
 
 def _device(config: Namespace) -> str:

@@ -36,10 +36,10 @@ def errors_as_lines(when_stopped: str) -> Iterator[None]:
         line = str(find_user_error(error) or "") or _duplicate_callback(error) or _misconfiguration(error)
         if line:
             fail(line)
-        if _is_lost_process(error):
-            from grokking_pl.runs.lost_process import MESSAGE
+        from grokking_pl.training import lost_process  # takes a second to import
 
-            fail(MESSAGE, 1)
+        if lost_process.is_lost_process(error):
+            fail(lost_process.MESSAGE, 1)
         raise
 
 
@@ -79,11 +79,3 @@ def _misconfiguration(error: Exception) -> str | None:
     if type(error).__name__ != "MisconfigurationException":
         return None
     return re.sub(r"\s+", " ", str(error))
-
-
-def _is_lost_process(error: Exception) -> bool:
-    if "torch" not in sys.modules:
-        return False
-    from grokking_pl.runs.lost_process import is_lost_process
-
-    return is_lost_process(error)

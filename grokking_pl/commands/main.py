@@ -4,10 +4,12 @@ import difflib
 import importlib
 import os
 import sys
+from contextlib import nullcontext
 
 from grokking_pl import __version__
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import errors_as_lines, fail
+from grokking_pl.commands.torchmetrics_internals import without_image_metrics
 
 HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 
@@ -17,7 +19,7 @@ commands:
 {chr(10).join(f"  {name:<11} {command.about}" for name, command in COMMANDS.items())}
 
 options:
-  -h, --help            this page; 'grok COMMAND --help' for a command's options
+  -h, --help            this page, as 'grok help'; 'grok COMMAND --help' for a command's options
   --version             the version of grokking_pl
 
 Every option of a configuration file can be overridden on the command line, e.g.
@@ -29,6 +31,8 @@ and 'grok fit --config FILE --print_config' prints the whole configuration witho
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and leave with status 0, or 2 and one line on what was wrong."""
     words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     if not words or words[0] in ("-h", "--help"):
         print(HELP, end="")
         return
@@ -43,17 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    if "--help" in words or "-h" in words:
-        _skip_image_metrics()
     with errors_as_lines(COMMANDS[name].when_stopped):
-        importlib.import_module(COMMANDS[name].module).run(words)
-
-
-def _skip_image_metrics() -> None:
-    """Spare the help page two seconds: torchmetrics imports torchvision for metrics of images, if it finds it."""
-    from lightning_utilities.core.imports import RequirementCache
-
-    available = RequirementCache.__bool__
-    RequirementCache.__bool__ = lambda self: (  # type: ignore[method-assign]
-        self.requirement not in ("torchvision", "matplotlib") and available(self)
-    )
+        with without_image_metrics() if {"--help", "-h"} & {*words} else nullcontext():
+            command = importlib.import_module(COMMANDS[name].module)
+        command.run(words)

@@ -1,12 +1,11 @@
-"""What every command's parser shares: one line for a wrong option, and a quiet terminal."""
+"""What every command's parser shares: one line for a wrong option."""
 
-import logging
-import warnings
 from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from grokking_pl.commands.failure import fail
+from grokking_pl.commands.parser_internals import options
 from grokking_pl.experiments.messages import one_line
 
 
@@ -19,21 +18,5 @@ class GrokParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave with status 2 and one line."""
-        fail(one_line(message, [option.lstrip("-") for option in self._option_string_actions]))
-
-
-def quieten() -> None:
-    """Keep Lightning's advertisements and notes on its own implementation off the user's terminal."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*isinstance.treespec.*",
-        ".*litlogger.*",
-        ".*does not have many workers.*",
-        ".*instantiate_classes.*",
-        # Validating a checkpoint needs no record of the run.
-        ".*callbacks used to create the checkpoint.*",
-        # Callbacks log the same value on every process.
-        ".*sync_dist=True.*",
-    ):
-        warnings.filterwarnings("ignore", message=message)
+        names = [spelling.lstrip("-") for option in options(self) for spelling in option.spellings]
+        fail(one_line(message, names))

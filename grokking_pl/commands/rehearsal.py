@@ -1,7 +1,6 @@
 """Finding a sweep's mistakes before any of its runs: paths, values and metrics that do not exist."""
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -11,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from grokking_pl.commands.fit import GrokCLI
+from grokking_pl.commands.fit import call_trainer
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import as_argument, flatten
 from grokking_pl.experiments.settings import nearest
@@ -38,9 +37,9 @@ def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
     base = [as_argument(path, value) for path, value in first.items()]
     for path, value in _listed_values(sweep):
         configuration([*sweep.arguments, *base, as_argument(path, value)])
-    found = _one_step([*sweep.arguments, *base])
-    if sweep.metric is not None and sweep.metric not in found:
-        raise UserError(f"no run logs the metric {sweep.metric}{nearest(sweep.metric, found)}")
+    recorded = _one_step([*sweep.arguments, *base])
+    if sweep.metric is not None and sweep.metric not in recorded:
+        raise UserError(f"no run logs the metric {sweep.metric}{nearest(sweep.metric, recorded)}")
 
 
 def configuration(arguments: list[str]) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def configuration(arguments: list[str]) -> dict[str, Any]:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            GrokCLI(["fit", *arguments, "--print_config"])
+            call_trainer(["fit", *arguments, "--print_config"])
     except SystemExit as left:
         if left.code:
             raise
@@ -82,13 +81,13 @@ def _one_step(arguments: list[str]) -> set[str]:
         single = (f"--run_dir={folder}/run", "--trainer.max_steps=1", "--trainer.devices=1", "--trainer.num_nodes=1")
         try:
             with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-                GrokCLI(["fit", *arguments, *QUIET, *single])
+                call_trainer(["fit", *arguments, *QUIET, *single])
         except SystemExit:
             lines = silence.getvalue().strip().splitlines()
             raise UserError(lines[-1].removeprefix("grok: error: ") if lines else "the first run ends early") from None
         finally:
             os.environ.clear()
             os.environ.update(environment)
-        with open(f"{folder}/run/metrics.csv", newline="") as file:
-            logged = next(csv.reader(file))
+        metrics = Path(folder, "run/metrics.csv")
+        logged = metrics.read_text().partition("\n")[0].split(",") if metrics.exists() else []
         return {*logged, *json.loads(Path(folder, "run/summary.json").read_text())}

@@ -7,7 +7,6 @@ from typing import NoReturn
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import fail
-from grokking_pl.report.writing import write_report
 
 EXAMPLES = """examples:
   grok report runs/toy_addition
@@ -23,6 +22,8 @@ class _Parser(argparse.ArgumentParser):
 def run(words: list[str]) -> None:
     """Run the command."""
     options = build_parser(words[0]).parse_args(words[1:])
+    from grokking_pl.report.writing import write_report  # with matplotlib and pandas, seconds to import
+
     output = write_report(options.folder, options.output)
     print(f"report in {output}: open it in a browser")
 

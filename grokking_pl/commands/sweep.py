@@ -13,9 +13,11 @@ from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
-from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.rehearsal import rehearse
 from grokking_pl.errors import UserError
+from grokking_pl.runs.files import FolderLock
 from grokking_pl.runs.naming import run_name
 from grokking_pl.sweeps.expansion import expand
 from grokking_pl.sweeps.processes import run_processes
@@ -71,12 +73,20 @@ def run_sweep(config: Namespace) -> int:
         print(f"{config.file} has no mistakes; its first run: {run_name(runs[0])}")
         return 0
     folder = SweepFolder(Path(config.folder or RUNS / config.file.stem), sweep, runs, config.seed)
-    waiting = [number for number in range(len(runs)) if not folder.is_finished(number)]
-    if len(waiting) == len(runs):
+    if not any(map(folder.is_finished, range(len(runs)))):
         rehearse(sweep, runs[0])
-    lock = folder.claim()
-    done = len(runs) - len(waiting)
-    words = f"{len(runs)} runs" + (f", {done} of them finished" if done else "")
+    with FolderLock(folder.path, "--folder") as lock:
+        folder.claim()
+        rows = _train(folder, config.jobs, lock)
+    _print_table(folder, rows)
+    return sum(row["status"] == "failed" for row in rows)
+
+
+def _train(folder: SweepFolder, jobs: int, lock: FolderLock) -> list[dict[str, Any]]:
+    """Train the runs that have not finished, say how each ends, and return the rows of the table."""
+    waiting = [number for number in range(len(folder.runs)) if not folder.is_finished(number)]
+    done = len(folder.runs) - len(waiting)
+    words = f"{len(folder.runs)} runs" + (f", {done} of them finished" if done else "")
     print(f"sweep in {folder.path}: {words}", file=sys.stderr, flush=True)
     statuses = dict.fromkeys(waiting, "waiting")
     start = time.monotonic()
@@ -90,14 +100,9 @@ def run_sweep(config: Namespace) -> int:
         seconds = timedelta(seconds=round(time.monotonic() - start))
         print(f"{row['run']} · {row['status']} · {outcome} · {left} to go · {seconds}", file=sys.stderr, flush=True)
 
-    try:
-        folder.write_table(statuses)
-        run_processes(folder, waiting, config.jobs, lock, ended)
-        rows = folder.write_table(statuses)
-    finally:
-        folder.release()
-    _print_table(folder, rows)
-    return sum(row["status"] == "failed" for row in rows)
+    folder.write_table(statuses)
+    run_processes(folder, waiting, jobs, lock.descriptor, ended)
+    return folder.write_table(statuses)
 
 
 def _print_table(folder: SweepFolder, rows: list[dict[str, Any]]) -> None:

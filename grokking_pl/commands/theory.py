@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.parser import GrokParser, quieten
-from grokking_pl.errors import UserError
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
+from grokking_pl.runs.files import FolderLock, is_taken, writing
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 
 RUNS = Path("runs/theory")
@@ -22,16 +23,16 @@ def run(words: list[str]) -> None:
     config = parser.parse_args(words[1:])
     files = [Path(str(file)) for file in config.config or []]
     folder = config.folder = Path(config.folder or RUNS / (files[0].stem if files else "study"))
-    record = folder / "config.yaml"
-    if record.exists():
-        raise UserError(f"{folder} holds a study: choose another folder with --folder, or delete this one")
     settings = parser.instantiate_classes(config)
     study = TheoryStudy(**{name: settings[name] for name in TheoryStudy.__dataclass_fields__})
-    waiting = Console(stderr=True)
-    with waiting.status("computing, a minute for a thousand symbols"):
-        run_study(study, folder)
-    # Written last: a study that was stopped leaves a folder that can be used again.
-    parser.save(config, record, skip_none=False, overwrite=True, multifile=False)
+    record = folder / "config.yaml"
+    with FolderLock(folder, "--folder"):
+        if record.exists():
+            raise is_taken(folder, "a study", "--folder")
+        with Console(stderr=True).status("computing, a minute for a thousand symbols"):
+            run_study(study, folder)
+        # Written last: a study that was stopped leaves a folder that can be used again.
+        parser.save(config, record, skip_none=False, overwrite=True, multifile=False)
     print(f"tables and figures in {folder}")
 
 
@@ -62,10 +63,8 @@ def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = 
     from grokking_pl.plots import theory as plots  # here, because importing matplotlib takes a second
 
     folder = Path(folder)
-    try:
+    with writing(folder, "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to the folder {folder} ({error.strerror}): choose another") from None
     results = study.run()
     critical = results.critical
     tables = {"unique_structure": results.unique, "grokking_rate": results.rates}

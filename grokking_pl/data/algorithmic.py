@@ -1,5 +1,7 @@
 """Algorithmic data: a table of samples (a, b) -> c, split in training and validation (section 2 of the paper)."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -9,6 +11,8 @@ from torch import Tensor
 
 from grokking_pl.data.batches import IndexStream, shuffled
 from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.given_split import given_split
+from grokking_pl.data.splits import RECIPES, Draws, Request, SplitRecipe, target_vectors, training_count
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 from grokking_pl.tasks.table import OperationTable
@@ -17,20 +21,26 @@ from grokking_pl.tasks.table import OperationTable
 class AlgorithmicDataModule(TensorDataModule):
     """Pairs of symbols and the result of an operation on them.
 
-    Inputs are pairs (a, b) of symbol numbers. Targets are class numbers, or in regression one fixed random vector for
-    each result, with independent normal entries.
+    Inputs are pairs (a, b) of symbol numbers. Targets are class numbers, their one-hot vectors, or in regression one
+    fixed random vector for each result, with independent normal entries.
 
     Args:
         task: the table of the operation, from a function such as grokking_pl.tasks.addition.
         train_fraction: fraction of the samples used for training.
-        train_count: number of samples used for training; give this or train_fraction.
-        targets: "vectors" (regression) or "class" (classification).
+        train_count: number of samples used for training; give this or train_fraction, or a split that names them.
+        targets: "vectors" (regression), "class" (classification) or "one_hot" (vectors that stand for classes).
         target_dim: dimension of the target vectors.
         target_scale: standard deviation of their entries.
+        classes: number of classes and outputs; null for the results of the operation. Results that the table has not
+            are never right, as the = that Nanda et al. (2023) count among the classes.
         batch_size: samples in a training batch; null for all of them at every step.
-        split_rng: generator of targets and split. "numpy_legacy" draws targets, split and batches from NumPy's legacy
-            generator in the order of the authors' published code; a batch of all training samples is not reordered,
-            which changes no gradient but for rounding.
+        split: which samples are for training: the recipe of a program, their numbers, or a file of these or of a mask.
+            "torch_randperm": target vectors, then a permutation, from Torch's generator. "numpy_choice": NumPy's
+            legacy generator. "python_shuffle": Python's generator, as Nanda et al. "published": targets, split and
+            batches from NumPy's legacy generator, in the order of the authors' toy; a batch of all training samples is
+            not reordered, which changes no gradient but for rounding. "published_long": the same in their script of
+            10^5 steps. "published_pairs": their transformer and figure 2, samples 0 and 1 always among the training
+            samples, which stand in ascending order.
         steps_per_epoch: training steps in what Lightning calls an epoch.
         seed: seed of targets, split and order of batches; null takes that of the run.
 
@@ -39,8 +49,9 @@ class AlgorithmicDataModule(TensorDataModule):
         train_indices: the table's samples that are for training, in the order in which they were drawn.
 
     Raises:
-        UserError: not exactly one of fraction and count is given, it is out of range, or it leaves no sample for
-            training or none for validation.
+        UserError: not exactly one of fraction, count and given split is there, it is out of range, or it leaves no
+            sample for training or none for validation; or a split that is no recipe cannot be read or does not fit the
+            table.
     """
 
     table: OperationTable
@@ -51,79 +62,105 @@ class AlgorithmicDataModule(TensorDataModule):
         task: OperationTable,
         train_fraction: float | None = None,
         train_count: int | None = None,
-        targets: Literal["vectors", "class"] = "vectors",
+        targets: Literal["vectors", "class", "one_hot"] = "vectors",
         target_dim: int = 30,
         target_scale: float = 1.0,
+        classes: int | None = None,
         batch_size: int | None = None,
-        split_rng: Literal["torch", "numpy_legacy"] = "torch",
+        # A parser takes any text, so that what is neither a recipe nor a file is answered in one line.
+        split: list[int] | SplitRecipe | str = "torch_randperm",
         steps_per_epoch: int = 1000,
         seed: int | None = None,
     ) -> None:
         super().__init__(batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed)
-        if (train_fraction is None) == (train_count is None):
-            raise UserError(
-                f"train_fraction is {train_fraction} and train_count {train_count}; "
-                "give the one and set the other to null"
-            )
-        samples = len(task)
-        if train_fraction is not None:
-            if not 0 < train_fraction < 1:
-                raise UserError(f"train_fraction is {train_fraction}; it must be above 0 and below 1")
-            count, said = round(train_fraction * samples), f"train_fraction {train_fraction}"
-        else:
-            assert train_count is not None
-            count, said = train_count, f"train_count {train_count}"
-        if not 1 <= count < samples:
-            raise UserError(
-                f"{said} of the {samples} samples leaves {max(0, count)} for training and "
-                f"{max(0, samples - max(0, count))} for validation; both need at least one"
-            )
         if target_dim < 1 or not 0 < target_scale < float("inf"):
             raise UserError(f"target_dim is {target_dim} and target_scale {target_scale}; both must be positive")
+        if classes is not None and (targets == "vectors" or classes < task.num_results):
+            raise UserError(
+                f"classes is {classes} and targets {targets}; give at least the {task.num_results} results of "
+                f"{task.name}, with targets class or one_hot"
+            )
         self.table = task
-        self.train_count = count
         self.target_kind = targets
         self.target_dim = target_dim
         self.target_scale = target_scale
-        self.split_rng = split_rng
+        self.classes = task.num_results if classes is None else classes
+        self.split = split
+        self._draw: Callable[[Request], Draws]
+        if isinstance(split, str) and split in RECIPES:
+            self._count = _count(split, train_fraction, train_count, len(task))
+            self._draw = RECIPES[split]
+        elif train_fraction is not None or train_count is not None:
+            raise UserError(
+                f"the split is given, and train_fraction {train_fraction} and train_count {train_count} too; set both "
+                "to null"
+            )
+        else:
+            given = given_split(split, len(task))
+            self._count = len(given)
+            self._draw = partial(_drawn_with, given)
 
     def load(self) -> None:
         """Draw the targets and the split, and put the training samples first."""
-        classes, samples = self.table.num_results, len(self.table)
-        dimension = self.target_dim if self.target_kind == "vectors" else classes
-        # The published code draws target vectors for classification too.
-        if self.split_rng == "numpy_legacy":
-            legacy = np.random.RandomState(self.seed)
-            vectors = torch.from_numpy(legacy.normal(0, 1, size=(classes, dimension))).float()
-            train = torch.from_numpy(legacy.choice(samples, self.train_count, replace=False))
-            self._legacy_state = legacy.get_state()
-        else:
-            generator = torch.Generator().manual_seed(self.seed)
-            vectors = torch.randn(classes, dimension, generator=generator)
-            train = torch.randperm(samples, generator=generator)[: self.train_count]
+        samples, results = len(self.table), self.table.num_results
+        # Programs that draw target vectors for classification too give them an entry a class.
+        dimension = self.target_dim if self.target_kind == "vectors" else results
+        draws = self._draw(Request(self.seed, samples, self._count, self.table.p, results, dimension))
         is_val = torch.ones(samples, dtype=torch.bool)
-        is_val[train] = False
-        order = torch.cat([train, is_val.nonzero().squeeze(1)])
+        is_val[draws.train] = False
+        if not is_val.any():
+            raise UserError(f"split {self.split} leaves none of the {samples} samples for validation; train on fewer")
+        order = torch.cat([draws.train, is_val.nonzero().squeeze(1)])
         labels = self.table.c[order]
-        self.train_indices = train
-        self.num_train = self.train_count
+        self.train_indices = draws.train
+        self.num_train = len(draws.train)
         self.inputs = torch.stack([self.table.a[order], self.table.b[order]], 1)
-        self.class_targets = vectors * self.target_scale if self.target_kind == "vectors" else None
+        self.class_targets = {
+            "vectors": draws.vectors * self.target_scale,
+            "one_hot": torch.eye(self.classes),
+            "class": None,
+        }[self.target_kind]
         self.targets = labels if self.class_targets is None else self.class_targets[labels]
-        self.sizes = Sizes(inputs=2, outputs=dimension, symbols=self.table.p)
+        outputs = self.classes if self.class_targets is None else self.class_targets.shape[1]
+        self.sizes = Sizes(inputs=2, outputs=outputs, symbols=self.table.p)
+        self._batches = draws.batches
 
     def index_stream(self) -> IndexStream:
         """Which training samples each step's batch takes."""
         size = min(self.batch_size or self.num_train, self.num_train)
-        if self.split_rng == "torch" or size == self.num_train:
+        if self._batches is None or size == self.num_train:
             return shuffled(self.num_train, size, self.seed)
 
-        def stream(start: int):
+        def stream(start: int) -> Iterator[Tensor | slice]:
             legacy = np.random.RandomState()
-            legacy.set_state(self._legacy_state)
+            legacy.set_state(self._batches)
             for _ in range(start):
                 legacy.choice(self.num_train, size, replace=False)
             while True:
                 yield torch.from_numpy(legacy.choice(self.num_train, size, replace=False))
 
         return stream
+
+
+def _count(recipe: str, fraction: float | None, count: int | None, samples: int) -> int:
+    """How many samples a recipe is asked for."""
+    if (fraction is None) == (count is None):
+        raise UserError(f"train_fraction is {fraction} and train_count {count}; give the one and set the other to null")
+    if fraction is not None:
+        if not 0 < fraction < 1:
+            raise UserError(f"train_fraction is {fraction}; it must be above 0 and below 1")
+        said, count = f"train_fraction {fraction}", training_count(recipe, fraction, samples)
+    else:
+        assert count is not None
+        said = f"train_count {count}"
+    if not 1 <= count < samples:
+        raise UserError(
+            f"{said} of the {samples} samples leaves {max(0, count)} for training and "
+            f"{max(0, samples - max(0, count))} for validation; both need at least one"
+        )
+    return count
+
+
+def _drawn_with(train: Int[Tensor, " train"], request: Request) -> Draws:
+    """The draws around a split that is given."""
+    return Draws(train, target_vectors(request))

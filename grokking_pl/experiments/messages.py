@@ -22,7 +22,7 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     """
     text = re.sub(r"\s+", " ", message).strip()
     text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
-    if re.fullmatch(r"the following arguments are required: \w+\.model", text):
+    if re.fullmatch(r"the following arguments are required: model", text):
         return "nothing says what to train: give a configuration with --config, for example configs/mnist_grok.yaml"
     absent = re.match(r"Parser key \"config\": File does not exist: '?([^']+)'?", text)
     if absent:

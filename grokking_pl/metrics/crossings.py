@@ -1,6 +1,7 @@
 """When accuracies pass their thresholds, for many runs at once (table 1 of the paper)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -16,7 +17,7 @@ class PhaseCriteria:
     """What decides the phase of a run; the meaning is that of the callback ``PhaseTracker``.
 
     Args:
-        every_n_steps: steps between evaluations. The steps found are multiples of it.
+        every_n_steps: steps between evaluations. Thresholds are passed at multiples of it.
         train_threshold: accuracy on the training set that counts as memorised.
         val_threshold: accuracy on the validation set that counts as generalised.
         window: steps for which an accuracy must stay at its threshold or above; 0 accepts the first crossing.
@@ -33,12 +34,17 @@ class PhaseCriteria:
     delay: int = 1000
 
     def __post_init__(self) -> None:
-        for name, least in (("every_n_steps", 1), ("window", 0), ("delay", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"phase.{name} is {getattr(self, name)}; it must be at least {least}")
-        for name in ("train_threshold", "val_threshold"):
-            if not 0 < getattr(self, name) <= 1:
-                raise UserError(f"phase.{name} is {getattr(self, name)}; it must be above 0 and at most 1")
+        check_criteria("phase.", **vars(self))
+
+
+def check_criteria(prefix: str, **values: Any) -> None:
+    """Raise a `UserError`, whose message begins with the prefix, if one of the criteria is out of its range."""
+    for name, least in (("every_n_steps", 1), ("window", 0), ("delay", 0), ("budget", 1)):
+        if values.get(name, least) < least:
+            raise UserError(f"{prefix}{name} is {values[name]}; it must be at least {least}")
+    for name in ("train_threshold", "val_threshold"):
+        if not 0 < values[name] <= 1:
+            raise UserError(f"{prefix}{name} is {values[name]}; it must be above 0 and at most 1")
 
 
 def least_correct(threshold: float, samples: int) -> int:
@@ -58,7 +64,7 @@ def track_crossings(
     since: Int[Tensor, "members 2"],
     reached: Int[Tensor, "members 2"],
     final: Int[Tensor, "members 2"],
-    counts: Bool[Tensor, " members"],
+    evaluated: Bool[Tensor, " members"],
     budget: int,
     window: int,
 ) -> None:
@@ -70,12 +76,12 @@ def track_crossings(
         step: updates made.
         since: first step of the present stay above the threshold; -1 outside.
         reached: step at which the threshold was passed; -1 for not yet.
-        final: the last counts before the phase was decided.
-        counts: members that are evaluated at this step at all.
+        final: the last numbers of correct samples before the phase was decided.
+        evaluated: members that are evaluated at this step at all.
         budget: steps within which the thresholds must be reached.
         window: steps for which an accuracy must stay above.
     """
-    running = (counts & ~decided(reached, step, budget))[:, None]
+    running = (evaluated & ~decided(reached, step, budget))[:, None]
     now = step[:, None]
     stay = torch.where(correct >= needed, torch.where(since == NEVER, now, since), NEVER)
     passed = (reached == NEVER) & (stay != NEVER) & (now - stay >= window)
@@ -87,3 +93,50 @@ def track_crossings(
 def decided(reached: Int[Tensor, "members 2"], step: Int[Tensor, " members"], budget: int) -> Bool[Tensor, " members"]:
     """Whether no further training can change the phase: both thresholds are passed, or the budget is spent."""
     return (reached != NEVER).all(1) | (step > budget)
+
+
+class Crossings:
+    """The crossings of one run: `track_crossings` with one member, called only where it can change anything.
+
+    Args:
+        criteria: thresholds and window.
+        budget: steps within which the thresholds must be reached.
+        sizes: number of training and of validation samples.
+
+    Attributes:
+        steps: step at which each accuracy passed its threshold; None for not yet.
+        decided: whether no further training can change the steps.
+    """
+
+    def __init__(self, criteria: PhaseCriteria, budget: int, sizes: tuple[int, int]) -> None:
+        thresholds = (criteria.train_threshold, criteria.val_threshold)
+        self.steps: tuple[int | None, int | None] = (None, None)
+        self.decided = False
+        self._budget, self._window = budget, criteria.window
+        self._least = [least_correct(threshold, size) for threshold, size in zip(thresholds, sizes, strict=True)]
+        self._needed = torch.tensor([self._least])
+        self._since, self._reached, self._final = (torch.full((1, 2), NEVER) for _ in range(3))
+        self._stays = False  # whether an accuracy that has not passed yet was at its threshold
+
+    def update(self, step: int, correct: tuple[int, int]) -> None:
+        """Take in an evaluation.
+
+        Args:
+            step: updates made; more than at the evaluation before.
+            correct: number of correct training and validation samples.
+        """
+        passes = any(
+            passed is None and number >= least
+            for passed, number, least in zip(self.steps, correct, self._least, strict=True)
+        )
+        if self.decided or not (passes or self._stays or step >= self._budget):
+            return
+        now = torch.tensor([step])
+        track_crossings(
+            torch.tensor([correct]), self._needed, now, self._since, self._reached, self._final,
+            torch.tensor([True]), self._budget, self._window,
+        )  # fmt: skip
+        train, val = (None if reached == NEVER else reached for reached in self._reached[0].tolist())
+        self.steps = (train, val)
+        self._stays = bool(((self._reached == NEVER) & (self._since != NEVER)).any())
+        self.decided = bool(decided(self._reached, now + 1, self._budget))

@@ -19,7 +19,7 @@ from grokking_pl.errors import UserError
 
 
 class Phase(str, Enum):
-    """What a run came to, from how many steps its two accuracies needed to pass their thresholds."""
+    """The outcome of a run, from the steps that its two accuracies needed to pass their thresholds."""
 
     COMPREHENSION = "comprehension"
     GROKKING = "grokking"
@@ -47,14 +47,14 @@ def classify(steps_to_train: float | None, steps_to_val: float | None, delay: fl
     >>> str(classify(100, 5000)), str(classify(100, None)), str(classify(None, 50))
     ('grokking', 'memorization', 'confusion')
     """
-    steps = [math.nan if count is None else float(count) for count in (steps_to_train, steps_to_val)]
-    if min(steps[0], 0) < 0 or min(steps[1], 0) < 0:
+    train, val = (math.nan if steps is None else float(steps) for steps in (steps_to_train, steps_to_val))
+    if train < 0 or val < 0:
         raise UserError(_negative(steps_to_train, steps_to_val))
-    if not math.isfinite(steps[0]):
+    if not math.isfinite(train):
         return Phase.CONFUSION
-    if not math.isfinite(steps[1]):
+    if not math.isfinite(val):
         return Phase.MEMORIZATION
-    return Phase.COMPREHENSION if steps[1] - steps[0] < delay else Phase.GROKKING
+    return Phase.COMPREHENSION if val - train < delay else Phase.GROKKING
 
 
 def classify_batch(

@@ -2,42 +2,43 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from grokking_pl.errors import UserError
+from grokking_pl.models.activations import Activation, make_activation
 from grokking_pl.sizes import Sizes
 
-Activation = Literal["relu", "tanh", "gelu", "sigmoid", "identity"]
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "gelu": nn.GELU,
-    "sigmoid": nn.Sigmoid,
-    "identity": nn.Identity,
-}
 
-
-def dense_layers(inputs: int, outputs: int, depth: int, width: int, activation: Activation) -> nn.Sequential:
+def dense_layers(
+    inputs: int,
+    outputs: int,
+    depth: int,
+    width: int,
+    activation: Activation,
+    bias: bool = True,
+    last_activation: bool = True,
+) -> nn.Sequential:
     """Stack ``depth`` linear layers, ``depth - 1`` of them hidden, with ``activation`` between them.
 
-    The weights are drawn by ``nn.Linear``'s default, layer by layer from input to output, weight before bias.
+    The weights are drawn by ``nn.Linear``'s default, layer by layer from input to output, weight before bias. Layers
+    and activations alternate; without ``last_activation`` the identity stands before the last layer.
 
     Raises:
         UserError: depth or width is not positive, or the activation is unknown.
     """
     if depth < 1 or width < 1:
         raise UserError(f"depth is {depth} and width {width}; both must be at least 1")
-    if activation not in ACTIVATIONS:
-        raise UserError(f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}")
     widths = [inputs, *[width] * (depth - 1), outputs]
     layers: list[nn.Module] = []
     for fan_in, fan_out in itertools.pairwise(widths):
-        layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])
+        layers += [nn.Linear(fan_in, fan_out, bias=bias), make_activation(activation)]
+    layers.pop()
+    if layers[1:] and not last_activation:
+        layers[-2] = nn.Identity()
+    return nn.Sequential(*layers)
 
 
 def scale_parameters(module: nn.Module, scale: float, name: str) -> None:
@@ -63,9 +64,11 @@ class MLP(nn.Module):
         sizes: dimensions of inputs and outputs, from the data.
         depth: number of linear layers.
         width: units in each hidden layer.
-        activation: nonlinearity between the layers.
+        activation: nonlinearity between the layers, by name or class.
         alpha: factor on every weight and bias at initialisation; large values delay generalisation.
         decoder_layers: how many of the last layers count as the decoder.
+        bias: whether the layers have biases.
+        last_activation: whether there is a nonlinearity before the last layer.
 
     Raises:
         UserError: depth, width or alpha is not positive, or decoder_layers is not between 1 and depth.
@@ -79,17 +82,19 @@ class MLP(nn.Module):
         activation: Activation = "relu",
         alpha: float = 1.0,
         decoder_layers: int = 1,
+        bias: bool = True,
+        last_activation: bool = True,
     ) -> None:
         super().__init__()
         if sizes.symbols:
             raise UserError(
                 "MLP reads vectors, but the data are pairs of symbols: choose an architecture with embeddings"
             )
-        self.layers = dense_layers(sizes.inputs, sizes.outputs, depth, width, activation)
+        self.layers = dense_layers(sizes.inputs, sizes.outputs, depth, width, activation, bias, last_activation)
         if not 1 <= decoder_layers <= depth:
             raise UserError(f"decoder_layers is {decoder_layers}; it must be between 1 and the depth, {depth}")
         scale_parameters(self.layers, alpha, "alpha")
-        # Layers and activations alternate, so the encoder is the first 2 * (depth - decoder_layers) modules.
+        # Layers and activations alternate.
         self._encoder_modules = 2 * (depth - decoder_layers)
 
     def embedding_parameters(self) -> Iterator[nn.Parameter]:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from grokking_pl.errors import UserError
-from grokking_pl.models.mlp import Activation, dense_layers, scale_parameters
+from grokking_pl.models.activations import Activation
+from grokking_pl.models.mlp import dense_layers, scale_parameters
 from grokking_pl.models.toy import require_symbols
 from grokking_pl.sizes import Sizes
 
@@ -22,7 +23,7 @@ class PermutationModel(nn.Module):
         embedding_dim: numbers in an embedding, n² for matrices n x n, stored row by row.
         depth: number of linear layers of the decoder.
         width: units in each of the decoder's hidden layers.
-        activation: nonlinearity of the decoder.
+        activation: nonlinearity of the decoder, by name or class.
         embedding_scale: the embeddings start uniform in [-1/2, 1/2) times this scale.
         decoder_scale: factor on every initial weight and bias of the decoder.
         l1: weight of the mean absolute value of the embeddings in the loss.

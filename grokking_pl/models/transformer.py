@@ -13,22 +13,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from grokking_pl.errors import UserError
-from grokking_pl.models.mlp import ACTIVATIONS, Activation
+from grokking_pl.models.activations import Activation, make_activation
 from grokking_pl.models.toy import require_symbols
 from grokking_pl.sizes import Sizes
 
 Norm = Literal["before", "after", "none"]
 Positions = Literal["learned", "sinusoidal", "none"]
 Bias = Literal["all", "mlp", "none"]
+Initialisation = Literal["uniform", "normal", "xavier", "encoder_layer"]
 
 
 class Transformer(nn.Module):
     """Reads symbols, or the tokens of an equation, and gives the outputs that its data ask for.
 
     The token embeddings, with the positions if those are learned, are the embeddings' group; all else is the decoder.
-    The defaults are section 4.2's: two symbols, no operator, the outputs of the last layer concatenated and classified
-    by a linear layer. Power et al. (2022) have ``readout: last``, sinusoidal positions, ``norm: after``, no bias;
-    Nanda et al. (2023) ``readout: last``, ``equals: true``, ``norm: none``, ``bias: mlp``, ``initialisation: normal``.
+    The defaults have section 4.2's readout: two symbols, no operator, the outputs of the last layer concatenated and
+    classified by a linear layer. The paper's network has one head, ``norm: before`` without a final norm, no mask, no
+    positions and ``initialisation: encoder_layer``. Power et al. (2022) have ``readout: last``, sinusoidal positions,
+    ``norm: after``, no bias; Nanda et al. (2023) ``readout: last``, ``equals: true``, ``norm: none``, ``bias: mlp``,
+    ``initialisation: normal``.
 
     Args:
         sizes: symbols or tokens, length of the input and number of outputs, from the data.
@@ -36,8 +39,9 @@ class Transformer(nn.Module):
         heads: attention heads; they share the width among them.
         width: dimension of the embeddings and of the residual stream.
         mlp_ratio: hidden units of the perceptrons, over the width.
-        activation: nonlinearity of the perceptrons.
-        norm: layer norm "before" each part of a block and once at the end, "after" each part, or "none".
+        activation: nonlinearity of the perceptrons, by name or class.
+        norm: layer norm "before" each part of a block, "after" each part, or "none".
+        final_norm: one more layer norm after the last block; null for one if the others are before the parts.
         causal: whether a token attends only to itself and those before it.
         positions: "learned", "sinusoidal" or "none".
         readout: "concatenate" the outputs of all tokens for one linear layer; "last": a linear layer at the last token,
@@ -45,11 +49,15 @@ class Transformer(nn.Module):
         equals: read one more token after the operands, "=".
         dropout: rate at which outputs of attention and perceptron are dropped before they join the residual stream.
         attention_dropout: rate for attention weights.
+        mlp_dropout: rate for the hidden units of the perceptrons.
         embedding_dropout: rate for the sum of embeddings and positions.
         bias: which linear layers have one: "all", "mlp" (the perceptrons), or "none".
         embedding_scale: standard deviation of the initial embeddings and learned positions.
         initialisation: of the linear layers. "uniform": PyTorch's, within 1 / sqrt(inputs); "normal": standard
-            deviation 1 / sqrt(width), 1 / sqrt(outputs) in the last layer, biases zero.
+            deviation 1 / sqrt(width), 1 / sqrt(outputs) in the last layer, biases zero; "xavier": uniform within
+            sqrt(6 / (inputs + outputs)), queries, keys and values being one layer, biases zero; "encoder_layer": as
+            torch.nn.TransformerEncoderLayer draws them, which is "xavier" for queries, keys and values, biases zero in
+            the attention, "uniform" elsewhere.
         context: longest input, in tokens; null for that of the data.
 
     Raises:
@@ -69,26 +77,33 @@ class Transformer(nn.Module):
         mlp_ratio: float = 4.0,
         activation: Activation = "relu",
         norm: Norm = "before",
+        final_norm: bool | None = None,
         causal: bool = True,
         positions: Positions = "learned",
         readout: Literal["concatenate", "last"] = "concatenate",
         equals: bool = False,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
+        mlp_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         bias: Bias = "all",
         embedding_scale: float = 1.0,
-        initialisation: Literal["uniform", "normal"] = "uniform",
+        initialisation: Initialisation = "uniform",
         context: int | None = None,
     ) -> None:
         super().__init__()
         require_symbols(sizes, "Transformer", sequences=True)
         length = sizes.inputs + equals
         context = length if context is None else context
-        _check(layers, heads, width, mlp_ratio, activation, embedding_scale)
-        for name, rate in (("dropout", dropout), ("attention", attention_dropout), ("embedding", embedding_dropout)):
+        _check(layers, heads, width, mlp_ratio, embedding_scale)
+        for name, rate in (
+            ("dropout", dropout),
+            ("attention_dropout", attention_dropout),
+            ("mlp_dropout", mlp_dropout),
+            ("embedding_dropout", embedding_dropout),
+        ):
             if not 0 <= rate < 1:
-                raise UserError(f"Transformer: the {name} rate is {rate}; it must be at least 0 and below 1")
+                raise UserError(f"Transformer: {name} is {rate}; it must be at least 0 and below 1")
         if context < length:
             raise UserError(f"Transformer: context is {context}, but the data have {length} tokens: give at least that")
         if readout == "concatenate" and sizes.answers:
@@ -105,9 +120,11 @@ class Transformer(nn.Module):
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         hidden = round(mlp_ratio * width)
         self.blocks = nn.ModuleList(
-            Block(width, heads, hidden, activation, norm, dropout, attention_dropout, bias) for _ in range(layers)
+            Block(width, heads, hidden, activation, norm, dropout, attention_dropout, mlp_dropout, bias, initialisation)
+            for _ in range(layers)
         )
-        self.final_norm = nn.LayerNorm(width) if norm == "before" else nn.Identity()
+        final_norm = norm == "before" if final_norm is None else final_norm
+        self.final_norm = nn.LayerNorm(width) if final_norm else nn.Identity()
         self.answers = sizes.answers
         self.concatenate = readout == "concatenate"
         self.read = length if self.concatenate else max(1, sizes.answers)
@@ -119,19 +136,22 @@ class Transformer(nn.Module):
         self.symbols = slice(sizes.first_symbol, sizes.first_symbol + sizes.symbols)
         self._initialise(embedding_scale, initialisation)
 
-    def _initialise(self, embedding_scale: float, initialisation: str) -> None:
+    def _initialise(self, embedding_scale: float, initialisation: Initialisation) -> None:
         with torch.no_grad():
             for table in (self.tokens, self.positions):
                 if table is not None:
                     table.weight.mul_(embedding_scale)
-            if initialisation == "normal":
-                width = self.tokens.embedding_dim
-                for layer in self.modules():
-                    if isinstance(layer, nn.Linear):
-                        fan = layer.out_features if layer is self.classifier else width
-                        nn.init.normal_(layer.weight, std=1 / math.sqrt(fan))
-                        if layer.bias is not None:
-                            nn.init.zeros_(layer.bias)
+        if initialisation not in ("normal", "xavier"):
+            return
+        for layer in self.modules():
+            if not isinstance(layer, nn.Linear):
+                continue
+            if initialisation == "xavier":
+                nn.init.xavier_uniform_(layer.weight)
+            else:
+                fan = layer.out_features if layer is self.classifier else self.tokens.embedding_dim
+                nn.init.normal_(layer.weight, std=1 / math.sqrt(fan))
+            zero_bias(layer)
 
     @property
     def embeddings(self) -> Float[Tensor, "p d"]:
@@ -181,12 +201,15 @@ class Block(nn.Module):
         norm: Norm,
         dropout: float,
         attention_dropout: float,
+        mlp_dropout: float,
         bias: Bias,
+        initialisation: Initialisation,
     ) -> None:
         super().__init__()
-        self.attention = Attention(width, heads, attention_dropout, bias == "all")
+        self.attention = Attention(width, heads, attention_dropout, bias == "all", initialisation)
         self.up = nn.Linear(width, hidden, bias=bias != "none")
-        self.activation = ACTIVATIONS[activation]()
+        self.activation = make_activation(activation)
+        self.mlp_dropout = nn.Dropout(mlp_dropout)
         self.down = nn.Linear(hidden, width, bias=bias != "none")
         self.norms = nn.ModuleList(nn.Identity() if norm == "none" else nn.LayerNorm(width) for _ in range(2))
         self.norm_first = norm == "before"
@@ -205,18 +228,26 @@ class Block(nn.Module):
         return second(kept + self.dropout(self._perceptron(kept)))
 
     def _perceptron(self, stream: Float[Tensor, "batch read d"]) -> Float[Tensor, "batch read d"]:
-        return self.down(self.activation(self.up(stream)))
+        return self.down(self.mlp_dropout(self.activation(self.up(stream))))
 
 
 class Attention(nn.Module):
     """Multi-head self-attention."""
 
-    def __init__(self, width: int, heads: int, dropout: float, bias: bool) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, bias: bool, initialisation: Initialisation) -> None:
         super().__init__()
         self.heads = heads
         self.rate = dropout
-        self.query_key_value = nn.Linear(width, 3 * width, bias=bias)
-        self.output = nn.Linear(width, width, bias=bias)
+        if initialisation == "encoder_layer":
+            # PyTorch's layer draws these weights last.
+            self.query_key_value = nn.utils.skip_init(nn.Linear, width, 3 * width, bias=bias)
+            self.output = nn.Linear(width, width, bias=bias)
+            nn.init.xavier_uniform_(self.query_key_value.weight)
+            zero_bias(self.query_key_value)
+            zero_bias(self.output)
+        else:
+            self.query_key_value = nn.Linear(width, 3 * width, bias=bias)
+            self.output = nn.Linear(width, width, bias=bias)
 
     def forward(
         self, stream: Float[Tensor, "batch tokens d"], mask: Tensor | None, read: int
@@ -237,6 +268,12 @@ class Attention(nn.Module):
         return self.output(gathered.transpose(1, 2).reshape(batch, read, width))
 
 
+def zero_bias(layer: nn.Linear) -> None:
+    """Start with a bias of zero, where the layer has one."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 def sinusoids(context: int, width: int) -> Float[Tensor, "context width"]:
     """Fixed positions: sin(t / 10000^(i / width)) at even i, and cos(t / 10000^((i - 1) / width)) at odd i.
 
@@ -249,9 +286,7 @@ def sinusoids(context: int, width: int) -> Float[Tensor, "context width"]:
     return torch.where(torch.arange(width) % 2 == 0, angles.sin(), angles.cos()).float()
 
 
-def _check(
-    layers: int, heads: int, width: int, mlp_ratio: float, activation: Activation, embedding_scale: float
-) -> None:
+def _check(layers: int, heads: int, width: int, mlp_ratio: float, embedding_scale: float) -> None:
     for name, number in (("layers", layers), ("heads", heads), ("width", width)):
         if number < 1:
             raise UserError(f"Transformer: {name} is {number}; it must be at least 1")
@@ -259,7 +294,5 @@ def _check(
         raise UserError(f"Transformer: width {width} cannot be shared by {heads} heads: give a multiple of {heads}")
     if not 0 < mlp_ratio < math.inf or round(mlp_ratio * width) < 1:
         raise UserError(f"Transformer: mlp_ratio is {mlp_ratio}; the perceptrons need at least one hidden unit")
-    if activation not in ACTIVATIONS:
-        raise UserError(f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}")
     if not 0 < embedding_scale < math.inf:
         raise UserError(f"Transformer: embedding_scale is {embedding_scale}; it must be a positive number")

@@ -14,7 +14,7 @@ def accuracy_scatter(
     measured: Float[np.ndarray, " runs"],
     train_fraction: Float[np.ndarray, " runs"],
 ) -> Figure:
-    """Draw measured against predicted accuracy, a point a run, coloured by its training fraction."""
+    """Draw measured against predicted accuracy, one point per run, coloured by its training fraction."""
     figure = Figure(figsize=(5.4, 4.6), layout="constrained")
     draw_accuracy_scatter(figure.add_subplot(), predicted, measured, train_fraction)
     return figure
@@ -40,7 +40,7 @@ def draw_by_fraction(axes: Axes, runs: pd.DataFrame, name: str, label: str, colo
 
     Args:
         axes: the panel.
-        runs: a row a run, with the columns train_fraction, ``name``, and ``published_`` before it.
+        runs: one row per run, with the columns train_fraction, ``name``, and ``published_`` before it.
         name: the number's column.
         label: what it is called.
         colour: of our points and line.

@@ -6,13 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from grokking_pl.plots.embeddings import COLOUR_MAP, principal_components
-
-
-def principal_plane(embeddings: Float[np.ndarray, "p d"]) -> tuple[Float[np.ndarray, "p 2"], float]:
-    """The embeddings' first two principal components, and the fraction of the variance that lies in them."""
-    points, explained = principal_components(embeddings[None], fixed_axes=False)
-    return points[0], float(explained[0])
+from grokking_pl.plots.embeddings import COLOUR_MAP
 
 
 def embedding_circle(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -23,10 +24,10 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     """Draw the phase of each cell, and the median steps to both thresholds over its seeds.
 
     Where the seeds of a cell disagree, the cell has the colour of the most frequent phase (the better one of two that
-    are as frequent) and tells its share.
+    are as frequent) and shows its share.
 
     Args:
-        runs: a row a run, with a column an axis, ``phase``, ``steps_to_train`` and ``steps_to_val``.
+        runs: one row per run, with a column per axis, ``phase``, ``steps_to_train`` and ``steps_to_val``.
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
     """
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
@@ -62,7 +63,7 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
 
     Args:
         panel: where to draw.
-        runs: a row a run, with a column an axis, and ``phase``.
+        runs: one row per run, with a column per axis, and ``phase``.
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
         names: what axes are called, if not by their columns.
     """
@@ -72,8 +73,8 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
     numbers = {str(phase): number for number, phase in enumerate(Phase)}
     for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
         x, y = np.asarray(place, dtype=int)
-        count = np.bincount([numbers[name] for name in cell.phase], minlength=len(Phase))
-        phases[y, x], share[y, x] = count.argmax(), count.max() / count.sum()
+        runs_in_phase = np.bincount([numbers[name] for name in cell.phase], minlength=len(Phase))
+        phases[y, x], share[y, x] = runs_in_phase.argmax(), runs_in_phase.max() / len(cell)
     colours = ListedColormap([PHASE_COLOURS[phase] for phase in Phase])
     shown = np.ma.masked_less(phases, 0)
     panel.imshow(shown, cmap=colours, vmin=-0.5, vmax=len(Phase) - 0.5, origin="lower", aspect="auto")
@@ -105,7 +106,7 @@ def _label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
         panel.set_yticks([])
 
 
-def columns_of(runs: pd.DataFrame, name: str | None, values: list) -> Int[np.ndarray, " runs"]:
+def columns_of(runs: pd.DataFrame, name: str | None, values: list[Any]) -> Int[np.ndarray, " runs"]:
     """The position of each run on an axis."""
     if name is None:
         return np.zeros(len(runs), dtype=int)
@@ -113,13 +114,13 @@ def columns_of(runs: pd.DataFrame, name: str | None, values: list) -> Int[np.nda
     return np.array([position[value] for value in runs[name]])
 
 
-def _values(runs: pd.DataFrame, name: str) -> list:
+def _values(runs: pd.DataFrame, name: str) -> list[Any]:
     values = runs[name].drop_duplicates()
     return sorted(values) if pd.api.types.is_numeric_dtype(values) else list(values)
 
 
-def _label(axis: object, name: str, values: list) -> None:
+def _label(axis: Axis, name: str, values: list[Any]) -> None:
     chosen = np.unique(np.linspace(0, len(values) - 1, min(TICKS, len(values))).round().astype(int))
     words = [f"{values[k]:.3g}" if isinstance(values[k], float) else str(values[k]) for k in chosen]
-    axis.set_ticks(chosen, labels=words, fontsize=7)  # type: ignore[attr-defined]
-    axis.set_label_text(name)  # type: ignore[attr-defined]
+    axis.set_ticks(chosen, labels=words, fontsize=7)
+    axis.set_label_text(name)

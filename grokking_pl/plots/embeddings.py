@@ -7,41 +7,20 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from grokking_pl.plots.principal_axes import principal_components
 
 PANELS = 12
 COLOUR_MAP = "viridis"
 
 
-def principal_components(
-    embeddings: Float[np.ndarray, "n p d"], fixed_axes: bool
-) -> tuple[Float[np.ndarray, "n p 2"], Float[np.ndarray, " n"]]:
-    """Project each snapshot on its two principal axes, or all on those of the last; one dimension gets a second, zero.
-
-    Axes are turned so that a snapshot differs least from the one after it.
-
-    Returns:
-        The coordinates, and the fraction of each snapshot's variance that lies in them.
-    """
-    centred = embeddings - embeddings.mean(1, keepdims=True)
-    if centred.shape[2] == 1:
-        centred = np.concatenate([centred, np.zeros_like(centred)], 2)
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:, :2]
-    if fixed_axes:
-        axes[:] = axes[-1]
-    points = centred @ axes.transpose(0, 2, 1)
-    for now in range(len(points) - 2, -1, -1):
-        signs = np.sign((points[now] * points[now + 1]).sum(0))
-        points[now] *= np.where(signs == 0, 1, signs)
-    total = (centred**2).sum((1, 2))
-    return points, (points**2).sum((1, 2)) / np.where(total == 0, 1, total)
-
-
 def embedding_panels(
     steps: Sequence[int], embeddings: Float[np.ndarray, "n p d"], symbols: Sequence[str], fixed_axes: bool = False
 ) -> Figure:
-    """Draw a panel a snapshot, at most twelve of them, each symbol at its first two principal components.
+    """Draw one panel per snapshot, at most twelve of them, with each symbol at its first two principal components.
 
     One-dimensional embeddings are drawn as curves over steps instead.
     """
@@ -75,7 +54,7 @@ def embedding_film(
     axes = figure.add_subplot()
     size = np.abs(points).max() * 1.1 or 1.0
 
-    def frame(which: int) -> list:
+    def frame(which: int) -> list[Artist]:
         axes.clear()
         draw_points(axes, points[which], symbols, f"step {steps[which]} · {explained[which]:.0%} of variance")
         axes.set(xlim=(-size, size), ylim=(-size, size))

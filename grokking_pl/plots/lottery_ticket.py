@@ -7,6 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from grokking_pl.plots.embeddings import COLOUR_MAP
+from grokking_pl.plots.principal_axes import principal_axes
 
 
 def lottery_ticket(
@@ -36,12 +37,6 @@ def lottery_ticket(
         panel.set_xlabel("first principal axis")
     panels[0].set_ylabel("second principal axis")
     return figure
-
-
-def principal_axes(embeddings: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "2 d"]:
-    """The first two principal axes; a second of zeros where embeddings have one dimension."""
-    axes = np.linalg.svd(embeddings - embeddings.mean(0), full_matrices=False)[2][:2]
-    return axes if len(axes) == 2 else np.vstack([axes, np.zeros_like(axes)])
 
 
 def initial_excess(initial: Float[np.ndarray, "p d"], final: Float[np.ndarray, "p d"]) -> float:

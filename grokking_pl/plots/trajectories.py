@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from grokking_pl.plots.principal_axes import principal_axes
+
 COLOUR_MAP = "viridis"
 MARK_COLOUR = "#c1440e"
 
@@ -22,7 +24,7 @@ def trajectories(
     predicted: float,
     measured: int | None,
 ) -> Figure:
-    """Draw the normalised embeddings of theory and network over steps, side by side, a line a symbol.
+    """Draw the normalised embeddings of theory and network over steps, side by side, one line per symbol.
 
     Embeddings of more than one dimension are projected on the first principal axis of the network's last ones, theory
     and network on the same axis. The two panels have step axes of their own, for a network trained by Adam is not on
@@ -37,7 +39,7 @@ def trajectories(
         predicted: 1 / (lambda_3 eta), marked in the theory's panel with its threefold; infinite for no mark.
         measured: step at which RQI passed its threshold, marked in the network's panel; None for no mark.
     """
-    axis = np.linalg.svd(network[-1], full_matrices=False)[2][0]
+    axis = principal_axes(network[-1])[0]
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     draw_trajectories(left, theory_steps, theory @ axis, symbols, "effective theory")
@@ -60,7 +62,7 @@ def draw_trajectories(
     symbols: Sequence[str],
     title: str = "",
 ) -> None:
-    """Draw one number of each embedding over steps, a line a symbol, with its name at the end."""
+    """Draw one number of each embedding over steps, one line per symbol, with its name at the end."""
     colours = colormaps[COLOUR_MAP](np.linspace(0, 0.95, values.shape[1]))
     for k, name in enumerate(symbols):
         axes.plot(steps, values[:, k], color=colours[k], linewidth=1.2)

@@ -27,13 +27,13 @@ def stack_options(options: Sequence[GroupOptions], device: torch.device) -> Floa
     """
     rows = [
         (
-            each.lr,
-            each.weight_decay if each.decoupled else 0.0,
-            0.0 if each.decoupled else each.weight_decay,
-            *each.betas,
-            each.eps,
+            group.lr,
+            group.weight_decay if group.decoupled else 0.0,
+            0.0 if group.decoupled else group.weight_decay,
+            *group.betas,
+            group.eps,
         )
-        for each in options
+        for group in options
     ]
     return torch.tensor(rows, dtype=torch.float64, device=device)
 

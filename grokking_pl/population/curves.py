@@ -71,5 +71,9 @@ def points_of(
         last: the last evaluation, at the step at which the phase was decided.
     """
     train, val = (max(1, size) for size in sizes)
-    seen = [each for each in zip(steps, curve[:-1], strict=True) if each[1][0] != UNSEEN and each[0] < last[0]]
-    return [*((step, counts[0] / train, counts[1] / val) for step, counts in seen), last]
+    seen = [
+        (step, train_correct / train, val_correct / val)
+        for step, (train_correct, val_correct) in zip(steps, curve[:-1], strict=True)
+        if train_correct != UNSEEN and step < last[0]
+    ]
+    return [*seen, last]

@@ -12,14 +12,14 @@ from typing import Any
 import yaml
 
 from grokking_pl.errors import UserError
-from grokking_pl.experiments import Cell, Grid, Settings, flatten, read_axis, set_value
+from grokking_pl.experiments import Grid, Settings, flatten, read_axis, set_value
 from grokking_pl.experiments.grid import MAX_CELLS
 from grokking_pl.experiments.settings import check_name
 from grokking_pl.population.display import DiagramProgress
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.outcome import Outcome
 from grokking_pl.population.ranks import Ranks
-from grokking_pl.population.training import Plan, State
+from grokking_pl.population.training import Job, Plan
 from grokking_pl.population.workers import train_here, train_in_processes
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
@@ -103,7 +103,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
     if not share:
         return
 
-    def cells() -> Iterator[tuple[Cell, State]]:
+    def jobs() -> Iterator[Job]:
         # Members that are on their way come first: they need no places for as long.
         for index in sorted(states):
             yield grid.cell(index), states.pop(index)
@@ -140,9 +140,9 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
 
     try:
         if workers == 1:
-            train_here(plan, cells(), folder, take, f"rank_{ranks.rank}")
+            train_here(plan, jobs(), folder, take, f"rank_{ranks.rank}")
         else:
-            train_in_processes(plan, cells(), folder, take, workers, f"rank_{ranks.rank}")
+            train_in_processes(plan, jobs(), folder, take, workers, f"rank_{ranks.rank}")
     finally:
         progress.close()
 

@@ -1,6 +1,7 @@
 """One member of a population: an experiment, and what tells which others can be trained in the same batch."""
 
 import copy
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,6 +39,21 @@ class Member:
     options: dict[str, GroupOptions]
     kind: str
 
+    @property
+    def batch_size(self) -> int:
+        """Samples in its training batches; the last of a pass can be smaller."""
+        return min(self.data.batch_size or self.data.num_train, self.data.num_train)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether each of its training batches is the whole training set."""
+        return self.batch_size == self.data.num_train
+
+    @property
+    def set_sizes(self) -> tuple[int, int]:
+        """Numbers of training and validation samples."""
+        return self.data.num_train, len(self.data.inputs) - self.data.num_train
+
 
 class MemberBuilder:
     """Builds members from settings of ``grok fit``."""
@@ -62,27 +78,40 @@ class MemberBuilder:
             UserError: a setting is wrong, or the module trains in a way of its own.
         """
         shared = copy.deepcopy(settings)
-        given = shared["model"].get("init_args", {})
-        chosen = {name: self._group(name, given.pop(name, None)) for name in GROUPS}
-        module, data, indices = self._build(json.dumps(shared, sort_keys=True), seed)
-        options = {name: chosen[name] or getattr(module, f"{name}_options") for name in GROUPS}
-        whole = min(data.batch_size or data.num_train, data.num_train) == data.num_train
-        shapes = [list(tensor.shape) for tensor in (data.inputs, data.class_targets) if tensor is not None]
-        batch = None if whole else data.batch_size
-        kind = json.dumps([shared["model"], shapes, str(data.sizes), batch], sort_keys=True)
+        arguments = shared["model"].setdefault("init_args", {})
+        given = {name: arguments.pop(name, None) for name in GROUPS}
+        if "compile" in arguments:
+            arguments["compile"] = False  # a batch compiles its own step
+        module, data, indices, kind = self._build(json.dumps(shared, sort_keys=True), seed)
+        options = {
+            name: getattr(module, f"{name}_options") if given[name] is None else _group_options(given[name])
+            for name in GROUPS
+        }
         return Member(index, module, data, indices, options, kind)
 
-    def _group(self, name: str, given: dict[str, Any] | None) -> GroupOptions | None:
-        if given is None:
-            return None
-        defaults = {"decoupled": False} if name == "embeddings" else {}
-        return GroupOptions(**{**defaults, **given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
-
-    def _build_uncached(self, text: str, seed: int) -> tuple[GrokkingModule, TensorDataModule, IndexStream]:
-        experiment = self._experiments.instantiate(json.loads(text), seed)
-        check_trainable(experiment.module, experiment.data)
+    def _build_uncached(self, text: str, seed: int) -> tuple[GrokkingModule, TensorDataModule, IndexStream, str]:
+        settings = json.loads(text)
+        experiment = self._experiments.instantiate(settings, seed)
+        module, data = experiment.module, experiment.data
+        check_trainable(module, data)
         experiment.build()
-        return experiment.module, experiment.data, experiment.data.index_stream()
+        return module, data, data.index_stream(), _kind(settings["model"], module, data)
+
+
+def _group_options(given: dict[str, Any]) -> GroupOptions:
+    return GroupOptions(**{**given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
+
+
+def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule) -> str:
+    """What members of one batch have in common: the computation, the shapes, and the tensors that are not trained."""
+    shapes = [list(tensor.shape) for tensor in (data.inputs, data.class_targets) if tensor is not None]
+    takes_all = min(data.batch_size or data.num_train, data.num_train) == data.num_train
+    digest = hashlib.sha256()
+    for _, value in sorted(fixed_tensors(module).items()):
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return json.dumps(
+        [model, shapes, str(data.sizes), None if takes_all else data.batch_size, digest.hexdigest()], sort_keys=True
+    )
 
 
 def check_trainable(module: Any, data: Any) -> None:
@@ -98,8 +127,15 @@ def check_trainable(module: Any, data: Any) -> None:
 
 
 def initial_parameters(member: Member) -> dict[str, Tensor]:
-    """The member's initial parameters, by name."""
-    return {name: value.detach().clone() for name, value in member.module.named_parameters()}
+    """The member's initial parameters that are trained, by name."""
+    return {name: value.detach().clone() for name, value in member.module.named_parameters() if value.requires_grad}
+
+
+def fixed_tensors(module: GrokkingModule) -> dict[str, Tensor]:
+    """Parameters that are not trained, and buffers, by name; the targets of classes are the data's."""
+    frozen = {name: value for name, value in module.named_parameters() if not value.requires_grad}
+    buffers = {name: value for name, value in module.named_buffers() if name != "class_targets"}
+    return frozen | buffers
 
 
 def group_of_parameter(module: GrokkingModule) -> dict[str, str]:
@@ -111,10 +147,9 @@ def group_of_parameter(module: GrokkingModule) -> dict[str, str]:
     }
 
 
-def same_samples(one: TensorDataModule, other: TensorDataModule) -> bool:
-    """Whether two datamodules hold the same samples, targets and split."""
-    return one is other or (
-        one.num_train == other.num_train
-        and torch.equal(one.inputs, other.inputs)
-        and torch.equal(one.targets, other.targets)
-    )
+def trains_at_random(member: Member) -> bool:
+    """Whether training mode computes anything else than evaluation does, as dropout makes it."""
+    module = copy.deepcopy(member.module)
+    inputs = member.data.inputs[:256]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return not torch.equal(module.train()(inputs), module.eval()(inputs))

@@ -1,8 +1,9 @@
 """What the embeddings of a population's members look like while they form (sections 3.1 and 4.2 of the paper)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,7 @@ from grokking_pl.metrics import (
 from grokking_pl.population.member import Member
 
 SPACING = 1.2
+"""The step of a look that is kept, over that of the one kept before, at least."""
 
 
 @dataclass(frozen=True)
@@ -76,75 +78,72 @@ class Observed:
     looks: list[tuple[int, float, float, float]] = field(default_factory=list)
 
 
+class Look(NamedTuple):
+    """One look at the embeddings of one member.
+
+    Args:
+        place: where the member is.
+        member: the member.
+        step: updates that it has made.
+        decided: whether its phase is decided; then this is the last look.
+        observed: what has been seen of it; updated.
+    """
+
+    place: int
+    member: Member
+    step: int
+    decided: bool
+    observed: Observed
+
+
 class Observer:
     """Looks at the embeddings of members.
 
     Args:
         template: a member of the kind.
-        options: when to look and how to judge.
-        embeddings_of: the embeddings of all places, from their stacked parameters.
-        keep: whether records keep looks on the way.
+        options: how to judge the embeddings.
+        keep_curves: whether to keep looks on the way.
     """
 
-    def __init__(
-        self,
-        template: Member,
-        options: ObservationOptions,
-        embeddings_of: Callable[[dict[str, Tensor]], Float[Tensor, "members p d"]],
-        keep: bool = False,
-    ) -> None:
+    def __init__(self, template: Member, options: ObservationOptions, keep_curves: bool = False) -> None:
         self._combine = template.module.network.combine
         self._criterion = options.criterion or published_criterion(template.module.representation)
         self._threshold = options.rqi_threshold
-        self._embeddings_of = embeddings_of
-        self._keep = keep
+        self._keep_curves = keep_curves
 
-    def look(
-        self, parameters: dict[str, Tensor], members: Sequence[tuple[int, Member, int, bool]], records: list[Observed]
-    ) -> None:
-        """Look at some of the members.
-
-        Args:
-            parameters: of all places.
-            members: place, member, steps made and whether its phase is decided, of each to look at.
-            records: what was seen at each place; updated.
-        """
-        embeddings = self._embeddings_of(parameters)
+    def look(self, embeddings: Float[Tensor, "places p d"], looks: Sequence[Look]) -> None:
+        """Look at some of the members, whose embeddings are among those of all places."""
         finite = embeddings.isfinite().flatten(1).all(1).tolist()
-        for group in _by_table([each for each in members if finite[each[0]]]):
-            self._look_at(embeddings, group, records)
-        for place, _, _, decided in members:
-            record = records[place]
-            if not finite[place]:
-                record.rqi = record.predicted_accuracy = record.effective_dimension = math.nan
-            record.looked, record.closed = True, decided
+        for group in _by_table([look for look in looks if finite[look.place]]):
+            self._look_at(embeddings[[look.place for look in group]], group)
+        for look in looks:
+            observed = look.observed
+            if not finite[look.place]:
+                observed.rqi = observed.predicted_accuracy = observed.effective_dimension = math.nan
+            observed.looked, observed.closed = True, look.decided
 
-    def _look_at(
-        self,
-        embeddings: Float[Tensor, "members p d"],
-        group: list[tuple[int, Member, int, bool]],
-        records: list[Observed],
-    ) -> None:
-        table = group[0][1].data.table  # type: ignore[attr-defined]
-        train = torch.zeros(len(group), len(table), dtype=torch.bool)
-        for row, (_, member, _, _) in enumerate(group):
-            train[row, member.data.train_indices] = True  # type: ignore[attr-defined]
-        stack = embeddings[[place for place, *_ in group]]
-        representation = Representation(stack, self._combine)  # type: ignore[arg-type]
+    def _look_at(self, embeddings: Float[Tensor, "members p d"], looks: Sequence[Look]) -> None:
+        """Look at members of one operation."""
+        table = looks[0].member.data.table  # type: ignore[attr-defined]
+        train = torch.zeros(len(looks), len(table), dtype=torch.bool)
+        for row, look in enumerate(looks):
+            train[row, look.member.data.train_indices] = True  # type: ignore[attr-defined]
+        representation = Representation(embeddings, self._combine)  # type: ignore[arg-type]
         values = zip(
             rqi(representation, table, self._criterion).tolist(),
             predicted_accuracy(representation, table, train, self._criterion).tolist(),
-            effective_dimension(stack).tolist(),
+            effective_dimension(embeddings).tolist(),
             strict=True,
         )
-        for (place, _, step, decided), (quality, predicted, dimension) in zip(group, values, strict=True):
-            record = records[place]
-            record.rqi, record.predicted_accuracy, record.effective_dimension = quality, predicted, dimension
-            if record.steps_to_rqi is None and quality > self._threshold:
-                record.steps_to_rqi = step
+        for look, (quality, predicted, dimension) in zip(looks, values, strict=True):
+            observed = look.observed
+            observed.rqi, observed.predicted_accuracy, observed.effective_dimension = quality, predicted, dimension
+            if observed.steps_to_rqi is None and quality > self._threshold:
+                observed.steps_to_rqi = look.step
             # Evenly spaced on a logarithmic axis, so that a run of any length keeps few.
-            if self._keep and (decided or not record.looks or step >= SPACING * record.looks[-1][0]):
-                record.looks.append((step, quality, predicted, dimension))
+            kept = observed.looks
+            if self._keep_curves and (look.decided or not kept or look.step >= SPACING * kept[-1][0]):
+                kept.append((look.step, quality, predicted, dimension))
 
 
 def is_observable(member: Member) -> bool:
@@ -155,16 +154,16 @@ def is_observable(member: Member) -> bool:
     )
 
 
-def _by_table(members: Sequence[tuple[int, Member, int, bool]]) -> list[list[tuple[int, Member, int, bool]]]:
-    """Members of the same operation together: their embeddings are judged by one call."""
-    groups: list[list[tuple[int, Member, int, bool]]] = []
-    for each in members:
-        table = each[1].data.table  # type: ignore[attr-defined]
+def _by_table(looks: Sequence[Look]) -> list[list[Look]]:
+    """Looks at members of the same operation together: their embeddings are judged by one call."""
+    groups: list[list[Look]] = []
+    for look in looks:
+        table = look.member.data.table  # type: ignore[attr-defined]
         for group in groups:
-            other = group[0][1].data.table  # type: ignore[attr-defined]
-            if table is other or all(torch.equal(getattr(table, x), getattr(other, x)) for x in "abc"):
-                group.append(each)
+            other = group[0].member.data.table  # type: ignore[attr-defined]
+            if table is other or all(torch.equal(getattr(table, name), getattr(other, name)) for name in "abc"):
+                group.append(look)
                 break
         else:
-            groups.append([each])
+            groups.append([look])
     return groups

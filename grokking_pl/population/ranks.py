@@ -1,7 +1,7 @@
 """The processes of a job, on one node or several, as Lightning Fabric launches or finds them (torchrun, SLURM).
 
 Members never talk to each other, so the processes share nothing but the diagram's folder: each trains a share of the
-runs that are left and writes what it finished at once. They wait for each other twice, at the beginning and at the end.
+runs that are left and writes what it finished at once. They wait for each other at the beginning and at the end.
 """
 
 import os
@@ -11,14 +11,15 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 
 from grokking_pl.errors import UserError
+from grokking_pl.training.lightning_internals import launched_processes
 
 
 class Ranks:
     """Launch the other processes of the job, or join those that a launcher has started.
 
     Args:
-        accelerator: ``cpu``, or ``cuda`` for a GPU a process.
-        devices: processes a node; None for what torchrun or SLURM say, else 1.
+        accelerator: ``cpu``, or ``cuda`` for one GPU per process.
+        devices: processes per node; None for what torchrun or SLURM say, else 1.
         num_nodes: number of nodes; None likewise.
 
     Raises:
@@ -26,8 +27,8 @@ class Ranks:
     """
 
     def __init__(self, accelerator: str, devices: int | None, num_nodes: int | None) -> None:
-        found_devices, found_nodes = _launched()
-        devices, num_nodes = devices or found_devices, num_nodes or found_nodes
+        launched_devices, launched_nodes = _launched()
+        devices, num_nodes = devices or launched_devices, num_nodes or launched_nodes
         self._parent = os.getppid()
         self._fabric: Fabric | None = None
         if devices * num_nodes == 1:
@@ -72,7 +73,9 @@ class Ranks:
         try:
             self._fabric.barrier()
         except RuntimeError:
-            raise UserError("a process of the job died; what was finished is kept: the same command goes on") from None
+            raise UserError(
+                "a process of the job died; what was finished is kept: run the same command again to resume"
+            ) from None
 
     def check(self) -> None:
         """Stop if the process that launched this one was killed: nobody would wait for it, or merge its results."""
@@ -81,8 +84,7 @@ class Ranks:
 
     def stop(self) -> None:
         """End the processes that this one launched; they save their members."""
-        launcher = getattr(self._fabric and self._fabric.strategy, "launcher", None)
-        launched = getattr(launcher, "procs", [])
+        launched = launched_processes(self._fabric.strategy) if self._fabric else []
         for process in launched:
             process.terminate()
         for process in launched:
@@ -90,7 +92,7 @@ class Ranks:
 
 
 def _launched() -> tuple[int, int]:
-    """How many processes a node, on how many nodes, a launcher has started."""
+    """How many processes per node, on how many nodes, a launcher has started."""
     environment = os.environ
     if "LOCAL_WORLD_SIZE" in environment and "WORLD_SIZE" in environment:  # torchrun
         local = int(environment["LOCAL_WORLD_SIZE"])

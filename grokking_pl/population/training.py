@@ -1,8 +1,7 @@
-"""Training the cells of a diagram, in this process or in one a core."""
+"""Training the cells of a diagram in one process: members wait in a queue, and a batch is kept full of them."""
 
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +9,24 @@ import torch
 
 from grokking_pl.experiments import Cell, Grid
 from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.engine import Batch
-from grokking_pl.population.member import Member, MemberBuilder, same_samples
+from grokking_pl.population.batch import Batch
+from grokking_pl.population.compilation import forget_compiled_steps
+from grokking_pl.population.failure import needing_memory
+from grokking_pl.population.member import Member, MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.outcome import Outcome
+from grokking_pl.population.places import is_small, places_for
+from grokking_pl.population.samples import same_samples
 from grokking_pl.runs.diagram_folder import DiagramFolder
-from grokking_pl.training.module import SMALL_STEP
 
-SECONDS_BETWEEN_LOOKS = 0.3
-CACHE_BYTES = 8_000_000
-"""Weights, gradients and moments of a batch that a core's share of the caches holds; measured on the toy models."""
-PLACES_ON_GPU = 4096
+SECONDS_BETWEEN_REPORTS = 0.3
+"""Time after which decided members leave their places; to look for them costs little at this distance."""
+MOST_STEPS_BETWEEN_REPORTS = 1000
 
-State = dict[str, Any] | None
+SavedState = dict[str, Any]
+"""What `Batch.put` needs to go on with a member."""
+Job = tuple[Cell, SavedState | None]
+"""A cell to train, and the state of its member if it is on its way."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class Plan:
 class Source:
     """Where a worker gets its members from, and tells how it gets on."""
 
-    def fetch(self, count: int) -> list[tuple[Cell, State]]:
-        """The next cells to train, at most ``count``; none if all are taken."""
+    def fetch(self, count: int) -> list[Job]:
+        """The next jobs, at most ``count``; none if all are taken."""
         raise NotImplementedError
 
     def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
@@ -78,123 +82,120 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
         source: gives cells and takes outcomes.
         name: of the file that holds the states of members on their way.
         folder: where that file is.
+
+    Raises:
+        UserError: the members cannot be trained as a batch, or the memory is too small for as many.
     """
-    builder = MemberBuilder()
-    waiting: deque[tuple[Member, State]] = deque()
-
-    def fetch(count: int) -> int:
-        cells = source.fetch(count)
-        for cell, state in cells:
-            waiting.append((builder.build(cell.index, plan.grid.settings(plan.base, cell), cell.seed), state))
-        return len(cells)
-
-    save: Callable[[], None] = lambda: None  # noqa: E731
-    places = plan.runs
+    worker = Worker(plan, source, name, folder)
     try:
-        while waiting or fetch(1):
-            template = waiting[0][0]
-            wanted = plan.places or places_for(template, plan.device)
-            # A batch of one would need a graph of its own.
-            batch = Batch(
-                template,
-                max(2, min(wanted, places)),
-                plan.criteria,
-                plan.budget,
-                plan.device,
-                plan.compiled,
-                share_samples(plan, builder),
-                plan.observe,
-                plan.keep_curves,
-            )
-            torch.set_num_threads(1 if _is_small(template) else plan.threads)
-
-            def save(batch: Batch = batch) -> None:
-                states = {member.index: batch.state_of(k) for k, member in enumerate(batch.members) if member}
-                states |= {member.index: state for member, state in waiting if state}
-                folder.save_states(name, states)
-
-            exhausted = _train_batch(batch, template.kind, waiting, fetch, source, save, plan)
-            places = len(waiting) if exhausted else plan.runs
+        worker.train()
     except (KeyboardInterrupt, ConnectionError, EOFError):
-        save()
+        worker.save()
         raise
 
 
-def _train_batch(
-    batch: Batch,
-    kind: str,
-    waiting: deque[tuple[Member, State]],
-    fetch: Callable[[int], int],
-    source: Source,
-    save: Callable[[], None],
-    plan: Plan,
-) -> bool:
-    """Keep a batch full with members of its kind until there are no more, or too few for it.
+class Worker:
+    """Trains members of any kind, in one batch after another; the arguments are those of `train_cells`."""
 
-    Returns:
-        Whether the source has no more; members that are left wait with their states.
-    """
-    every = batch.interval
-    steps = every
-    saved = time.monotonic()
-    exhausted = False
-    while True:
+    def __init__(self, plan: Plan, source: Source, name: str, folder: DiagramFolder) -> None:
+        self._plan = plan
+        self._source = source
+        self._name = name
+        self._folder = folder
+        self._builder = MemberBuilder()
+        self._shared_samples = share_samples(plan, self._builder)
+        self._waiting: deque[tuple[Member, SavedState | None]] = deque()
+        self._exhausted = False
+        self._batch: Batch | None = None
+        self._saved_at = time.monotonic()
+
+    def train(self) -> None:
+        """Train members until the source has no more."""
+        runs = self._plan.runs
+        while self._waiting or self._fetch(1):
+            template = self._waiting[0][0]
+            # A batch of one would need a graph of its own.
+            places = max(2, min(self._plan.places or places_for(template, self._plan.device), runs))
+            with needing_memory(places):
+                self._batch = self._empty_batch(template, places)
+                self._train_batch(self._batch, template.kind)
+            runs = len(self._waiting) if self._exhausted else self._plan.runs
+
+    def save(self) -> None:
+        """Write the states of all members that are on their way."""
+        states = {member.index: saved for member, saved in self._waiting if saved}
+        if self._batch is not None:
+            states |= {member.index: saved for member, saved in _members_of(self._batch)}
+            self._folder.save_states(self._name, states)
+        self._saved_at = time.monotonic()
+
+    def _fetch(self, most: int) -> bool:
+        """Let up to ``most`` further members wait; whether there are any."""
+        jobs = self._source.fetch(most)
+        for cell, saved in jobs:
+            settings = self._plan.grid.settings(self._plan.base, cell)
+            self._waiting.append((self._builder.build(cell.index, settings, cell.seed), saved))
+        self._exhausted = not jobs
+        return not self._exhausted
+
+    def _empty_batch(self, template: Member, places: int) -> Batch:
+        plan = self._plan
+        torch.set_num_threads(1 if is_small(template) else plan.threads)
+        if plan.compiled:
+            forget_compiled_steps()
+        return Batch(
+            template,
+            places,
+            plan.criteria,
+            plan.budget,
+            plan.device,
+            plan.compiled,
+            self._shared_samples,
+            plan.observe,
+            plan.keep_curves,
+        )
+
+    def _train_batch(self, batch: Batch, kind: str) -> None:
+        """Keep a batch full with members of its kind until there are no more, or too few for it."""
+        steps = batch.interval
+        while True:
+            self._fill(batch, kind)
+            if batch.free == len(batch.members):
+                return
+            seconds = self._advance(batch, steps)
+            if self._exhausted and _is_worth_compacting(batch, seconds / steps):
+                self._waiting.extendleft(_members_of(batch))
+                return
+            wanted = min(MOST_STEPS_BETWEEN_REPORTS, round(steps * SECONDS_BETWEEN_REPORTS / max(seconds, 1e-6)))
+            steps = batch.interval * max(1, wanted // batch.interval)
+            if time.monotonic() - self._saved_at > self._plan.checkpoint_seconds:
+                self.save()
+
+    def _fill(self, batch: Batch, kind: str) -> None:
+        """Give the empty places to members of the batch's kind, as far as they are next."""
         while batch.free:
-            if not waiting:
-                exhausted = exhausted or not fetch(batch.free)
-            if not waiting or waiting[0][0].kind != kind:
-                break
-            batch.put(*waiting.popleft())
+            if not self._waiting and not self._exhausted:
+                self._fetch(batch.free)
+            if not self._waiting or self._waiting[0][0].kind != kind:
+                return
+            batch.put(*self._waiting.popleft())
+
+    def _advance(self, batch: Batch, steps: int) -> float:
+        """Train for some steps and report what came of them; returns the seconds, without those of compiling."""
         before = batch.steps
-        if all(step is None for step in before):
-            return exhausted
-        compiling = batch.compile_seconds
+        compile_seconds = batch.compile_seconds
         start = time.monotonic()
         batch.advance(steps)
         after = batch.steps
-        seconds = time.monotonic() - start - (batch.compile_seconds - compiling)
-        done = sum(
-            min(b, plan.budget) - min(a, plan.budget)
-            for a, b in zip(before, after, strict=True)
-            if a is not None and b is not None
+        seconds = time.monotonic() - start - (batch.compile_seconds - compile_seconds)
+        budget = self._plan.budget
+        made = sum(
+            min(new, budget) - min(old, budget)
+            for old, new in zip(before, after, strict=True)
+            if old is not None and new is not None
         )
-        source.report(done, batch.take_decided())
-        if exhausted and _is_worth_compacting(batch, seconds / steps):
-            waiting.extendleft(
-                (member, batch.state_of(place)) for place, member in enumerate(batch.members) if member is not None
-            )
-            return True
-        # Looks cost little at this distance, and decided members leave soon.
-        steps = every * max(1, min(1000, round(steps * SECONDS_BETWEEN_LOOKS / max(seconds, 1e-6))) // every)
-        if time.monotonic() - saved > plan.checkpoint_seconds:
-            save()
-            saved = time.monotonic()
-
-
-def _is_worth_compacting(batch: Batch, seconds_per_step: float) -> bool:
-    """Whether a batch with as many places as there are members would win back what compiling it costs."""
-    places = len(batch.members)
-    kept = max(2, places - batch.free)
-    left = max((batch.budget - step for step in batch.steps if step is not None), default=0)
-    saving = left * seconds_per_step * (1 - kept / places)
-    return places > kept and saving > 2 * batch.compile_seconds + SECONDS_BETWEEN_LOOKS
-
-
-def _is_small(member: Member) -> bool:
-    """Whether threads would wait for each other longer than they work."""
-    batch = min(member.data.batch_size or member.data.num_train, member.data.num_train)
-    return batch * sum(value.numel() for value in member.module.parameters()) < SMALL_STEP
-
-
-def places_for(member: Member, device: str) -> int:
-    """How many members to train as one batch: on a CPU as many as its cache holds, on a GPU as its memory does."""
-    weights = sum(value.numel() for value in member.module.parameters())
-    if torch.device(device).type == "cpu":
-        return max(2, min(64, CACHE_BYTES // (16 * weights)))
-    widest = max(value.shape[0] for value in member.module.parameters())
-    batch = min(member.data.batch_size or member.data.num_train, len(member.data.inputs))
-    bytes_a_member = 4 * (8 * weights + 32 * batch * widest)
-    return max(2, min(PLACES_ON_GPU, int(torch.cuda.mem_get_info()[0] * 0.5) // bytes_a_member))
+        self._source.report(made, batch.take_decided())
+        return seconds
 
 
 def share_samples(plan: Plan, builder: MemberBuilder) -> bool:
@@ -205,3 +206,17 @@ def share_samples(plan: Plan, builder: MemberBuilder) -> bool:
     settings = plan.grid.settings(plan.base, cell)
     first, *others = (builder.build(0, settings, seed).data for seed in plan.grid.seeds[:2])
     return all(same_samples(first, other) for other in others)
+
+
+def _members_of(batch: Batch) -> list[tuple[Member, SavedState]]:
+    """The members of a batch and their states."""
+    return [(member, batch.state_of(place)) for place, member in enumerate(batch.members) if member is not None]
+
+
+def _is_worth_compacting(batch: Batch, seconds_per_step: float) -> bool:
+    """Whether a batch with as many places as there are members would win back what compiling it costs."""
+    places = len(batch.members)
+    kept = max(2, places - batch.free)
+    left = max((batch.budget - step for step in batch.steps if step is not None), default=0)
+    saving = left * seconds_per_step * (1 - kept / places)
+    return places > kept and saving > 2 * batch.compile_seconds + SECONDS_BETWEEN_REPORTS

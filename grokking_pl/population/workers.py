@@ -12,9 +12,8 @@ from typing import Any
 import torch
 
 from grokking_pl.errors import UserError
-from grokking_pl.experiments import Cell
 from grokking_pl.population.outcome import Outcome
-from grokking_pl.population.training import Plan, Source, State, train_cells
+from grokking_pl.population.training import Job, Plan, Source, train_cells
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
 TakeReport = Callable[[int, list[Outcome]], None]
@@ -22,13 +21,18 @@ TakeReport = Callable[[int, list[Outcome]], None]
 
 
 def train_in_processes(
-    plan: Plan, cells: Iterator[tuple[Cell, State]], folder: DiagramFolder, take: TakeReport, workers: int, name: str
+    plan: Plan,
+    jobs: Iterator[Job],
+    folder: DiagramFolder,
+    take: TakeReport,
+    workers: int,
+    name: str,
 ) -> None:
     """Train cells in ``workers`` processes; ``take`` gets every report as it comes.
 
     Args:
         plan: the diagram.
-        cells: what to train, with the states of members that are on their way.
+        jobs: what to train, with the states of members that are on their way.
         folder: the diagram's folder.
         take: gets every report.
         workers: number of processes.
@@ -53,7 +57,7 @@ def train_in_processes(
                 try:
                     kind, content = pipe.recv()
                     if kind == "fetch":
-                        pipe.send(list(islice(cells, content)))
+                        pipe.send(list(islice(jobs, content)))
                         continue
                 except (EOFError, ConnectionError):
                     process = processes.pop(pipe)
@@ -65,7 +69,7 @@ def train_in_processes(
                     take(*content)
                 else:
                     failures.append(content)
-                    cells = iter(())
+                    jobs = iter(())
     finally:
         for pipe in processes:
             pipe.close()  # the worker notices, and saves its members
@@ -79,9 +83,10 @@ class _Pipe(Source):
     def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
 
-    def fetch(self, count: int) -> list[tuple[Cell, State]]:
+    def fetch(self, count: int) -> list[Job]:
         self._pipe.send(("fetch", count))
-        return self._pipe.recv()
+        jobs: list[Job] = self._pipe.recv()
+        return jobs
 
     def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
         self._pipe.send(("report", (member_steps, outcomes)))
@@ -100,23 +105,21 @@ def _work(plan: Plan, pipe: Any, name: str, path: Path) -> None:
 
 
 class _Here(Source):
-    def __init__(self, cells: Iterator[tuple[Cell, State]], take: TakeReport) -> None:
-        self._cells = cells
+    def __init__(self, jobs: Iterator[Job], take: TakeReport) -> None:
+        self._jobs = jobs
         self._take = take
 
-    def fetch(self, count: int) -> list[tuple[Cell, State]]:
-        return list(islice(self._cells, count))
+    def fetch(self, count: int) -> list[Job]:
+        return list(islice(self._jobs, count))
 
     def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
         self._take(member_steps, outcomes)
 
 
-def train_here(
-    plan: Plan, cells: Iterator[tuple[Cell, State]], folder: DiagramFolder, take: TakeReport, name: str
-) -> None:
+def train_here(plan: Plan, jobs: Iterator[Job], folder: DiagramFolder, take: TakeReport, name: str) -> None:
     """Train cells in this process; the arguments are those of `train_in_processes`."""
     threads = torch.get_num_threads()
     try:
-        train_cells(plan, _Here(cells, take), f"{name}_0", folder)
+        train_cells(plan, _Here(jobs, take), f"{name}_0", folder)
     finally:
         torch.set_num_threads(threads)

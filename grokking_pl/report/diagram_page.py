@@ -51,11 +51,12 @@ def diagram_page(folder: Path) -> Page:
             f"This diagram is not finished: {len(results.runs)} of {len(grid)} runs have ended, the others are blank."
         )
         parts.append(paragraph(words, "warning"))
-    counts = Counter(run["phase"] for run in results.runs.values())
+    runs_in_phase = Counter(run["phase"] for run in results.runs.values())
     parts.append(
         "<p>"
         + "".join(
-            chip(f"{PHASE_LETTERS[phase]} {phase}: {counts[str(phase)]}", PHASE_COLOURS[phase]) for phase in Phase
+            chip(f"{PHASE_LETTERS[phase]} {phase}: {runs_in_phase[str(phase)]}", PHASE_COLOURS[phase])
+            for phase in Phase
         )
         + "</p>"
     )
@@ -89,7 +90,7 @@ def diagram_page(folder: Path) -> Page:
 
 
 def _detail(page: Page, results: DiagramResults) -> str:
-    """What is shown of the chosen cell."""
+    """The place of the chosen cell: its words, its runs, and their curves."""
     told = '<div id="cell-words" aria-live="polite"></div><div class="scroll"><table id="cell-runs"></table></div>'
     if not results.curves:
         words = (
@@ -147,10 +148,10 @@ def _chosen(results: DiagramResults, cell: dict[int, int], seed: int | None) -> 
 
 
 def _majority(runs: list[dict[str, Any]]) -> tuple[Phase, int]:
-    """The most frequent phase, the better one of two that are as frequent, and how many runs came to it."""
-    counts = Counter(run["phase"] for run in runs)
-    phase = max(Phase, key=lambda each: counts[str(each)])
-    return phase, counts[str(phase)]
+    """The most frequent phase, the better one of two that are as frequent, and the number of runs in it."""
+    runs_in_phase = Counter(run["phase"] for run in runs)
+    majority = max(Phase, key=lambda phase: runs_in_phase[str(phase)])
+    return majority, runs_in_phase[str(majority)]
 
 
 def _median(runs: list[dict[str, Any]], name: str) -> float | None:
@@ -177,7 +178,7 @@ def _values(
 
 
 def _words(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int | None) -> list[list[str]]:
-    """What is said of each cell on hover."""
+    """The words for each cell on hover."""
     axes = results.grid.axes
     across = list(axes.items())[-1]
     up = next(iter(axes.items())) if len(axes) == 2 else None
@@ -217,7 +218,7 @@ def _letters(results: DiagramResults, cells: list[list[dict[int, int]]], seed: i
 
 
 def _runs_of_cells(results: DiagramResults, cells: list[list[dict[int, int]]]) -> list[list[list[list[str]]]]:
-    """Of each cell, a row a run: its number, its seed, and what is told of it in a table."""
+    """Of each cell, one row per run: its number, its seed, phase, steps, accuracies and representation."""
     seeds = results.grid.seeds
 
     def row(seed: int, index: int) -> list[str]:
@@ -237,19 +238,21 @@ def _map(results: DiagramResults, measure: str, words: str) -> go.Figure:
     axes = list(results.grid.axes.items())
     heat: dict[str, Any] = {"xgap": 1, "ygap": 1, "hovertemplate": "%{customdata}<extra></extra>", "hoverongaps": True}
     if measure == "phase":
-        count = len(Phase)
-        scale = [[edge, PHASE_COLOURS[phase]] for k, phase in enumerate(Phase) for edge in (k / count, (k + 1) / count)]
-        heat |= {"colorscale": scale, "zmin": -0.5, "zmax": count - 0.5, "showscale": False}
+        phases = len(Phase)
+        scale = [
+            [edge, PHASE_COLOURS[phase]] for k, phase in enumerate(Phase) for edge in (k / phases, (k + 1) / phases)
+        ]
+        heat |= {"colorscale": scale, "zmin": -0.5, "zmax": phases - 0.5, "showscale": False}
         if math.prod(len(values) for _, values in axes) <= MOST_LETTERS:
             heat |= {"texttemplate": "%{text}"}
     else:
         bar: dict[str, Any] = {"title": {"text": words, "side": "right"}, "outlinewidth": 0, "thickness": 14}
         heat |= {"colorscale": "Viridis", "colorbar": bar}
         if measure.startswith("steps"):
-            found = [max(run[measure], 1) for run in results.runs.values() if run[measure] is not None]
-            ticks, texts = log_ticks(min(found), max(found))
-            bar |= {"tickvals": [_log10(each) for each in ticks], "ticktext": texts}
-            heat |= {"zmin": _log10(min(found)), "zmax": _log10(max(found)) or 1.0}
+            steps = [max(run[measure], 1) for run in results.runs.values() if run[measure] is not None]
+            ticks, texts = log_ticks(min(steps), max(steps))
+            bar |= {"tickvals": list(map(_log10, ticks)), "ticktext": texts}
+            heat |= {"zmin": _log10(min(steps)), "zmax": _log10(max(steps)) or 1.0}
     figure = go.Figure(go.Heatmap(z=[[None]], **heat))
     across = axes[-1]
     layout: dict[str, Any] = {"xaxis": _ticks(*across), "showlegend": False}

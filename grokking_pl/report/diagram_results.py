@@ -22,7 +22,7 @@ RESULTS = (
     "effective_dimension",
 )
 MOST_RUNS = 100_000
-"""Runs of which a browser can still show a page that tells of each."""
+"""The most runs that a browser can show on one page, with the numbers of each."""
 CURVES = ("step", "train_accuracy", "val_accuracy", "rqi")
 
 
@@ -110,10 +110,10 @@ def _read_curves(folder: DiagramFolder, runs: dict[int, dict[str, Any]]) -> dict
                 points.setdefault(index, {})[float(named["step"])] = point
     except (OSError, ValueError):
         raise corrupt(folder.curves, "it is no table of curves") from None
-    curves = {index: [found[step] for step in sorted(found)] for index, found in points.items()}
+    curves = {index: [by_step[step] for step in sorted(by_step)] for index, by_step in points.items()}
     return {
-        index: {name: list(column) for name, column in zip(CURVES, zip(*found, strict=True), strict=True)}
-        for index, found in curves.items()
+        index: {name: list(column) for name, column in zip(CURVES, zip(*rows, strict=True), strict=True)}
+        for index, rows in curves.items()
     }
 
 

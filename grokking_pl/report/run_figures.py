@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
 
-from grokking_pl.metrics import effective_dimension, fourier_power
+from grokking_pl.metrics import effective_dimension, explained_variance, fourier_power
 from grokking_pl.plots.curves import VAL_COLOUR
-from grokking_pl.plots.embeddings import principal_components
+from grokking_pl.plots.principal_axes import principal_components
 from grokking_pl.plots.theory import THEORY_COLOUR
 from grokking_pl.report.page import GRID, INK, MUTED, log_axis, styled
 from grokking_pl.report.run_results import Snapshots
@@ -42,7 +42,7 @@ def curves(
     """Draw metrics over steps; None if there are none of them.
 
     Args:
-        metrics: a row a step.
+        metrics: one row per step.
         names: label, colour and dash of each column to draw.
         marks: which accuracy passed, at which step, which threshold, and the colour, of each.
     """
@@ -85,7 +85,7 @@ def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
     embeddings = snapshots.embeddings
     p = embeddings.shape[1]
     tensor = torch.from_numpy(embeddings)
-    dimensions = [float(effective_dimension(each)) for each in tensor]
+    dimensions = effective_dimension(tensor).tolist()
     if embeddings.shape[2] == 1:
         places = np.stack([np.broadcast_to(np.arange(p), embeddings.shape[:2]), embeddings[:, :, 0]], 2)
         words = [f"step {step}" for step in snapshots.steps]
@@ -95,15 +95,12 @@ def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
             f"step {step} · {share:.0%} of variance in the plane · effective dimension {dimension:.2f}"
             for step, share, dimension in zip(snapshots.steps, explained, dimensions, strict=True)
         ]
-    centred = embeddings - embeddings.mean(1, keepdims=True)
-    variances = np.linalg.svd(centred, compute_uv=False) ** 2
-    total = variances.sum(1, keepdims=True)
     return {
         "steps": snapshots.steps,
         "words": words,
         "x": _short(places[:, :, 0]),
         "y": _short(places[:, :, 1]),
-        "components": _short(variances / np.where(total == 0, 1, total)),
+        "components": _short(explained_variance(tensor).numpy()),
         "fourier": _short(fourier_power(tensor).numpy()) if p > 2 else [],
     }
 
@@ -157,7 +154,7 @@ def spectrum_bars(shares: Sequence[Sequence[float]], steps: Sequence[int], title
         height=340,
         barmode="group",
         xaxis={"title": {"text": title}, "tickformat": "d"},
-        yaxis={"title": {"text": "share"}, "range": [0, 1.02 * max(max(each) for each in shares)]},
+        yaxis={"title": {"text": "share"}, "range": [0, 1.02 * max(map(max, shares))]},
     )
 
 
@@ -167,7 +164,7 @@ def trajectories(
     symbols: Sequence[str],
     mark: float | None,
 ) -> go.Figure:
-    """Draw a line a symbol over steps, and a vertical line at the mark."""
+    """Draw one line per symbol over steps, and a vertical line at the mark."""
     figure = go.Figure()
     chosen = np.unique(np.linspace(0, len(symbols) - 1, min(MOST_LINES, len(symbols))).round().astype(int))
     for k in chosen.tolist():
@@ -191,5 +188,5 @@ def _short(values: Float[np.ndarray, "..."]) -> Any:
     """Lists of numbers of five digits, which is more than a screen shows."""
     array = np.asarray(values, dtype=float)
     if array.ndim > 1:
-        return [_short(each) for each in array]
+        return [_short(row) for row in array]
     return [float(f"{value:.5g}") for value in array]

@@ -12,6 +12,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
+from grokking_pl.plots.principal_axes import principal_axes
 from grokking_pl.plots.theory import THEORY_COLOUR
 from grokking_pl.report.page import INK, Page, chip, columns, log_axis, number, paragraph, table
 from grokking_pl.report.run_figures import (
@@ -24,8 +25,9 @@ from grokking_pl.report.run_figures import (
     step_axis,
     trajectories,
 )
-from grokking_pl.report.run_results import RunResults, Snapshots, Trajectories, read_run
+from grokking_pl.report.run_results import RunResults, Snapshots, read_run
 from grokking_pl.report.theory import compare
+from grokking_pl.theory import Trajectories
 
 STEP_SCALE = (
     '<div class="controls"><label><input type="checkbox" id="log-steps" checked> logarithmic steps</label>'
@@ -65,7 +67,7 @@ def _what(config: dict[str, Any]) -> str:
     model = (config.get("model") or {}).get("init_args") or {}
     data = config.get("data") or {}
     task = (data.get("init_args") or {}).get("task") or {}
-    names = [each.get("class_path", "") for each in (model.get("architecture") or {}, task or data)]
+    names = [part.get("class_path", "") for part in (model.get("architecture") or {}, task or data)]
     words = [str(name).rsplit(".", 1)[-1] for name in names if name]
     return " on ".join(words) or "a network"
 
@@ -143,10 +145,10 @@ def _other_metrics(metrics: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
     """Steps and values of each metric that the other figures do not show."""
     shown = {*ACCURACIES, *LOSSES, "step", "epoch", "phase"}
     numeric = metrics.select_dtypes("number").columns
-    found = {name: metrics.dropna(subset=name) for name in map(str, numeric) if name not in shown}
+    others = {name: metrics.dropna(subset=name) for name in map(str, numeric) if name not in shown}
     return {
         name: {"steps": seen["step"].tolist(), "values": seen[name].tolist()}
-        for name, seen in found.items()
+        for name, seen in others.items()
         if len(seen) > 1 and np.isfinite(seen[name]).all()
     }
 
@@ -185,7 +187,7 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
 def _add_theory(page: Page, results: RunResults) -> None:
     heading = "Theory against measurement"
     try:
-        found = compare(results)
+        comparison = compare(results)
     except UserError as error:
         words = (
             f"The effective theory is not compared: {error}. Where it applies, the callback EffectiveTheory does so."
@@ -196,43 +198,44 @@ def _add_theory(page: Page, results: RunResults) -> None:
     threshold = (quality or {}).get("threshold", 0.95)
     if quality is None:
         measured = "not known: the callback RepresentationQuality measures it"
-    elif found.measured_steps is None:
+    elif comparison.measured_steps is None:
         measured = f"never in {results.summary.get('steps', 'these')} steps"
     else:
-        measured = f"step {found.measured_steps}"
-        if found.predicted_steps:
-            measured += f", {found.measured_steps / found.predicted_steps:.3g} of the prediction"
+        measured = f"step {comparison.measured_steps}"
+        if comparison.predicted_steps:
+            measured += f", {comparison.measured_steps / comparison.predicted_steps:.3g} of the prediction"
     numbers = table(
         {
-            "grokking rate λ₃": number(found.lambda_3),
-            "nullity n₀ of the training set": str(found.n0),
-            "unique structure implied": "yes" if found.unique else "no",
-            "accuracy of an ideal model": number(found.ideal_accuracy),
+            "grokking rate λ₃": number(comparison.lambda_3),
+            "nullity n₀ of the training set": str(comparison.n0),
+            "unique structure implied": "yes" if comparison.unique else "no",
+            "accuracy of an ideal model": number(comparison.ideal_accuracy),
             "accuracy of the network on validation": number(results.summary.get("val_accuracy"), "not known"),
-            "structure predicted after 1/(λ₃η)": number(found.predicted_steps) + " steps" * bool(found.predicted_steps),
+            "structure predicted after 1/(λ₃η)": number(comparison.predicted_steps)
+            + " steps" * bool(comparison.predicted_steps),
             f"structure measured, RQI above {threshold:g}": measured,
         },
-        f"The prediction, from the training set alone, is {found.source}.",
+        f"The prediction, from the training set alone, is {comparison.source}.",
     )
-    panels = _theory_panels(page, found.trajectories, found.predicted_steps, found.measured_steps)
+    panels = _theory_panels(page, comparison.trajectories, comparison.predicted_steps, comparison.measured_steps)
     missing = "The embeddings' trajectories are not on record; the callback EffectiveTheory keeps them."
-    words = paragraph(f"Effective theory: {found.words}.") if found.words else ""
+    words = paragraph(f"Effective theory: {comparison.words}.") if comparison.words else ""
     page.add(heading, numbers, words, panels or paragraph(missing, "note"))
 
 
-def _theory_panels(page: Page, found: Trajectories | None, predicted: float | None, measured: int | None) -> str:
-    if found is None:
+def _theory_panels(page: Page, both: Trajectories | None, predicted: float | None, measured: int | None) -> str:
+    if both is None:
         return ""
     # Theory and network on one axis: the first principal one of the network's last embeddings.
-    axis = np.linalg.svd(found.network[-1], full_matrices=False)[2][0]
+    axis = principal_axes(both.network[-1])[0]
     panels = []
     for name, steps, values, mark, caption in (
-        ("theory", found.theory_steps, found.theory @ axis, predicted, "Effective theory; dashed: 1/(λ₃η)."),
-        ("network", found.network_steps, found.network @ axis, measured, "Network; dashed: RQI passes its threshold."),
+        ("theory", both.theory_steps, both.theory @ axis, predicted, "Effective theory; dashed: 1/(λ₃η)."),
+        ("network", both.network_steps, both.network @ axis, measured, "Network; dashed: RQI passes its threshold."),
     ):
-        figure = trajectories(steps, values, found.symbols, mark)
+        figure = trajectories(steps, values, both.symbols, mark)
         figure.update_yaxes(title={"text": "normalised embedding"})
-        label = f"Normalised embeddings over steps, a line a symbol, in the {name}"
+        label = f"Normalised embeddings over steps, one line per symbol, in the {name}"
         panels.append(page.plot(f"{name}-trajectories", figure, label, caption))
     words = "The two have step axes of their own, for a network trained by Adam is not on the clock of a gradient flow."
     return columns(*panels) + paragraph(words, "note")

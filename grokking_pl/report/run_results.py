@@ -14,6 +14,7 @@ from jaxtyping import Float
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.runs.folder import RunFolder
+from grokking_pl.theory import Trajectories
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,7 @@ class Snapshots:
 
     steps: list[int]
     embeddings: Float[np.ndarray, "n p d"]
-    symbols: list[str]
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Normalised embeddings in the effective theory and in the network.
-
-    Args:
-        theory_steps: time over learning rate.
-        theory: of the normalised flow.
-        network_steps: updates made.
-        network: of the network.
-        symbols: the name of each symbol.
-    """
-
-    theory_steps: Float[np.ndarray, " times"]
-    theory: Float[np.ndarray, "times p d"]
-    network_steps: Float[np.ndarray, " snapshots"]
-    network: Float[np.ndarray, "snapshots p d"]
-    symbols: list[str]
+    symbols: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +39,7 @@ class RunResults:
     Args:
         path: the folder.
         summary: the outcome.
-        metrics: a row a step, ascending.
+        metrics: one row per step, ascending.
         config: the full configuration.
         snapshots: the embeddings over steps.
         trajectories: what the callback ``EffectiveTheory`` wrote.
@@ -72,9 +54,9 @@ class RunResults:
 
     def options_of(self, callback: str) -> dict[str, Any] | None:
         """The options with which a callback watched the run; None if it did not."""
-        for each in (self.config.get("trainer") or {}).get("callbacks") or []:
-            if isinstance(each, dict) and str(each.get("class_path", "")).rsplit(".", 1)[-1] == callback:
-                return each.get("init_args") or {}
+        for settings in (self.config.get("trainer") or {}).get("callbacks") or []:
+            if isinstance(settings, dict) and str(settings.get("class_path", "")).rsplit(".", 1)[-1] == callback:
+                return settings.get("init_args") or {}
         return None
 
 
@@ -144,7 +126,7 @@ def _read_snapshots(path: Path) -> Snapshots | None:
     finite = np.isfinite(flat).all((1, 2))
     if not finite.any():
         return None
-    return Snapshots(steps[finite].astype(int).tolist(), flat[finite], [str(each) for each in symbols])
+    return Snapshots(steps[finite].astype(int).tolist(), flat[finite], tuple(map(str, symbols)))
 
 
 def _read_trajectories(path: Path) -> Trajectories | None:
@@ -153,7 +135,7 @@ def _read_trajectories(path: Path) -> Trajectories | None:
     if arrays is None:
         return None
     theory_steps, theory, network_steps, network = (arrays[name] for name in names)
-    return Trajectories(theory_steps, theory, network_steps, network, [str(each) for each in arrays["symbols"]])
+    return Trajectories(theory_steps, theory, network_steps, network, tuple(map(str, arrays["symbols"])))
 
 
 def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:

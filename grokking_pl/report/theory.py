@@ -8,12 +8,10 @@ import torch
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Experiment, ExperimentBuilder
-from grokking_pl.report.run_results import RunResults, Trajectories
-from grokking_pl.theory import normalised, normalised_flow, predict
+from grokking_pl.report.run_results import RunResults
+from grokking_pl.theory import Trajectories, predict, theory_beside_network
 
 POINTS = 120
-SHOWN_TIMES = 10
-"""How many times 1 / lambda_3 the theory's trajectories are drawn for, as by the callback ``EffectiveTheory``."""
 UNFAITHFUL = "its structure does not keep this task's results apart, so that a network may well find another"
 
 
@@ -79,22 +77,11 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
     prediction = predict(data.table, data.train_indices)
     eta = module.embeddings_options.lr
     steps = prediction.steps(eta)
-    trajectories = None
-    assert results.snapshots is not None
-    varied = [k for k, each in enumerate(results.snapshots.embeddings) if each.std(axis=0).any()]
-    if varied and results.snapshots.steps[varied[0]] == 0:
-        network = normalised(torch.from_numpy(results.snapshots.embeddings[varied]))
-        decaying = prediction.spectrum[prediction.spectrum > 0]
-        last = SHOWN_TIMES / float(decaying[0]) if len(decaying) else results.snapshots.steps[-1] * eta
-        times = torch.linspace(0, last, POINTS, dtype=torch.float64)
-        theory = normalised_flow(network[0], data.table, data.train_indices, times)
-        trajectories = Trajectories(
-            (times / eta).numpy(),
-            theory.numpy(),
-            torch.tensor([results.snapshots.steps[k] for k in varied]).double().numpy(),
-            network.numpy(),
-            results.snapshots.symbols,
-        )
+    snapshots = results.snapshots
+    assert snapshots is not None
+    trajectories = theory_beside_network(
+        prediction, data.table, data.train_indices, eta, snapshots.steps, torch.from_numpy(snapshots.embeddings), POINTS
+    )
     return Comparison(
         prediction.lambda_3,
         prediction.n0,

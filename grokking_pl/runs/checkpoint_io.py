@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent, whenever the process is killed, and that hold no pickled code."""
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,11 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from grokking_pl.errors import UserError
+from grokking_pl.runs.files import atomic_file, writing
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary file beside the target, then renames it; reads tensors and plain values only."""
+    """Writes whole files or none, and reads tensors and plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint atomically.
@@ -21,20 +21,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
             UserError: the disk is full or the folder cannot be written; the previous checkpoint is left as it was.
         """
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
+        with writing(target, "make room, or choose another folder with --run_dir"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "wb") as file:
+            with atomic_file(target) as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except (OSError, RuntimeError) as error:
-            # torch.save reports a failed write as a RuntimeError.
-            temporary.unlink(missing_ok=True)
-            raise UserError(
-                f"cannot write the checkpoint {target} ({error}): make room or choose another run_dir"
-            ) from None
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

@@ -1,4 +1,4 @@
-"""The folder of a diagram: its grid, a table with a row a run, and the state of members that are on their way."""
+"""The folder of a diagram: its grid, a table with one row per run, and the states of members still in training."""
 
 import csv
 import io
@@ -7,15 +7,13 @@ import math
 import pickle
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_atomically
+from grokking_pl.runs.files import atomic_file, claim_folder, is_taken, write_atomically, writing
 
 RESULT_COLUMNS = [
     "seed", "steps_to_train", "steps_to_val", "phase", "train_accuracy", "val_accuracy",
@@ -23,6 +21,8 @@ RESULT_COLUMNS = [
 ]  # fmt: skip
 
 CURVE_COLUMNS = ["seed", "step", "train_accuracy", "val_accuracy", "rqi", "predicted_accuracy", "effective_dimension"]
+
+ADVICE = "make room, then run the same command again"
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class DiagramFolder:
 
     @property
     def table(self) -> Path:
-        """The results, a row a run."""
+        """The results, one row per run."""
         return self.path / "runs.csv"
 
     @property
     def curves(self) -> Path:
-        """The curves of the runs, a row a step; cells are empty where nothing was measured."""
+        """The curves of the runs, one row per step; cells are empty where nothing was measured."""
         return self.path / "curves.csv"
 
     def claim(self, description: dict[str, Any]) -> None:
@@ -84,28 +84,9 @@ class DiagramFolder:
             UserError: it holds another one, or cannot be written.
         """
         record = self.path / "diagram.json"
-        try:
-            known = json.loads(record.read_text())
-        except FileNotFoundError:
-            known = None
-        except (OSError, json.JSONDecodeError):
-            raise UserError(f"{record} cannot be read: choose another folder, or delete this one") from None
-        description = json.loads(json.dumps(description))
-        if known is not None:
-            differing = [name for name in description if known.get(name) != description[name]]
-            if differing:
-                raise UserError(
-                    f"{self.path} holds another diagram ({', '.join(differing)} differ): choose another folder with "
-                    "--folder, or delete this one"
-                )
-            return
-        if self.table.exists():
-            raise UserError(f"{self.path} holds a table of something else: choose another folder with --folder")
-        try:
-            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            write_atomically(record, json.dumps(description, indent=2))
-        except OSError as error:
-            raise UserError(f"cannot write to the folder {self.path} ({error.strerror}): choose another") from None
+        if self.table.exists() and not record.exists():
+            raise is_taken(self.path, "a table of something else", "--folder")
+        claim_folder(record, description, "diagram", "--folder")
 
     # The table.
 
@@ -139,7 +120,7 @@ class DiagramFolder:
     def _write(self, path: Path, columns: list[str], lines: dict[tuple[int, int], str]) -> None:
         header = io.StringIO()
         csv.writer(header, lineterminator="\n").writerow(columns)
-        with _writing(path):
+        with writing(path, ADVICE):
             write_atomically(path, header.getvalue() + "".join(lines[key] for key in sorted(lines)))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -166,7 +147,7 @@ class DiagramFolder:
         writer = csv.writer(text, lineterminator="\n")
         for row in rows:
             writer.writerow([_text(row[name]) if name in self.axes else _result(row.get(name)) for name in columns])
-        with _writing(path), open(path, "a", newline="") as file:
+        with writing(path, ADVICE), open(path, "a", newline="") as file:
             file.write(text.getvalue())
 
     def _lines(self) -> Iterator[tuple[int, str, str]]:
@@ -193,7 +174,7 @@ class DiagramFolder:
                     else:
                         yield index, row, line
 
-    # Members on their way.
+    # Members still in training.
 
     def save_states(self, name: str, states: dict[int, dict[str, Any]]) -> None:
         """Write the states of a worker's members.
@@ -202,20 +183,20 @@ class DiagramFolder:
             UserError: the disk is full or the folder has gone.
         """
         path = self.path / "checkpoints" / f"{name}.pt"
-        content = io.BytesIO()
-        torch.save(states, content)
-        with _writing(path):
-            write_atomically(path, content.getvalue())
+        with writing(path, ADVICE):
+            path.parent.mkdir(exist_ok=True)
+            with atomic_file(path) as file:
+                torch.save(states, file)
 
     def load_states(self) -> dict[int, dict[str, Any]]:
-        """The states of all members that were on their way, each at its latest."""
+        """The latest state of every member that was still in training."""
         states: dict[int, dict[str, Any]] = {}
         for file in (self.path / "checkpoints").glob("*.pt"):
             try:
-                found = torch.load(file, weights_only=True)
+                saved = torch.load(file, weights_only=True)
             except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError):
                 continue  # what it held is trained again
-            for index, state in found.items():
+            for index, state in saved.items():
                 if index not in states or states[index]["tracking"]["step"] < state["tracking"]["step"]:
                     states[index] = state
         return states
@@ -235,16 +216,6 @@ class DiagramFolder:
         """Remove all states: every run has ended."""
         for file in (self.path / "checkpoints").glob("*.pt"):
             file.unlink()
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn what a full disk or a lost folder raises into a `UserError`."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch.save raises the latter
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise UserError(f"cannot write {path} ({reason}): make room, then run the same command again") from None
 
 
 def _text(value: Any) -> str:

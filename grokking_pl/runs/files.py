@@ -1,22 +1,186 @@
-"""Writing files that are whole or absent, whenever the process is killed."""
+"""Files that are whole or absent, and folders in which one command works at a time."""
 
+import csv
+import errno
+import io
+import json
 import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
+
+from grokking_pl.errors import UserError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that have no locks, as some network file systems."""
+
+# Files.
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and rename it, so that nobody ever sees half of it.
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of ``path`` when the block ends, so that nobody ever sees half of it.
+
+    If the block fails, what was there before is left as it was.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; what was there before is left as it was.
+        OSError: the disk is full, or the folder is missing or cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file by `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a whole CSV file by `atomic_file`; a row that lacks a column has an empty cell there."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+@contextmanager
+def writing(path: Path, advice: str) -> Iterator[None]:
+    """Turn what a full disk or a lost folder raises into a `UserError`.
+
+    Args:
+        path: what is written.
+        advice: what the user can do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch.save raises the latter
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise UserError(f"cannot write {path} ({reason}): {advice}") from None
+
+
+# Folders.
+
+
+class FolderLock:
+    """Keeps a folder for the command that works in it, from ``with`` to the end of the block or of the process.
+
+    The operating system releases the lock of a process that is killed. Child processes that inherit ``descriptor``
+    hold the lock as well, for as long as they live.
+
+    Args:
+        folder: the folder; made if it is missing.
+        option: the option with which a user chooses another folder.
+        is_first: whether this is the first process of its job, which takes the lock for all of them.
+    """
+
+    def __init__(self, folder: Path, option: str, is_first: bool = True) -> None:
+        self._folder = folder
+        self._is_first = is_first
+        self._advice = f"choose another folder with {option}"
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> "FolderLock":
+        """Take the lock.
+
+        Raises:
+            UserError: another command works in the folder, or it cannot be written.
+        """
+        if not self._is_first:
+            return self
+        with writing(self._folder, self._advice):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._folder / ".lock", "a")
+            try:
+                _lock(self._file)
+            except BlockingIOError:
+                self._file.close()
+                raise UserError(
+                    f"another command, or a run that it left behind, works in {self._folder}: wait until it ends, or "
+                    f"{self._advice}"
+                ) from None
+            except OSError as error:
+                if error.errno not in WITHOUT_LOCKS:
+                    self._file.close()
+                    raise
+                print(
+                    f"{self._folder} cannot be locked ({error.strerror}): start no other command in it until this one "
+                    "ends",
+                    file=sys.stderr,
+                )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Release the lock."""
+        if self._file:
+            self._file.close()
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor that holds the lock."""
+        assert self._file, "the lock is not taken"
+        return self._file.fileno()
+
+
+def _lock(file: IO[str]) -> None:
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, "this system has no fcntl")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def claim_folder(record: Path, description: Mapping[str, Any], content: str, option: str) -> None:
+    """Write down what a folder is for, or see that it already is for the same.
+
+    Args:
+        record: the JSON file in the folder that says so.
+        description: what the folder is for.
+        content: what that is called, as in "diagram".
+        option: the option with which a user chooses another folder.
+
+    Raises:
+        UserError: the folder is for something else, or the record cannot be read or written.
+    """
+    described = json.loads(json.dumps(description))
+    try:
+        recorded = dict(json.loads(record.read_text()))
+    except FileNotFoundError:
+        with writing(record, f"choose another folder with {option}"):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(record, json.dumps(described, indent=2) + "\n")
+        return
+    except (OSError, ValueError, TypeError):
+        raise UserError(
+            f"{record} cannot be read: choose another folder with {option}, or delete {record.parent}"
+        ) from None
+    differing = [name for name, value in described.items() if name not in recorded or recorded[name] != value]
+    if differing:
+        raise is_taken(record.parent, f"another {content} ({', '.join(differing)} differ)", option)
+
+
+def is_taken(folder: Path, content: str, option: str, alternative: str = "") -> UserError:
+    """The error that a folder holds something that must not be overwritten.
+
+    Args:
+        folder: the folder.
+        content: what it holds.
+        option: the option with which a user chooses another folder.
+        alternative: what else the user can do, before all.
+    """
+    other = f"{alternative}, choose" if alternative else "choose"
+    return UserError(f"{folder} holds {content}: {other} another folder with {option}, or delete this one")

@@ -1,12 +1,11 @@
 """The folder of a run: where each of its files is, and what state they say the run is in."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grokking_pl.errors import UserError
+from grokking_pl.runs.files import is_taken, write_atomically, writing
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """All logged metrics, a row a step."""
+        """All logged metrics, one row per step."""
         return self.path / "metrics.csv"
 
     @property
@@ -47,38 +46,26 @@ class RunFolder:
             return {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write the outcome of the run, atomically."""
-        temporary = self.summary.with_suffix(".tmp")
-        temporary.write_text(json.dumps(summary, indent=2) + "\n")
-        os.replace(temporary, self.summary)
-
-    def holds_unfinished(self) -> bool:
-        """Whether it holds a run that can go on from a checkpoint."""
-        return self.checkpoint.exists() and self.read_summary().get("status") != "finished"
-
-    def claim(self, resuming: bool) -> None:
-        """Make the folder for a new run, or see that it can be written to.
-
-        A run that ended before its first checkpoint has nothing to lose: its folder is taken over.
+        """Write the outcome of the run.
 
         Raises:
-            UserError: it holds another run, or it cannot be written.
+            UserError: the disk is full or the folder has gone.
+        """
+        with writing(self.summary, "make room, then resume from the last checkpoint with --ckpt_path last"):
+            write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def holds_unfinished(self) -> bool:
+        """Whether it holds a run that can be resumed from a checkpoint."""
+        return self.checkpoint.exists() and self.read_summary().get("status") != "finished"
+
+    def check_free(self) -> None:
+        """See that a new run would overwrite none. One that ended before its first checkpoint has nothing to lose.
+
+        Raises:
+            UserError: the folder holds another run.
         """
         summary = self.read_summary()
-        if not resuming and summary.get("status") == "finished":
-            found = f"a finished run ({summary.get('phase', 'done')})"
-            raise UserError(f"{self.path} holds {found}: choose another folder with --run_dir, or delete this one")
-        if not resuming and self.checkpoint.exists():
-            raise UserError(
-                f"{self.path} holds an unfinished run: resume it with --ckpt_path last, choose another folder with "
-                "--run_dir, or delete this one"
-            )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".probe"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise UserError(
-                f"cannot write to the run folder {self.path} ({error.strerror}): choose another with --run_dir"
-            ) from None
+        if summary.get("status") == "finished":
+            raise is_taken(self.path, f"a finished run ({summary.get('phase', 'done')})", "--run_dir")
+        if self.checkpoint.exists():
+            raise is_taken(self.path, "an unfinished run", "--run_dir", "resume it with --ckpt_path last")

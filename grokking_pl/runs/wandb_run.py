@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
 
 PUBLIC_HOST = "api.wandb.ai"
@@ -45,39 +47,56 @@ class WandbRun(WandbLogger):
         offline: bool = False,
         log_model: bool = False,
     ) -> None:
-        self._options: dict[str, Any] = {"entity": entity, "group": group, "tags": tags}
-        self._arguments = {"project": project, "name": name, "log_model": log_model}
-        reason = "as asked" if offline else why_offline()
-        self._offline_reason = reason
-        # Lightning's own way to offline mode is an environment variable, which W&B reads but once.
-        if reason:
+        self._sweep_run = WandbSweepRun.of_this_process()
+        self._arguments: dict[str, Any] = {"project": project, "log_model": log_model}
+        # The run is started here and handed to Lightning: what Lightning would start it with makes W&B warn, and so
+        # does a project beside that of a sweep.
+        self._options: dict[str, Any] = {
+            "project": None if self._sweep_run else project,
+            "name": name,
+            "entity": entity,
+            "group": group,
+            "tags": tags,
+            "dir": ".",
+            "resume": "allow",
+        }
+        self._offline_reason = "as asked" if offline else why_offline()
+        if self._offline_reason:
+            # Lightning's own way to offline mode is an environment variable, which W&B reads but once.
             import wandb  # takes a second to import
 
             self._options["settings"] = wandb.Settings(silent=True)
             self._options["mode"] = "disabled" if os.environ.get("WANDB_MODE") == "disabled" else "offline"
-        super().__init__(**self._arguments, **self._options)  # type: ignore[arg-type]
-        self._wandb_init.pop("anonymous", None)  # W&B warns of it, even unset
-        self._sweep_run = WandbSweepRun.of_this_process()
-        if self._sweep_run:
-            self._wandb_init.pop("project", None)  # W&B warns that the sweep's project counts
+        self._started = False
         self._exit_code: int | None = None
+        super().__init__(**self._arguments)
 
     def put_in(self, folder: Path) -> None:
         """Keep the run's files in a folder, after which the run is named if it has no name."""
-        self._save_dir = str(folder)
-        self._wandb_init["dir"] = str(folder)
-        self._name = self._wandb_init["name"] = (
-            self._name or (self._sweep_run.name if self._sweep_run else None) or folder.name
+        self._options["dir"] = str(folder)
+        self._options["name"] = (
+            self._options["name"] or (self._sweep_run.name if self._sweep_run else None) or folder.name
         )
-        if (
-            self._offline_reason
-            and os.environ.get("WANDB_MODE") != "disabled"
-            and not getattr(rank_zero_only, "rank", 0)
-        ):
+        super().__init__(**self._arguments, save_dir=folder)
+        if self._offline_reason and os.environ.get("WANDB_MODE") != "disabled" and is_first_process():
             print(
                 f"W&B is offline ({self._offline_reason}); afterwards: wandb sync {folder}/wandb/offline-run-*",
                 file=sys.stderr,
             )
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run, started when it is first asked for."""
+        if not self._started:
+            import wandb
+
+            run = wandb.init(**self._options)
+            run.define_metric("trainer/global_step")
+            run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+            super().__init__(**self._arguments, save_dir=self._options["dir"], experiment=run)
+            self._started = True
+        return super().experiment
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
@@ -111,12 +130,12 @@ class WandbRun(WandbLogger):
         run.summary.update({name: value for name, value in summary.items() if value is not None})
 
     def finalize(self, status: str) -> None:
-        """End the run, so that a process that goes on to another run does not log into this one."""
+        """End the run, so that the next run of this process does not log into this one."""
         super().finalize(status)
-        if self._experiment is not None:
+        if self._started:
             fallback = 0 if status == "success" else 1
-            self._experiment.finish(exit_code=fallback if self._exit_code is None else self._exit_code)
-            self._experiment = None
+            self.experiment.finish(exit_code=fallback if self._exit_code is None else self._exit_code)
+            self._started = False
 
 
 def why_offline() -> str | None:

@@ -25,7 +25,7 @@ def run_processes(
         folder: of the sweep.
         numbers: which of its runs to train.
         jobs: how many at a time.
-        lock: file descriptor that they hold while they live.
+        lock: file descriptor of the folder's lock, which the runs hold as well for as long as they live.
         ended: told of each run its number and exit status.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -65,6 +65,6 @@ def _start(folder: SweepFolder, number: int, lock: int, environment: dict[str, s
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            pass_fds=(lock,),
+            pass_fds=(lock,) if os.name == "posix" else (),
             start_new_session=True,
         )

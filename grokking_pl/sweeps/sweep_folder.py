@@ -1,15 +1,12 @@
-"""The folder of a sweep: what it is a sweep of, a folder a run, and one tidy table."""
+"""The folder of a sweep: what it is a sweep of, one folder per run, and one tidy table."""
 
 import csv
-import fcntl
-import json
-import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from grokking_pl.errors import UserError
 from grokking_pl.runs import RunFolder
+from grokking_pl.runs.files import claim_folder, write_table, writing
 from grokking_pl.runs.naming import run_name
 from grokking_pl.sweeps.sweep_file import SweepFile
 
@@ -28,12 +25,11 @@ class SweepFolder:
         self.path = path
         self.sweep = sweep
         self.runs = runs
-        self._claim = asdict(sweep) | {"seed": seed, "run_cap": None}
-        self._lock: IO[str] | None = None
+        self.seed = seed
 
     @property
     def table(self) -> Path:
-        """A row a run: its parameters, how it ended, and all single values of its summary."""
+        """One row per run: its parameters, how it ended, and all single values of its summary."""
         return self.path / "runs.csv"
 
     def run(self, number: int) -> RunFolder:
@@ -44,64 +40,34 @@ class SweepFolder:
         """What a run printed."""
         return self.run(number).path.with_suffix(self.run(number).path.suffix + ".log")
 
-    def claim(self) -> int:
-        """Make the folder, or see that it is of this sweep and that nobody works in it.
-
-        Returns:
-            A file descriptor that the runs inherit: while one of them lives, nobody else can claim the folder.
+    def claim(self) -> None:
+        """See that the folder is of this sweep, or write down that it is.
 
         Raises:
-            UserError: it holds another sweep, is worked in, or cannot be written.
+            UserError: it holds another sweep, or cannot be written.
         """
-        try:
-            (self.path / "runs").mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held for the life of the process)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another grok sweep, or a run that it left behind, works in {self.path}: wait for it, or choose "
-                "another folder with --folder"
-            ) from None
-        except OSError as error:
-            raise UserError(
-                f"cannot write to the sweep's folder {self.path} ({error.strerror}): choose another with --folder"
-            ) from None
-        said = self.path / "sweep.json"
-        if said.exists():
-            before = json.loads(said.read_text())
-            different = [name for name, value in json.loads(json.dumps(self._claim)).items() if before[name] != value]
-            if different:
-                raise UserError(
-                    f"{self.path} holds a sweep whose {' and '.join(different)} differ: choose another folder with "
-                    "--folder, or delete this one"
-                )
-        else:
-            said.write_text(json.dumps(self._claim, indent=2) + "\n")
-        return self._lock.fileno()
-
-    def release(self) -> None:
-        """Let others claim the folder."""
-        if self._lock:
-            self._lock.close()
+        description = asdict(self.sweep) | {"seed": self.seed, "run_cap": None}
+        claim_folder(self.path / "sweep.json", description, "sweep", "--folder")
+        with writing(self.path, "choose another folder with --folder"):
+            (self.path / "runs").mkdir(exist_ok=True)
 
     def is_finished(self, number: int) -> bool:
         """Whether a run has come to its end."""
         return self.run(number).read_summary().get("status") == "finished"
 
     def write_table(self, statuses: dict[int, str]) -> list[dict[str, Any]]:
-        """Write the table anew, atomically, from the summaries of all runs.
+        """Write the table anew from the summaries of all runs.
 
         Args:
             statuses: how each run ended that was not finished before, by its number.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
         """
         rows = [self._row(number, statuses.get(number, "finished")) for number in range(len(self.runs))]
         columns = list(dict.fromkeys(name for row in rows for name in row))
-        temporary = self.table.with_suffix(".tmp")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self.table)
+        with writing(self.table, "make room, then run the same command again"):
+            write_table(self.table, columns, rows)
         return rows
 
     def _row(self, number: int, status: str) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Addition without a modulus: the toy task of the paper (section 2)."""
 
-from grokking_pl.tasks.pairs import check_symbols, integer_names, unordered_pairs
+from grokking_pl.tasks.pairs import check_symbols, integer_names, ordered_pairs, unordered_pairs
 from grokking_pl.tasks.table import OperationTable
 
 
-def addition(p: int) -> OperationTable:
+def addition(p: int, ordered: bool = False) -> OperationTable:
     """Addition i + j of the integers 0 .. p - 1, over unordered pairs i <= j.
 
     The p(p + 1)/2 samples are in the order i outer, j inner; the 2p - 1 result classes are named by the sum.
 
     Args:
         p: number of symbols; the paper has 10.
+        ordered: take all p² ordered pairs in place of each pair once, as figure 2 b does.
 
     Raises:
         UserError: p is below 2.
@@ -20,5 +21,5 @@ def addition(p: int) -> OperationTable:
     (55, 19)
     """
     check_symbols(p, "addition")
-    a, b = unordered_pairs(p)
+    a, b = ordered_pairs(p) if ordered else unordered_pairs(p)
     return OperationTable(a, b, a + b, integer_names(p), integer_names(2 * p - 1), commutative=True, name="a + b")

@@ -14,6 +14,7 @@ from grokking_pl.theory.rates import rate_quantiles, sample_rates
 from grokking_pl.theory.spectrum import grokking_rate, grokking_steps, grokking_time, spectrum
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 from grokking_pl.theory.training_sets import random_orders, random_training_sets, size_of_fraction
+from grokking_pl.theory.trajectories import Trajectories, theory_beside_network
 from grokking_pl.theory.unique_structure import (
     UniqueStructure,
     critical_sizes,
@@ -26,6 +27,7 @@ __all__ = [
     "Prediction",
     "TheoryResults",
     "TheoryStudy",
+    "Trajectories",
     "UniqueStructure",
     "conserved_quantities",
     "critical_fraction",
@@ -52,5 +54,6 @@ __all__ = [
     "sample_rates",
     "size_of_fraction",
     "spectrum",
+    "theory_beside_network",
     "wilson_interval",
 ]

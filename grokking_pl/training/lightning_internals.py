@@ -1,9 +1,21 @@
-"""The one file that touches private parts of Lightning, each with what it buys."""
+"""The one file that touches private parts of Lightning, and of torch below it, each with what it buys.
 
+Times are of processor, of a step of ``configs/toy_addition.yaml`` that takes 1.2 to 1.4 ms on a busy machine with two
+cores, from runs with and without in turn. What buys less than 3 % is not here.
+``tests/training/test_lightning_internals.py`` says in a sentence which part has changed when Lightning has.
+"""
+
+import logging
+import subprocess
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 from lightning.pytorch.profilers import PassThroughProfiler
+
+# Speed.
+
+HOOK_NAME = "_current_fx_name"
 
 HOOKS_OF_A_STEP = (
     "on_train_batch_start",
@@ -18,18 +30,73 @@ HOOKS_OF_A_STEP = (
 def leave_out_empty_hooks(watched: Any, base: type) -> None:
     """Let Lightning pass over the hooks of a step that an object only inherits from ``base``, where they do nothing.
 
-    It calls all of every callback's and the module's, some fifty a step, unless they are no functions.
+    It calls these of every callback and of the module, some fifty a step, but skips what is not callable. A hook that
+    was set on the object itself is kept. Buys 0.1 to 0.2 ms for the callbacks, and 0.02 to 0.1 ms for the module.
     """
     for hook in HOOKS_OF_A_STEP:
-        if getattr(type(watched), hook) is getattr(base, hook):
+        if hook not in vars(watched) and getattr(type(watched), hook) is getattr(base, hook):
             object.__setattr__(watched, hook, None)
 
 
+class QuickHookName:
+    """Mixed into a LightningModule, sets the name of the running hook as any object would.
+
+    Lightning sets it some forty times a step, and a torch module looks at what kind of value every attribute gets. Buys
+    0.15 to 0.2 ms.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == HOOK_NAME:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing, at less cost than Lightning's own, whose generator runs some fifty times a step."""
+    """Measures nothing, at less cost than Lightning's own, whose generator runs some fifty times a step.
+
+    Buys 0.1 to 0.15 ms.
+    """
 
     _nothing = nullcontext()
 
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
         """Enter and leave at once."""
         return self._nothing
+
+
+# Processes that are lost.
+
+OBSERVER = "lightning.fabric.strategies.launchers.subprocess_script"
+"""The logger of the thread that watches the processes which Lightning started, and kills all when one has failed."""
+
+OBSERVED = "terminated with code"
+"""What it says first. Buys the user a line instead of a bare ``Killed``."""
+
+LOST_CONNECTION = "closed by peer|reset by peer|remote worker|Broken pipe|remote process exited|ncclRemoteError"
+"""What torch's Gloo and NCCL say in a process whose peer has gone, as plain errors. Buys a line for a traceback."""
+
+
+class _Observer(logging.Handler):
+    def __init__(self, react: Callable[[], None]) -> None:
+        super().__init__()
+        self._react = react
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if OBSERVED in record.getMessage():
+            self._react()
+
+
+def call_on_lost_process(react: Callable[[], None]) -> None:
+    """Call ``react`` when Lightning notices that a process that it started has failed, before it kills all."""
+    observer = logging.getLogger(OBSERVER)
+    for handler in [handler for handler in observer.handlers if isinstance(handler, _Observer)]:
+        observer.removeHandler(handler)
+    observer.addHandler(_Observer(react))
+    observer.setLevel(logging.INFO)
+    observer.propagate = False
+
+
+def launched_processes(strategy: Any) -> list[subprocess.Popen[bytes]]:
+    """The processes that a strategy has started, to be ended with this one; none if something else started them."""
+    return list(getattr(getattr(strategy, "launcher", None), "procs", ()))

@@ -15,6 +15,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.metrics.representation import Representation
 from grokking_pl.sizes import Sizes
 from grokking_pl.training import objective
+from grokking_pl.training.lightning_internals import QuickHookName
 from grokking_pl.training.objective import Loss
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
 
@@ -22,14 +23,14 @@ SMALL_STEP = 5_000_000
 """Weights times samples of a batch, below which a training step on a CPU is too short to share between threads."""
 
 
-class GrokkingModule(pl.LightningModule):
+class GrokkingModule(QuickHookName, pl.LightningModule):
     """Trains any architecture on any datamodule of this project.
 
     Args:
         architecture: the network; it gets the data's sizes as its first argument.
         loss: mean squared error over samples and output dimensions, or cross entropy.
-        embeddings: optimisation of the embeddings (Adam without weight decay).
-        decoder: optimisation of the decoder, which is all the rest (AdamW).
+        embeddings: optimisation of the embeddings by AdamW, which without weight decay, the default, is Adam.
+        decoder: optimisation of the decoder, which is all the rest, by AdamW.
         init_seed: seed of the initial weights; null takes that of the run.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
         compile: compile the network with torch.compile; where that is not possible, say so and train without.
@@ -44,7 +45,7 @@ class GrokkingModule(pl.LightningModule):
         self,
         architecture: Callable[[Sizes], nn.Module],
         loss: Loss = "mse",
-        embeddings: GroupOptions = GroupOptions(decoupled=False),  # noqa: B008 (shows in --help)
+        embeddings: GroupOptions = GroupOptions(),  # noqa: B008 (shows in --help)
         decoder: GroupOptions = GroupOptions(),  # noqa: B008
         init_seed: int | None = None,
         fused: bool = True,
@@ -59,25 +60,23 @@ class GrokkingModule(pl.LightningModule):
         self.init_seed = init_seed
         self.fused = fused
         self._compiling = compile
+        self._compiler_failed = False
         self._classified: tuple[Any, Any] = (None, None)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the name of the running hook, which Lightning sets 40 times a step, at once."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     # Building: the sizes are known once the data are set up.
 
     def configure_model(self) -> None:
         """Build the network and the metrics for the sizes of the datamodule.
 
-        Without a trainer there is none: ``load_from_checkpoint`` takes the sizes from the checkpoint.
+        Without a trainer there is no datamodule: ``load_from_checkpoint`` takes the sizes from the checkpoint.
         """
-        if self._trainer is not None and not hasattr(self, "network"):
+        if hasattr(self, "network"):
+            return
+        try:
             data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-            self.build(data.sizes, data.class_targets)
+        except RuntimeError:  # there is no trainer
+            return
+        self.build(data.sizes, data.class_targets)
 
     def build(self, sizes: Sizes, class_targets: Float[Tensor, "classes outputs"] | None) -> None:
         """Build the network with weights drawn from the seed alone, whatever has been drawn before.
@@ -136,16 +135,18 @@ class GrokkingModule(pl.LightningModule):
         """Map a batch of inputs to the network's outputs."""
         if not self._compiling:
             return self.network(inputs)
+        if self._compiler_failed:
+            return self._call_uncompiled(inputs)
         try:
             return self.network(inputs)
-        except Exception as error:
-            from torch._dynamo.exc import TorchDynamoException  # importing it takes a second
-
-            if not isinstance(error, TorchDynamoException):
-                raise
+        except RuntimeError as error:
+            outputs = self._call_uncompiled(inputs)  # if the network itself is at fault, this fails as well
             print(f"training without torch.compile: {type(error).__name__}", file=sys.stderr)
-            self._compiling = False
-            self.network._compiled_call_impl = None
+            self._compiler_failed = True
+            return outputs
+
+    def _call_uncompiled(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
+        with torch.compiler.set_stance("force_eager"):
             return self.network(inputs)
 
     def compute_loss(

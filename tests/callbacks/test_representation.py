@@ -47,15 +47,14 @@ def test_snapshots_agree_with_what_was_logged(toy_run):
     legacy = np.random.RandomState(58)
     legacy.normal(0, 1, size=(19, 30))
     train = torch.from_numpy(legacy.choice(55, 45, replace=False))
-    for step, each in zip((0, 20, 100, 600), embeddings, strict=True):
+    for step, snapshot in zip((0, 20, 100, 600), embeddings, strict=True):
         row = metrics.loc[step]
-        assert row.rqi == pytest.approx(float(rqi(Representation(each), addition(10))), abs=1e-6)
-        expected = float(predicted_accuracy(Representation(each), addition(10), train))
+        assert row.rqi == pytest.approx(float(rqi(Representation(snapshot), addition(10))), abs=1e-6)
+        expected = float(predicted_accuracy(Representation(snapshot), addition(10), train))
         assert row.predicted_accuracy == pytest.approx(expected, abs=1e-6)
-        assert row.pca_entropy == pytest.approx(float(pca_entropy(each)), abs=1e-5)
-        assert row.effective_dimension == pytest.approx(float(effective_dimension(each)), abs=1e-5)
-        if step:
-            assert row.embedding_norm == pytest.approx(float(each.square().mean().sqrt()), abs=1e-6)
+        assert row.pca_entropy == pytest.approx(float(pca_entropy(snapshot)), abs=1e-5)
+        assert row.effective_dimension == pytest.approx(float(effective_dimension(snapshot)), abs=1e-5)
+        assert row.embedding_norm == pytest.approx(float(snapshot.square().mean().sqrt()), abs=1e-6)
 
 
 def test_first_step_of_high_rqi(toy_run, grok, tmp_path):
@@ -90,10 +89,10 @@ def test_interrupted_run_has_the_same_records(grok, toy_run, tmp_path):
     for stop in (260, 600):
         resume = ["--ckpt_path=last"] if stop == 600 else []
         assert grok("fit", *TOY, *WATCHED, "--run_dir", tmp_path, f"--trainer.max_steps={stop}", *resume)[0] == 0
-    ours, theirs = (pd.read_csv(each / "metrics.csv").set_index("step") for each in (tmp_path, toy_run))
+    ours, theirs = (pd.read_csv(folder / "metrics.csv").set_index("step") for folder in (tmp_path, toy_run))
     for column in ("rqi", "predicted_accuracy", "effective_dimension", "train_accuracy", "loss"):
         assert ours[column].dropna().tolist() == theirs[column].dropna().tolist()
-    first, second = (json.loads((each / "summary.json").read_text()) for each in (tmp_path, toy_run))
+    first, second = (json.loads((folder / "summary.json").read_text()) for folder in (tmp_path, toy_run))
     assert first["steps_to_rqi"] == second["steps_to_rqi"]
 
 

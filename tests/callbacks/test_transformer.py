@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from grokking_pl.metrics import effective_dimension, fourier_power
-from grokking_pl.plots.lottery_ticket import initial_excess, principal_axes
+from grokking_pl.plots.lottery_ticket import initial_excess
+from grokking_pl.plots.principal_axes import principal_axes
 
 WATCHED = [
     "--trainer.callbacks=PhaseTracker", "--trainer.callbacks.every_n_steps=10",
@@ -63,7 +64,7 @@ def test_values(grok, tmp_path, kind):
 
 
 def test_interrupted_run_finds_the_same(grok, tmp_path):
-    found = []
+    summaries = []
     for name, stops in (("whole", (20,)), ("parts", (7, 20))):
         for stop in stops:
             status, _, err = grok(
@@ -72,8 +73,8 @@ def test_interrupted_run_finds_the_same(grok, tmp_path):
                 f"--trainer.max_steps={stop}", *(["--ckpt_path=last"] if stop != stops[0] else []),
             )  # fmt: skip
             assert status == 0, err
-        found.append(json.loads((tmp_path / name / "summary.json").read_text()))
-    whole, parts = found
+        summaries.append(json.loads((tmp_path / name / "summary.json").read_text()))
+    whole, parts = summaries
     for name in ("initial_excess", "key_frequencies", "key_power", "weight_norm_decoder", "weight_norm_embeddings"):
         assert whole[name] == parts[name]
 
@@ -103,7 +104,7 @@ def test_network_without_embeddings(grok, small_mnist, tmp_path, callback):
     ("option", "wanted"),
     [
         ("--trainer.callbacks=FourierSpectrum --trainer.callbacks.every_n_steps=0", "every_n_steps is 0"),
-        ("--trainer.callbacks=FourierSpectrum --trainer.callbacks.factor=1", "factor 1"),
+        ("--trainer.callbacks=FourierSpectrum --trainer.callbacks.factor=1", "factor is 1"),
         ("--trainer.callbacks=WeightNorms --trainer.callbacks.every_n_steps=0", "every_n_steps is 0"),
     ],
 )

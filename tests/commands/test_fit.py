@@ -14,14 +14,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
-from lightning_utilities.core.imports import RequirementCache
 
 from grokking_pl import __version__
 from grokking_pl.callbacks import Reporting
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.runs import RunFolder
-
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -33,7 +31,7 @@ def same_weights(first: Path, second: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
 def test_help_lists_the_commands(grok, arguments):
     status, out, _ = grok(*arguments)
     assert status == 0
@@ -45,10 +43,15 @@ def test_version(grok):
     assert grok("--version") == (0, f"grokking_pl {__version__}\n", "")
 
 
-def test_help_of_fit_names_every_part(grok, monkeypatch):
-    # The help page goes without some imports, in a way that must not outlast this test.
-    monkeypatch.setattr(RequirementCache, "__bool__", RequirementCache.__bool__)
-    status, out, err = grok("fit", "--help")
+def test_the_package_is_a_program(grok_process):
+    process = grok_process("--version")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, f"grokking_pl {__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [("fit", "--help"), ("help", "fit")])
+def test_help_of_fit_names_every_part(grok, words):
+    status, out, err = grok(*words)
     assert status == 0, err
     for option in (
         "--config",
@@ -95,6 +98,7 @@ def test_run_folder(grok, small_mnist, tmp_path, monkeypatch):
     assert status == 0
     assert err.splitlines()[0] == f"run folder {tmp_path / 'run'}, seed 3"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        ".lock",
         "checkpoints",
         "config.yaml",
         "curves.png",

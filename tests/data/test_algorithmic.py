@@ -18,7 +18,7 @@ def prepared(**options):
 
 
 def test_published_draws_to_the_bit():
-    data = prepared(task=addition(10), train_count=50, batch_size=45, split_rng="numpy_legacy", seed=58)
+    data = prepared(task=addition(10), train_count=50, batch_size=45, split="published", seed=58)
     np.random.seed(58)
     vectors = np.random.normal(0, 1, size=(19, 30))
     train = np.random.choice(55, 50, replace=False)
@@ -33,20 +33,20 @@ def test_published_draws_to_the_bit():
 
 
 def test_published_batches_go_on_after_an_interruption():
-    data = prepared(task=addition(10), train_count=50, batch_size=45, split_rng="numpy_legacy", seed=3)
+    data = prepared(task=addition(10), train_count=50, batch_size=45, split="published", seed=3)
     whole = itertools.islice(data.index_stream()(0), 4, 8)
     for ours, theirs in zip(data.index_stream()(4), whole, strict=False):
         assert torch.equal(ours, theirs)
 
 
 def test_published_draws_for_classes_and_for_permutations():
-    data = prepared(task=addition(10), train_count=45, targets="class", split_rng="numpy_legacy", seed=1)
+    data = prepared(task=addition(10), train_count=45, targets="class", split="published", seed=1)
     np.random.seed(1)
     np.random.normal(0, 1, size=(19, 19))
     assert data.train_indices.tolist() == np.random.choice(55, 45, replace=False).tolist()
     assert data.sizes.outputs == 19
     assert torch.equal(data.targets, data.inputs.sum(1))
-    data = prepared(task=symmetric_group(3), train_count=24, split_rng="numpy_legacy", seed=0)
+    data = prepared(task=symmetric_group(3), train_count=24, split="published", seed=0)
     np.random.seed(0)
     assert torch.equal(data.class_targets, torch.tensor(np.random.normal(0, 1, size=(6, 30)), dtype=torch.float32))
     assert data.train_indices.tolist() == np.random.choice(36, 24, replace=False).tolist()

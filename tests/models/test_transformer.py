@@ -132,6 +132,81 @@ def test_published_sizes():
     assert not nanda.blocks[0].up.bias.any()
 
 
+class Published(nn.Module):
+    """The network of figures 1 and 7: encoder layers of PyTorch on embeddings, no mask, no positions, no last norm."""
+
+    def __init__(self, p, width, hidden, layers, dropout):
+        super().__init__()
+        self.embeddings = nn.Embedding(p, width)
+        self.layers = nn.Sequential(
+            *(
+                nn.TransformerEncoderLayer(width, 1, hidden, dropout, batch_first=True, norm_first=True)
+                for _ in range(layers)
+            )
+        )
+        self.linear = nn.Linear(2 * width, p)
+
+    def forward(self, pairs):
+        return self.linear(self.layers(self.embeddings(pairs)).flatten(1))
+
+
+def published(p, width, hidden, layers=2, dropout=0.0, **options):
+    """Theirs and ours, drawn from the same seed."""
+    torch.manual_seed(1)
+    theirs = Published(p, width, hidden, layers, dropout)
+    torch.manual_seed(1)
+    ours = Transformer(
+        Sizes(2, p, p), layers, 1, width, hidden / width, final_norm=False, causal=False, positions="none",
+        initialisation="encoder_layer", dropout=dropout, attention_dropout=dropout, mlp_dropout=dropout, **options,
+    )  # fmt: skip
+    return theirs, ours
+
+
+def test_published_network_to_the_bit():
+    theirs, ours = published(53, 256, 256)
+    assert sum(q.numel() for q in ours.parameters()) == sum(q.numel() for q in theirs.parameters()) == 832309
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    pairs = torch.cartesian_prod(torch.arange(53), torch.arange(53))
+    outputs, expected = ours(pairs), theirs(pairs)
+    assert torch.allclose(outputs, expected, rtol=0, atol=1e-6)
+    nn.functional.cross_entropy(outputs, pairs.sum(1) % 53).backward()
+    nn.functional.cross_entropy(expected, pairs.sum(1) % 53).backward()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(mine.grad, other.grad, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_published_dropout_to_the_bit(seed):
+    """One pair at a time, where PyTorch's layer draws its masks in the order of ours."""
+    theirs, ours = published(7, 32, 16, layers=3, dropout=0.3)
+    for pair in ([[2, 5]], [[6, 6]]):
+        torch.manual_seed(seed)
+        expected = theirs(torch.tensor(pair))
+        torch.manual_seed(seed)
+        assert torch.equal(ours(torch.tensor(pair)), expected)
+
+
+def test_final_norm_is_an_option():
+    for norm in ("before", "after", "none"):
+        for chosen in (True, False, None):
+            network = Transformer(PAIRS, width=8, norm=norm, final_norm=chosen)
+            expected = norm == "before" if chosen is None else chosen
+            assert isinstance(network.final_norm, nn.LayerNorm) == expected
+
+
+def test_xavier_with_zero_bias():
+    torch.manual_seed(0)
+    network = Transformer(Sizes(2, 53, 53), width=64, mlp_ratio=2, initialisation="xavier")
+    linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    assert len(linear) == 2 * 4 + 1
+    for layer in linear:
+        bound = math.sqrt(6 / (layer.in_features + layer.out_features))
+        assert not layer.bias.any()
+        assert 0.98 * bound < layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03)
+
+
 def test_groups():
     network = Transformer(PAIRS, layers=1, heads=2, width=8, equals=True, readout="last")
     embeddings = list(network.embedding_parameters())
@@ -173,7 +248,7 @@ def test_positions_tell_the_operands_apart():
     assert torch.allclose(blind(pairs), blind(pairs.flip(1)), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["dropout", "attention_dropout", "embedding_dropout"])
+@pytest.mark.parametrize("kind", ["dropout", "attention_dropout", "mlp_dropout", "embedding_dropout"])
 def test_dropout(kind):
     torch.manual_seed(0)
     network = Transformer(PAIRS, width=32, **{kind: 0.5})
@@ -235,8 +310,9 @@ def test_a_batch_of_networks_as_one(sizes):
         ({"width": -8}, "width is -8"),
         ({"mlp_ratio": 0.0}, "mlp_ratio is 0"),
         ({"activation": "step"}, "activation is 'step'"),
-        ({"dropout": 1.0}, "dropout rate is 1"),
-        ({"attention_dropout": -0.1}, "attention rate is -0.1"),
+        ({"dropout": 1.0}, "dropout is 1"),
+        ({"attention_dropout": -0.1}, "attention_dropout is -0.1"),
+        ({"mlp_dropout": 2.0}, "mlp_dropout is 2"),
         ({"embedding_scale": 0.0}, "embedding_scale is 0"),
         ({"context": 1}, "context is 1"),
     ],

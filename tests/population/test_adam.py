@@ -12,7 +12,7 @@ def test_each_member_is_updated_as_by_torch():
     ]
     torch.manual_seed(0)
     weights = torch.randn(3, 4, 5)
-    singles = [torch.nn.Parameter(each.clone()) for each in weights]
+    singles = [torch.nn.Parameter(weight.clone()) for weight in weights]
     optimizers = [
         two_group_adam([], [p], GroupOptions(), o, fused=False) for p, o in zip(singles, options, strict=True)
     ]

@@ -5,12 +5,12 @@ import pytest
 
 from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
 from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.population.batch import Batch
 from grokking_pl.population.curves import curve_steps
-from grokking_pl.population.engine import Batch
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT
-from tests.population.test_equals_fit import fit, settings_of
+from tests.population.test_equals_fit import build_members, fit, settings_of
 
 BUDGET = 40
 
@@ -33,15 +33,15 @@ def outcomes_of(batch):
 @pytest.mark.parametrize(("name", "every"), [("regression", 1), ("batches", 7)])
 def test_curves_are_those_of_grok_fit(name, every, builder, tmp_path):
     settings = settings_of(name, builder)
-    members = [builder.build(index, *each) for index, each in enumerate(settings)]
+    members = build_members(builder, settings)
     batch = batch_of(members[0], every)
     for member in members:
         batch.put(member)
     batch.advance(2 * BUDGET)
     outcomes = outcomes_of(batch)
-    for index, (each, seed) in enumerate(settings):
+    for index, (member_settings, seed) in enumerate(settings):
         tracker, quality = PhaseTracker(every, budget=BUDGET), RepresentationQuality(1)
-        fit(each, seed, BUDGET + 20, [tracker, quality], tmp_path)
+        fit(member_settings, seed, BUDGET + 20, [tracker, quality], tmp_path)
         expected = {int(step): accuracies for step, *accuracies, _, _ in tracker.history.tolist()}
         curve = outcomes[index].curve
         assert [step for step, *_ in curve] == sorted({*curve_steps(BUDGET, every), BUDGET})
@@ -58,16 +58,16 @@ def test_curves_are_those_of_grok_fit(name, every, builder, tmp_path):
 
 def test_keeping_curves_changes_no_outcome(builder):
     settings = settings_of("regression", builder)
-    members = [builder.build(index, *each) for index, each in enumerate(settings)]
-    found = []
+    members = build_members(builder, settings)
+    outcomes = []
     for keep in (False, True):
         batch = batch_of(members[0], keep_curves=keep)
         for member in members:
             batch.put(member)
         batch.advance(BUDGET + 1)
-        found.append(outcomes_of(batch))
-    for index, without in found[0].items():
-        kept = found[1][index]
+        outcomes.append(outcomes_of(batch))
+    for index, without in outcomes[0].items():
+        kept = outcomes[1][index]
         assert (without.steps_to_train, without.train_accuracy, without.observed.rqi) == (
             kept.steps_to_train, kept.train_accuracy, kept.observed.rqi,
         )  # fmt: skip
@@ -76,7 +76,7 @@ def test_keeping_curves_changes_no_outcome(builder):
 
 def test_a_curve_goes_on_from_its_state_and_leaves_nothing_to_the_next_member(builder):
     settings = settings_of("regression", builder)
-    members = [builder.build(index, *each) for index, each in enumerate(settings)]
+    members = build_members(builder, settings)
     whole = batch_of(members[0])
     for member in members:
         whole.put(member)

@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, Trainer
 from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
 from grokking_pl.experiments import ExperimentBuilder, set_value
 from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.engine import Batch
-from grokking_pl.population.member import MemberBuilder
+from grokking_pl.population.batch import Batch
+from grokking_pl.population.member import Member, MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from tests.conftest import ROOT
 
@@ -25,6 +25,18 @@ SETTINGS = {
     "transformer": (
         "transformer_modular_addition_small",
         {"data.task.p": 5, "model.architecture.width": 8},
+    ),
+    "scalar": ("toy_addition", {"model.architecture": "tests.population.architectures.WithGain"}),
+    "equations": (
+        "transformer_modular_addition_small",
+        {
+            "data": "grokking_pl.data.EquationDataModule",
+            "data.modulus": 5,
+            "data.batch_size": "all",
+            "model.architecture.readout": "last",
+            "model.architecture.bias": "none",  # a bias of keys changes nothing, so that its gradient is noise
+            "model.architecture.width": 8,
+        },
     ),
     "mnist": ("mnist_grok", {"data.train_size": 45, "data.batch_size": 10, "model.architecture.width": 8}),
 }
@@ -40,7 +52,7 @@ def builder():
 def settings_of(name: str, builder: MemberBuilder) -> list[tuple[dict, int]]:
     file, changes = SETTINGS[name]
     base = builder.complete(yaml.safe_load((ROOT / f"configs/{file}.yaml").read_text()))
-    found = []
+    settings_and_seeds = []
     for seed, lr, weight_decay, embeddings_lr in MEMBERS:
         settings = copy.deepcopy(base)
         ours = {
@@ -51,8 +63,8 @@ def settings_of(name: str, builder: MemberBuilder) -> list[tuple[dict, int]]:
         }
         for path, value in {**ours, **changes}.items():
             set_value(settings, path, value)
-        found.append((settings, seed))
-    return found
+        settings_and_seeds.append((settings, seed))
+    return settings_and_seeds
 
 
 def fit(settings: dict, seed: int, steps: int, callbacks: list[Callback], folder) -> Trainer:
@@ -67,6 +79,10 @@ def fit(settings: dict, seed: int, steps: int, callbacks: list[Callback], folder
     return trainer
 
 
+def build_members(builder: MemberBuilder, settings: list[tuple[dict, int]]) -> list[Member]:
+    return [builder.build(index, member_settings, seed) for index, (member_settings, seed) in enumerate(settings)]
+
+
 def make_batch(
     builder: MemberBuilder,
     settings: list[tuple[dict, int]],
@@ -74,7 +90,7 @@ def make_batch(
     every: int = 1,
     observe: ObservationOptions | None = None,
 ) -> Batch:
-    members = [builder.build(index, *each) for index, each in enumerate(settings)]
+    members = build_members(builder, settings)
     assert len({member.kind for member in members}) == 1
     criteria = PhaseCriteria(every, *THRESHOLDS)
     batch = Batch(members[0], len(members), criteria, budget, compiled=False, observe=observe)
@@ -98,27 +114,27 @@ def compare_weights(name, builder, tmp_path, steps):
     settings = settings_of(name, builder)
     batch = make_batch(builder, settings, budget=10 * steps, every=100 if name == "mnist" else 1)
     batch.advance(steps)
-    for place, (each, seed) in enumerate(settings):
-        module = fit(each, seed, steps, [], tmp_path).lightning_module
+    for place, (member_settings, seed) in enumerate(settings):
+        module = fit(member_settings, seed, steps, [], tmp_path).lightning_module
         for key, value in module.named_parameters():
-            ours = batch.parameters[key][place]
+            ours = batch.state.parameters[key][place]
             torch.testing.assert_close(ours, value.detach(), rtol=1e-3, atol=2e-4, msg=lambda text: f"{key}: {text}")  # noqa: B023
 
 
 @pytest.mark.parametrize("every", [1, 7])
 def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_path):
     settings = settings_of("regression", builder)
-    for each, _ in settings:
-        set_value(each, "model.decoder.lr", 2e-3)
-        set_value(each, "model.embeddings.lr", 3e-3)
+    for member_settings, _ in settings:
+        set_value(member_settings, "model.decoder.lr", 2e-3)
+        set_value(member_settings, "model.embeddings.lr", 3e-3)
     budget = 200
     batch = make_batch(builder, settings, budget, every)
     batch.advance(budget + 1)
     outcomes = batch.take_decided()
     assert len(outcomes) == len(settings)
-    for outcome, (each, seed) in zip(outcomes, settings, strict=True):
+    for outcome, (member_settings, seed) in zip(outcomes, settings, strict=True):
         tracker = PhaseTracker(every, *THRESHOLDS, budget=budget, stop_when_decided=True)
-        fit(each, seed, budget, [tracker], tmp_path)
+        fit(member_settings, seed, budget, [tracker], tmp_path)
         summary = tracker.summary()
         for name in ("steps_to_train", "steps_to_val", "train_accuracy", "val_accuracy"):
             assert getattr(outcome, name) == pytest.approx(summary[name]), name
@@ -127,18 +143,18 @@ def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_pat
 
 def test_what_is_seen_of_embeddings_is_what_the_callback_sees(builder, tmp_path):
     settings = settings_of("regression", builder)
-    for each, _ in settings:
-        set_value(each, "model.embeddings.lr", 1e-2)
+    for member_settings, _ in settings:
+        set_value(member_settings, "model.embeddings.lr", 1e-2)
     set_value(settings[1][0], "data.seed", 9)
     budget, every = 240, 20
     batch = make_batch(builder, settings, budget, observe=ObservationOptions(every, rqi_threshold=0.1))
     batch.advance(budget + every)
     outcomes = batch.take_decided()
     assert [outcome.index for outcome in outcomes] == [0, 1, 2]
-    for outcome, (each, seed) in zip(outcomes, settings, strict=True):
+    for outcome, (member_settings, seed) in zip(outcomes, settings, strict=True):
         last = min(budget, outcome.steps // every * every + every)
         quality = RepresentationQuality(every, threshold=0.1)
-        fit(each, seed, last, [quality], tmp_path)
+        fit(member_settings, seed, last, [quality], tmp_path)
         summary = quality.summary()
         assert outcome.observed.steps_to_rqi == summary["steps_to_rqi"]
         assert outcome.observed.rqi == pytest.approx(summary["rqi"])
@@ -154,17 +170,17 @@ def test_dropout_differs_by_member_and_is_off_in_evaluations(builder):
         set_value(settings, path, value)
     batch = make_batch(builder, [(settings, 0), (settings, 0)], budget=3)
     batch.advance(1)
-    assert not torch.equal(*batch.parameters["network.classifier.weight"])
+    assert not torch.equal(*batch.state.parameters["network.classifier.weight"])
     set_value(settings, "model.architecture.dropout", 0.0)
     batch = make_batch(builder, [(settings, 0), (settings, 0)], budget=3)
     batch.advance(1)
-    assert torch.equal(*batch.parameters["network.classifier.weight"])
+    assert torch.equal(*batch.state.parameters["network.classifier.weight"])
 
 
 @pytest.mark.slow
 def test_compiled_batches_of_one_process_have_graphs_of_their_own(builder):
     for name in ("regression", "permutation"):
-        members = [builder.build(index, *each) for index, each in enumerate(settings_of(name, builder))]
+        members = build_members(builder, settings_of(name, builder))
         finals = []
         for compiled, places in ((False, 3), (True, 3), (True, 2)):
             batch = Batch(members[0], places, PhaseCriteria(), 1000, compiled=compiled)
@@ -172,7 +188,7 @@ def test_compiled_batches_of_one_process_have_graphs_of_their_own(builder):
                 batch.put(member)
             batch.advance(50)
             assert (batch.compile_seconds > 0) == compiled
-            finals.append({key: value[:2] for key, value in batch.parameters.items()})
+            finals.append({key: value[:2] for key, value in batch.state.parameters.items()})
         for other in finals[1:]:
             for key, value in finals[0].items():
                 torch.testing.assert_close(other[key], value, rtol=1e-3, atol=1e-4)
@@ -184,10 +200,9 @@ def test_a_member_goes_on_from_its_state(builder):
     whole.advance(40)
     halves = make_batch(builder, settings, budget=1000)
     halves.advance(25)
-    again = make_batch(builder, settings, budget=1000)
-    again.members = [None] * len(settings)
+    again = Batch(halves.members[0], len(settings), PhaseCriteria(1, *THRESHOLDS), 1000, compiled=False)
     for place in (2, 0, 1):
         again.put(halves.members[place], halves.state_of(place))
     again.advance(15)
-    for name, value in whole.parameters.items():
-        assert torch.equal(value[[2, 0, 1]], again.parameters[name])
+    for name, value in whole.state.parameters.items():
+        assert torch.equal(value[[2, 0, 1]], again.state.parameters[name])

@@ -34,9 +34,9 @@ def test_labels_and_steps_are_the_published_ones(name, grok, tmp_path):
     config = ROOT / f"configs/diagrams/{name}.yaml"
     status, _, err = grok("diagram", "--config", config, "--folder", tmp_path / name)
     assert status == 0, err
-    found = check_diagrams.agreement(check_diagrams.compare(name, pd.read_csv(tmp_path / name / "runs.csv")))
+    agreement = check_diagrams.agreement(check_diagrams.compare(name, pd.read_csv(tmp_path / name / "runs.csv")))
     for delay in check_diagrams.DELAYS:
-        assert found[f"labels, delay {delay}"][0] >= check_diagrams.LABELS_WANTED[name]
+        assert agreement[f"labels, delay {delay}"][0] >= check_diagrams.LABELS_WANTED[name]
     for which in ("train", "val"):
-        agree, total = found[f"{which} steps within 5 %, rates <= 0.001"]
+        agree, total = agreement[f"{which} steps within 5 %, rates <= 0.001"]
         assert agree >= total - (name == "figure5b")

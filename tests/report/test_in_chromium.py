@@ -9,7 +9,7 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from grokking_pl.plots.embeddings import principal_components
+from grokking_pl.plots.principal_axes import principal_components
 from grokking_pl.report.writing import write_report
 
 WIDE, NARROW = 1280, 390
@@ -65,7 +65,7 @@ class Reader:
 
     def hovered(self, part):
         layers = self.browser.find_elements(By.CSS_SELECTOR, ".hoverlayer")
-        return self.wait(lambda: next((found for layer in layers if part in (found := layer.text)), None))
+        return self.wait(lambda: next((text for layer in layers if part in (text := layer.text)), None))
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +215,8 @@ def test_majority_is_the_most_frequent_phase(reader, diagram_report, diagram_fol
     phases = ["comprehension", "grokking", "memorization", "confusion"]
     for y in range(2):
         for x in range(3):
-            found = [run["phase"] for run in runs_of(diagram_folder, x, y).values()]
-            assert found.count(phases[shown[y][x]]) == max(map(found.count, found))
+            of_seeds = [run["phase"] for run in runs_of(diagram_folder, x, y).values()]
+            assert of_seeds.count(phases[shown[y][x]]) == max(map(of_seeds.count, of_seeds))
 
 
 def test_arrow_keys_move_the_cell_and_steps_can_be_the_colour(reader, diagram_report):

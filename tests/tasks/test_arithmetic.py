@@ -29,6 +29,7 @@ def test_addition_draws_unordered_pairs_in_order(p):
     assert table.results == tuple(str(k) for k in range(2 * p - 1))
     assert table.commutative
     assert table.p == p
+    assert rows(tasks.addition(p, ordered=True)) == [(i, j, i + j) for i in range(p) for j in range(p)]
 
 
 ORDERED = {

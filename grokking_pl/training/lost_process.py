@@ -1,6 +1,5 @@
 """When one process of a run on several ends before the others: they stop, and say so in one line."""
 
-import logging
 import os
 import re
 import sys
@@ -8,9 +7,11 @@ import time
 
 import torch.distributed
 
+from grokking_pl.training.lightning_internals import LOST_CONNECTION, call_on_lost_process
+
 MESSAGE = (
     "another process of this run ended before its time, so the run was stopped: look at what that process printed "
-    "last; the run goes on from its last checkpoint with --ckpt_path last"
+    "last; resume the run from its last checkpoint with --ckpt_path last"
 )
 GRACE_SECONDS = 30
 PARENT = os.getppid()
@@ -18,26 +19,12 @@ PARENT = os.getppid()
 
 def is_lost_process(error: BaseException) -> bool:
     """Whether an error says that a process at the other end of a connection has gone."""
-    words = "closed by peer|reset by peer|remote worker|Broken pipe|remote process exited|ncclRemoteError"
-    return "WORLD_SIZE" in os.environ and re.search(words, str(error)) is not None
-
-
-class SayLostProcess(logging.Handler):
-    """Says in our words what Lightning notices of the processes that it started, before it kills all of them."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one line if the record is of a process that ended."""
-        if "terminated with code" in record.getMessage():
-            print(f"grok: error: {MESSAGE}", file=sys.stderr, flush=True)
+    return "WORLD_SIZE" in os.environ and re.search(LOST_CONNECTION, str(error)) is not None
 
 
 def watch_processes() -> None:
-    """Let the loss of a process be said."""
-    observer = logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script")
-    if not any(isinstance(handler, SayLostProcess) for handler in observer.handlers):
-        observer.addHandler(SayLostProcess())
-    observer.setLevel(logging.INFO)
-    observer.propagate = False
+    """Say it in one line when a process that this one started is lost, before Lightning kills all of them."""
+    call_on_lost_process(lambda: print(f"grok: error: {MESSAGE}", file=sys.stderr, flush=True))
 
 
 def let_first_process_finish() -> None:

@@ -1,0 +1,191 @@
+"""Many networks of one architecture trained as one batch, each as ``grok fit`` would train it.
+
+A batch has a fixed number of places. A member whose phase is decided leaves its place to the next that waits, so that
+the batch is always full and its step is compiled once. Every place counts its own steps.
+
+The way of a step: `Batch.advance` takes steps up to the next look at the embeddings; `grokking_pl.population.step`
+makes each of them, with losses and predictions from `grokking_pl.training.objective`; `grokking_pl.population.adam`
+updates the parameters, and `grokking_pl.population.tracking` notes which thresholds were passed.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vmap
+
+from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.population.compilation import CompiledStep
+from grokking_pl.population.evaluation import evaluate
+from grokking_pl.population.failure import refusing
+from grokking_pl.population.fast_tanh import use_fast_tanh
+from grokking_pl.population.member import Member, trains_at_random
+from grokking_pl.population.minibatches import MiniBatch, MiniBatches
+from grokking_pl.population.network import MemberNetwork
+from grokking_pl.population.observation import Look, ObservationOptions, Observed, Observer, is_observable
+from grokking_pl.population.outcome import Outcome
+from grokking_pl.population.samples import SampleStack
+from grokking_pl.population.state import State
+from grokking_pl.population.step import evaluate_and_update, update
+
+
+class Batch:
+    """Members that are trained together.
+
+    Args:
+        template: any of the members: all are of its kind.
+        places: how many are trained at a time.
+        criteria: what decides a member's phase.
+        budget: steps within which the thresholds must be reached.
+        device: where to train.
+        compiled: compile the step; what cannot be compiled is run as it is, and says so.
+        shared_samples: whether all members have the same samples, targets and split.
+        observe: when to look at the embeddings; None for never.
+        keep_curves: whether outcomes tell how the member came there.
+
+    Attributes:
+        members: the member at each place; None where it is empty.
+        state: what training changes.
+        interval: members come and go only when the steps made are a multiple of it.
+    """
+
+    def __init__(
+        self,
+        template: Member,
+        places: int,
+        criteria: PhaseCriteria,
+        budget: int,
+        device: torch.device | str = "cpu",
+        compiled: bool = True,
+        shared_samples: bool = False,
+        observe: ObservationOptions | None = None,
+        keep_curves: bool = False,
+    ) -> None:
+        device = torch.device(device)
+        self.criteria = criteria
+        self.budget = budget
+        self.members: list[Member | None] = [None] * places
+        self.state = State(template, places, criteria, budget, keep_curves, device)
+        self._samples = SampleStack(template.data, places, shared_samples, device)
+        self._network = MemberNetwork(template.module, device)
+        self._architecture = type(template.module.network).__name__
+
+        self._fused = template.takes_all and criteria.every_n_steps == 1 and not trains_at_random(template)
+        # Training sets of one batch may differ in size, if not all have the same samples.
+        largest = template.batch_size if shared_samples or not template.takes_all else len(template.data.inputs)
+        self._minibatches = MiniBatches(places, largest, device)
+        self._step: Callable[..., None] = evaluate_and_update if self._fused else update
+        if compiled:
+            self._step = CompiledStep(self._step)
+            if device.type == "cpu":
+                use_fast_tanh(self._network.module)
+
+        self._observer: Observer | None = None
+        self._observed = [Observed() for _ in range(places)]
+        self.interval = criteria.every_n_steps
+        if observe and is_observable(template):
+            self.interval = observe.interval(criteria.every_n_steps)
+            self._observer = Observer(template, observe, keep_curves)
+        self._steps_made = 0
+
+    # Members come and go.
+
+    @property
+    def free(self) -> int:
+        """How many places are empty."""
+        return self.members.count(None)
+
+    @property
+    def steps(self) -> list[int | None]:
+        """Updates made at each place; None where it is empty."""
+        steps = self.state.tracking.step.tolist()
+        return [None if member is None else step for member, step in zip(self.members, steps, strict=True)]
+
+    @property
+    def compile_seconds(self) -> float:
+        """What compiling took; 0 before the first step, or without."""
+        return self._step.seconds if isinstance(self._step, CompiledStep) else 0.0
+
+    def put(self, member: Member, saved: dict[str, Any] | None = None) -> None:
+        """Give a member an empty place; with ``saved``, from `state_of`, it goes on where it was."""
+        place = self.members.index(None)
+        self.members[place] = member
+        self.state.put(place, member, saved)
+        self._samples.put(place, member.data)
+        self._minibatches.put(place, member, saved["tracking"]["step"] if saved else 0)
+        self._observed[place] = Observed(**saved["observed"]) if saved else Observed()
+
+    def state_of(self, place: int) -> dict[str, Any]:
+        """Everything that `put` needs to go on with the member at ``place``."""
+        return {**self.state.saved(place), "observed": asdict(self._observed[place])}
+
+    def take_decided(self) -> list[Outcome]:
+        """Remove the members whose phase is decided."""
+        outcomes = []
+        for place, decided in enumerate(self.state.tracking.decided()):
+            member = self.members[place]
+            if member is None or not decided:
+                continue
+            outcomes.append(self.state.tracking.outcome(place, member, self._observed[place]))
+            self.members[place] = None
+            self.state.tracking.vacate(place)
+            self._minibatches.vacate(place)
+        return outcomes
+
+    # Training.
+
+    def advance(self, steps: int) -> None:
+        """Train every member for ``steps`` steps, or until its phase is decided.
+
+        Raises:
+            UserError: the architecture does something that cannot be done for many networks at once.
+        """
+        with torch.no_grad():
+            self._look(newcomers=True)
+            while steps:
+                until_look = self.interval - self._steps_made % self.interval
+                part = min(steps, until_look) if self._observer else steps
+                self._train(part)
+                steps -= part
+                if self._steps_made % self.interval == 0:
+                    self._look()
+
+    def _train(self, steps: int) -> None:
+        minibatches = iter(()) if self._fused else self._minibatches.draw(steps)
+        for coefficients in self.state.coefficients_ahead(steps):
+            with nullcontext() if self._steps_made else refusing(self._architecture):
+                self._train_one_step(coefficients, minibatches)
+            self._steps_made += 1
+
+    def _train_one_step(self, coefficients: Float[Tensor, "places groups 7"], minibatches: Iterator[MiniBatch]) -> None:
+        if self._fused:
+            self._step(self._network, self.state, self._samples, coefficients)
+            return
+        # Every place has made a multiple of the interval when a member comes, so that all are due at the same steps.
+        every = self.criteria.every_n_steps
+        if self._steps_made % every in (0, self.budget % every):
+            step = self.state.tracking.step
+            due = (step % every == 0) | (step == self.budget)
+            self.state.tracking.take_in(evaluate(self._network, self.state, self._samples), due)
+        self._step(self._network, self.state, self._samples, next(minibatches), coefficients)
+
+    # Looking at the embeddings.
+
+    def _look(self, newcomers: bool = False) -> None:
+        """Look at the embeddings of all members that have a look to come, or of newcomers alone."""
+        if self._observer is None:
+            return
+        steps, decided = self.state.tracking.step.tolist(), self.state.tracking.decided()
+        looks = [
+            Look(place, member, steps[place], decided[place], observed)
+            for place, (member, observed) in enumerate(zip(self.members, self._observed, strict=True))
+            if member is not None and steps[place] <= self.budget and not observed.closed
+        ]
+        if newcomers:
+            looks = [look for look in looks if not look.observed.looked]
+        if looks:
+            self._observer.look(vmap(self._network.embeddings)(self.state.parameters), looks)

@@ -1,0 +1,43 @@
+"""How many training and validation samples every member predicts right."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.func import vmap
+
+from grokking_pl.population.network import MemberNetwork, Parameters
+from grokking_pl.population.samples import Samples, SampleStack
+from grokking_pl.population.state import State
+from grokking_pl.training.objective import is_correct, predicted_class
+
+EVALUATION_ELEMENTS = 2**22
+"""Activations of one layer, over samples and members, above which an evaluation is cut into parts."""
+
+
+def evaluate(network: MemberNetwork, state: State, samples: SampleStack) -> Int[Tensor, "places 2"]:
+    """The numbers of correct samples of every member, by networks in evaluation mode."""
+
+    def count_of_one(parameters: Parameters, part: Samples) -> Int[Tensor, " 2"]:
+        return count_correct(network.outputs(parameters, part.inputs), part)
+
+    count_of_all = vmap(count_of_one, in_dims=(0, samples.dims))
+    network.module.eval()
+    correct = torch.zeros_like(state.tracking.final)
+    for part in samples.parts(_part_size(state)):
+        correct += count_of_all(state.parameters, part)
+    network.module.train()
+    return correct
+
+
+def count_correct(outputs: Float[Tensor, "samples *answers outputs"], samples: Samples) -> Int[Tensor, " 2"]:
+    """How many training samples and how many validation samples one member predicts right."""
+    correct = is_correct(predicted_class(outputs, samples.class_targets), samples.labels)
+    is_train = samples.weights > 0
+    return torch.stack([(correct & is_train).sum(), (correct & ~is_train).sum()])
+
+
+def _part_size(state: State) -> int:
+    """Samples evaluated at a time."""
+    places = len(state.tracking.step)
+    widest = max((value.shape[1] for value in state.parameters.values() if value.dim() > 1), default=1)
+    return max(256, EVALUATION_ELEMENTS // (widest * places))

@@ -1,0 +1,72 @@
+"""Which training samples the next steps of every member take."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokking_pl.population.member import Member
+
+DRAWN_AHEAD = 2**22
+"""Indices drawn at a time, for as many steps as they suffice: a device that computes waits for few transfers."""
+
+
+class MiniBatch(NamedTuple):
+    """The samples of one step, for every place.
+
+    Args:
+        chosen: the numbers of the samples. Members with fewer samples than others have sample 0 for the rest.
+        weights: of the samples in the loss; 0 for the rest.
+    """
+
+    chosen: Int[Tensor, "places batch"]
+    weights: Float[Tensor, "places batch"]
+
+
+class MiniBatches:
+    """Draws mini-batches for all places, each from the stream of its member.
+
+    Args:
+        places: how many there are.
+        size: samples in the largest mini-batch.
+        device: where they are needed.
+    """
+
+    def __init__(self, places: int, size: int, device: torch.device) -> None:
+        self._places = places
+        self._size = size
+        self._device = device
+        self._streams: dict[int, Iterator[Tensor | slice]] = {}
+
+    def put(self, place: int, member: Member, step: int) -> None:
+        """Give a place a new member that has made ``step`` updates."""
+        self._streams[place] = member.indices(step)
+
+    def vacate(self, place: int) -> None:
+        """Remove the member of a place."""
+        del self._streams[place]
+
+    def draw(self, steps: int) -> Iterator[MiniBatch]:
+        """The mini-batches of the next ``steps`` steps."""
+        most = max(1, DRAWN_AHEAD // (self._places * self._size))
+        for start in range(0, steps, most):
+            chosen, weights = self._draw_ahead(min(most, steps - start))
+            yield from map(MiniBatch, chosen.unbind(), weights.unbind())
+
+    def _draw_ahead(self, steps: int) -> tuple[Int[Tensor, "steps places batch"], Float[Tensor, "steps places batch"]]:
+        chosen = torch.zeros(steps, self._places, self._size, dtype=torch.int64)
+        weights = torch.zeros(steps, self._places, self._size)
+        for place, stream in self._streams.items():
+            batch = next(stream)
+            if isinstance(batch, slice):  # the whole training set, at every step
+                chosen[:, place, batch] = torch.arange(batch.stop)
+                weights[:, place, batch] = 1 / batch.stop
+                continue
+            for step, indices in enumerate(chain([batch], islice(stream, steps - 1))):
+                assert isinstance(indices, Tensor)
+                chosen[step, place, : len(indices)] = indices
+                weights[step, place, : len(indices)] = 1 / len(indices)
+        return chosen.to(self._device), weights.to(self._device)

@@ -1,0 +1,67 @@
+"""A member's network as pure functions of its parameters, which ``vmap`` makes functions of all members at once."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from grokking_pl.training import GrokkingModule
+
+Parameters = dict[str, Tensor]
+"""The parameters of one member, by name."""
+
+
+class MemberNetwork:
+    """The computation that all members of a batch have in common; each brings its own parameters.
+
+    Args:
+        module: the module of any member; it is copied, and its weights are never used.
+        device: where to compute.
+
+    Attributes:
+        module: the copy, in training mode.
+        has_penalty: whether the network adds a penalty to the loss.
+    """
+
+    def __init__(self, module: GrokkingModule, device: torch.device) -> None:
+        self.module = copy.deepcopy(module).to(device).train()
+        self.has_penalty = hasattr(module.network, "penalty")
+        self._reader = _Reader(self.module)
+
+    def outputs(
+        self, parameters: Parameters, inputs: Shaped[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch *answers outputs"]:
+        """What the network makes of a batch of inputs."""
+        # The other kernels of attention know no members; for a few tokens this one is the fastest anyway.
+        with sdpa_kernel(SDPBackend.MATH):
+            return self._read(parameters, lambda module: module(inputs))
+
+    def penalty(self, parameters: Parameters) -> Float[Tensor, ""]:
+        """What the network adds to the loss."""
+        return self._read(parameters, lambda module: module.network.penalty())
+
+    def embeddings(self, parameters: Parameters) -> Float[Tensor, "p d"]:
+        """The embeddings of the symbols."""
+        return self._read(parameters, lambda module: module.network.embeddings)
+
+    def _read(self, parameters: Parameters, question: Callable[[Any], Tensor]) -> Tensor:
+        tensors = {f"module.{name}": value for name, value in parameters.items()}
+        answer: Tensor = functional_call(self._reader, tensors, (question,))
+        return answer
+
+
+class _Reader(nn.Module):
+    """Lets ``functional_call``, which only calls modules, ask a module for anything."""
+
+    def __init__(self, module: GrokkingModule) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, question: Callable[[Any], Tensor]) -> Tensor:
+        """The answer of the module."""
+        return question(self.module)

@@ -1,0 +1,26 @@
+"""How many members to train at a time, and by how many threads."""
+
+import torch
+
+from grokking_pl.population.member import Member
+from grokking_pl.training.module import SMALL_STEP
+
+CACHE_BYTES = 8_000_000
+"""Weights, gradients and moments of a batch that a core's share of the caches holds; measured on the toy models."""
+PLACES_ON_GPU = 4096
+MOST_PLACES_ON_CPU = 64
+
+
+def places_for(member: Member, device: str) -> int:
+    """How many members to train as one batch: on a CPU as many as its cache holds, on a GPU as its memory does."""
+    weights = sum(value.numel() for value in member.module.parameters())
+    if torch.device(device).type == "cpu":
+        return max(2, min(MOST_PLACES_ON_CPU, CACHE_BYTES // (16 * weights)))
+    widest = max((value.shape[0] for value in member.module.parameters() if value.dim()), default=1)
+    bytes_a_member = 4 * (8 * weights + 32 * member.batch_size * widest)
+    return max(2, min(PLACES_ON_GPU, int(torch.cuda.mem_get_info()[0] * 0.5) // bytes_a_member))
+
+
+def is_small(member: Member) -> bool:
+    """Whether threads would wait for each other longer than they work."""
+    return member.batch_size * sum(value.numel() for value in member.module.parameters()) < SMALL_STEP

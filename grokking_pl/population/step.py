@@ -1,0 +1,76 @@
+"""One training step of all members at once.
+
+Each function here is the whole of a step: the loss of one member as a function of its parameters, its gradient for all
+members by ``vmap`` and ``grad``, and the update. Both change the state in place, and both can be compiled.
+"""
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+from torch.func import grad, vmap
+
+from grokking_pl.population.adam import adam_step
+from grokking_pl.population.evaluation import count_correct
+from grokking_pl.population.minibatches import MiniBatch
+from grokking_pl.population.network import MemberNetwork, Parameters
+from grokking_pl.population.samples import Samples, SampleStack
+from grokking_pl.population.state import Stack, State
+from grokking_pl.training.objective import sample_losses
+
+
+def evaluate_and_update(
+    network: MemberNetwork, state: State, samples: SampleStack, coefficients: Float[Tensor, "places groups 7"]
+) -> None:
+    """A step on whole training sets: one forward pass over all samples serves the loss and both accuracies.
+
+    So the evaluation is the one before the update. Validation samples have no weight in the loss.
+    """
+
+    def loss_of_one(parameters: Parameters, own: Samples) -> tuple[Tensor, Tensor]:
+        outputs = network.outputs(parameters, own.inputs)
+        correct = count_correct(outputs.detach(), own)
+        return weighted_loss(network, parameters, outputs, own.targets, own.weights), correct
+
+    gradients_of_all = vmap(grad(loss_of_one, has_aux=True), in_dims=(0, samples.dims))
+    gradients, correct = gradients_of_all(state.parameters, samples.samples)
+    state.tracking.take_in(correct, torch.ones_like(state.tracking.step, dtype=torch.bool))
+    update_parameters(state, gradients, coefficients)
+
+
+def update(
+    network: MemberNetwork,
+    state: State,
+    samples: SampleStack,
+    minibatch: MiniBatch,
+    coefficients: Float[Tensor, "places groups 7"],
+) -> None:
+    """A step on a mini-batch of every member's own."""
+
+    def loss_of_one(parameters: Parameters, own: Samples, minibatch: MiniBatch) -> Tensor:
+        outputs = network.outputs(parameters, own.inputs[minibatch.chosen])
+        return weighted_loss(network, parameters, outputs, own.targets[minibatch.chosen], minibatch.weights)
+
+    # Dropout draws other numbers for every member.
+    gradients_of_all = vmap(grad(loss_of_one), in_dims=(0, samples.dims, 0), randomness="different")
+    gradients = gradients_of_all(state.parameters, samples.samples, minibatch)
+    update_parameters(state, gradients, coefficients)
+
+
+def weighted_loss(
+    network: MemberNetwork,
+    parameters: Parameters,
+    outputs: Float[Tensor, "batch *answers outputs"],
+    targets: Shaped[Tensor, "batch ..."],
+    weights: Float[Tensor, " batch"],
+) -> Float[Tensor, ""]:
+    """The training loss of one member: its samples' losses by their weights, and the penalty of its network."""
+    loss = (sample_losses(network.module.loss, outputs, targets) * weights).sum()
+    return loss + network.penalty(parameters) if network.has_penalty else loss
+
+
+def update_parameters(state: State, gradients: Stack, coefficients: Float[Tensor, "places groups 7"]) -> None:
+    """Update all parameters by their gradients, with the options of their group, and count the step."""
+    for name, parameter in state.parameters.items():
+        of_group = coefficients[:, state.group[name]]
+        adam_step(parameter, gradients[name], state.first[name], state.second[name], of_group)
+    state.tracking.step.add_(1)

@@ -1,0 +1,119 @@
+"""How far every member is: its updates, which thresholds its accuracies have passed, and their curves."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from grokking_pl.metrics.crossings import NEVER, PhaseCriteria, decided, least_correct, track_crossings
+from grokking_pl.population.curves import UNSEEN, curve_slots, curve_steps, points_of, record_point
+from grokking_pl.population.member import Member
+from grokking_pl.population.observation import Observed
+from grokking_pl.population.outcome import Outcome
+
+SAVED = ("step", "since", "reached", "final", "curve")
+"""What a member takes along when it leaves its place before its phase is decided."""
+
+
+class Tracking:
+    """What is known of every place, as tensors on the device, so that a step waits for nobody.
+
+    Args:
+        places: how many there are.
+        criteria: what decides a member's phase.
+        budget: steps within which the thresholds must be reached.
+        keep_curves: whether to keep the accuracies on the way.
+        device: where the members are trained.
+
+    Attributes:
+        step: updates made.
+        needed: from how many correct training and validation samples on each threshold is passed.
+        since: first step of the present stay above each threshold; -1 outside.
+        reached: step at which each threshold was passed; -1 for not yet.
+        final: numbers of correct samples at the last evaluation before the phase was decided.
+        curve: numbers of correct samples at the steps of the curve, if curves are kept.
+    """
+
+    def __init__(
+        self, places: int, criteria: PhaseCriteria, budget: int, keep_curves: bool, device: torch.device
+    ) -> None:
+        self._criteria = criteria
+        self._budget = budget
+
+        def full(value: int, *shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
+            return torch.full((places, *shape), value, dtype=dtype, device=device)
+
+        # An empty place has spent its budget, so that nothing happens there.
+        self.step: Int[Tensor, " places"] = full(budget + 1)
+        self.needed: Int[Tensor, "places 2"] = full(0, 2)
+        self.since: Int[Tensor, "places 2"] = full(NEVER, 2)
+        self.reached: Int[Tensor, "places 2"] = full(NEVER, 2)
+        self.final: Int[Tensor, "places 2"] = full(0, 2)
+        self.curve: Int[Tensor, "places points 2"] | None = None
+        if keep_curves:
+            self._curve_steps = curve_steps(budget, criteria.every_n_steps)
+            self._slots = curve_slots(self._curve_steps, budget).to(device)
+            self.curve = full(UNSEEN, len(self._curve_steps) + 1, 2, dtype=torch.int32)
+
+    # Members come and go.
+
+    def put(self, place: int, member: Member, saved: dict[str, Any] | None) -> None:
+        """Start the record of a new member, or go on with what `saved` told of it."""
+        if self.curve is not None:
+            self.curve[place] = UNSEEN
+        saved = saved or {"step": 0, "since": [NEVER] * 2, "reached": [NEVER] * 2, "final": [0] * 2}
+        for name, value in saved.items():
+            getattr(self, name)[place] = torch.as_tensor(value)
+        thresholds = (self._criteria.train_threshold, self._criteria.val_threshold)
+        needed = [least_correct(*pair) for pair in zip(thresholds, member.set_sizes, strict=True)]
+        self.needed[place] = torch.tensor(needed)
+
+    def saved(self, place: int) -> dict[str, Any]:
+        """Everything that `put` needs to go on with the member of a place."""
+        stacks = {name: getattr(self, name) for name in SAVED}
+        return {name: stack[place].tolist() for name, stack in stacks.items() if stack is not None}
+
+    def vacate(self, place: int) -> None:
+        """Remove the member of a place."""
+        self.step[place] = self._budget + 1
+
+    # Evaluations.
+
+    def take_in(self, correct: Int[Tensor, "places 2"], evaluated: Bool[Tensor, " places"]) -> None:
+        """Take in one evaluation, of the members that are ``evaluated`` at their present step."""
+        if self.curve is not None:
+            running = evaluated & ~decided(self.reached, self.step, self._budget)
+            record_point(self.curve, self._slots, correct, self.step, running)
+        track_crossings(
+            correct,
+            self.needed,
+            self.step,
+            self.since,
+            self.reached,
+            self.final,
+            evaluated,
+            self._budget,
+            self._criteria.window,
+        )
+
+    def decided(self) -> list[bool]:
+        """Whether the phase is decided, at every place; it is where the place is empty."""
+        return decided(self.reached, self.step, self._budget).tolist()
+
+    def outcome(self, place: int, member: Member, observed: Observed) -> Outcome:
+        """The result of the member at a place, whose phase is decided."""
+        to_train, to_val = (None if step == NEVER else step for step in self.reached[place].tolist())
+        steps = self._budget
+        if to_train is not None and to_val is not None:
+            steps = max(to_train, to_val) + self._criteria.window
+        sizes = member.set_sizes
+        train, val = (count / max(1, size) for count, size in zip(self.final[place].tolist(), sizes, strict=True))
+        curve: list[tuple[int, float, float]] = []
+        if self.curve is not None:
+            curve = points_of(self.curve[place].tolist(), self._curve_steps, sizes, (steps, train, val))
+        return Outcome(member.index, to_train, to_val, train, val, steps, observed, curve)
+
+    def tensors(self) -> list[Tensor]:
+        """All that changes while members are trained."""
+        return [self.step, self.since, self.reached, self.final, *([] if self.curve is None else [self.curve])]
