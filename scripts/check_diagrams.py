@@ -74,7 +74,8 @@ def differing(both: pd.DataFrame) -> pd.DataFrame:
     steps = both.moderate & ~(both.train_agrees & both.val_agrees)
     columns = [column for column in COLUMNS if column in both]
     columns += ["train", "published_train", "val", "published_val", "phase_1000", "published_phase_1000"]
-    return both.loc[phases | steps, columns]
+    rows: pd.DataFrame = both.loc[phases | steps, columns]
+    return rows
 
 
 def main() -> None:
