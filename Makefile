@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# One process a core, and when it has done its share it takes from that of another.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .PHONY: grok test test-slow lint format benchmark figures docs clean
 
@@ -10,18 +12,19 @@ ARGS ?=
 grok: $(INSTALLED)
 	$(BIN)/grok fit --config configs/mnist_grok.yaml --ckpt_path auto $(ARGS)
 
-## make test: install if need be, then run the tests
+## make test: install if need be, then run the tests, in a random order that --randomly-seed repeats
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 ## make test-slow: the longer scientific checks
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ import torch
 
 from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder, symbol_names
 from grokking_pl.metrics import fourier_power
+from grokking_pl.plots.principal_axes import principal_plane
 
 
 class EmbeddingCircle(pl.Callback, Reporting):
@@ -30,7 +31,6 @@ class EmbeddingCircle(pl.Callback, Reporting):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the figure."""
         from grokking_pl.plots.circle import embedding_circle  # matplotlib takes a second to import
-        from grokking_pl.plots.principal_axes import principal_plane
 
         module: Any = pl_module
         embeddings = module.representation.embeddings.float().cpu()

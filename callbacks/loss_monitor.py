@@ -1,7 +1,7 @@
 """Watching the training loss: log it, and stop at the step at which it is no longer a number."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -36,12 +36,12 @@ class LossMonitor(Deferred):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Check the loss of the step, and log it every ``log_every_n_steps``.
+        """Check the loss of the step, if the module gives one, and log it every ``log_every_n_steps``.
 
         Raises:
             UserError: the loss is not a number.
         """
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if not isinstance(loss, Tensor):
             return
         # Lightning divides the loss by the number of batches whose gradients it adds up.

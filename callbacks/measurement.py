@@ -26,8 +26,8 @@ class Measurement(Deferred):
 
     Attributes:
         state: what a resumed run needs besides the last values; it is kept in the checkpoint.
-        thins_log: log one measurement in each of the trainer's log intervals instead of all, and the last one. For
-            what may be measured at every step.
+        thins_log: whether only one measurement per log interval of the trainer is logged, and the last one, instead of
+            all; for what may be measured at every step.
     """
 
     thins_log = False
@@ -51,7 +51,7 @@ class Measurement(Deferred):
         """The values now, by name: numbers, or words."""
 
     def keep(self, step: int, measured: Any) -> None:
-        """Take in what was measured at a step; `values` tells it from then on."""
+        """Take in what was measured at a step; `values` holds it from then on."""
         self._values = measured
 
     @property
@@ -73,7 +73,7 @@ class Measurement(Deferred):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure if it is time to, and this step has not been measured: accumulated batches share one."""
+        """Measure if it is time to, and once per step: batches whose gradients are accumulated share one."""
         step = trainer.global_step
         if (step % self.every_n_steps == 0 or step == trainer.max_steps) and step != self._step:
             self._take(trainer, pl_module)

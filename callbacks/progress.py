@@ -56,6 +56,14 @@ class RunProgress(ProgressBar):
         self._task = TaskID(0)
         self._next = 0.0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the terminal, so that a trainer can be copied and pickled in the middle of a run."""
+        return {**vars(self), "_console": None, "_bar": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy writes to the terminal of its own process."""
+        vars(self).update(state, _console=Console(file=sys.stderr))
+
     def disable(self) -> None:
         """Show nothing: Lightning asks for it on every process but the first."""
         self._enabled = False

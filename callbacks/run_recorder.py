@@ -67,6 +67,9 @@ class RunRecorder(pl.Callback, Reporting):
                 # A callback that is broken shall not cost a failed run the results of the others.
                 if status != "failed":
                     raise
+        # What a module of the user's own has logged.
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        summary |= {name: value for name, value in logged.items() if name not in summary}
         summary |= {
             "steps": trainer.global_step,
             "seed": getattr(trainer.lightning_module, "run_seed", None),

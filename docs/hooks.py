@@ -32,8 +32,9 @@ ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Put what they stand for in place of the comments ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->`` and
-    ``<!-- files of FOLDER -->``.
+    """Put what they stand for in place of comments.
+
+    These are ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->`` and ``<!-- files of FOLDER -->``.
     """
     markdown = FILES.sub(lambda found: table_of(found[1]), markdown)
     markdown = HELP.sub(lambda found: f"```text\n{output_of(found[1])}\n```", markdown)
@@ -64,9 +65,14 @@ def output_of(command: str) -> str:
 
 
 def names_of(package: str) -> str:
-    """A section for each public name of a package: its docstring, read where the name is defined."""
+    """A section for each public name of a package: its docstring, read where the name is defined.
+
+    A package that names none has a section for each module.
+    """
     room = importlib.import_module(package)
     modules = [importlib.import_module(path) for path in sorted(submodules(room))]
+    if not hasattr(room, "__all__"):
+        return "\n".join(f"::: {module.__name__}\n    options: {{show_root_full_path: true}}\n" for module in modules)
     lines = []
     for name in room.__all__:
         value = getattr(room, name)

@@ -49,12 +49,14 @@ class StepTimer(pl.Callback):
 
     seconds_per_step = 0.0
 
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Start the clock after the warm-up."""
         if trainer.global_step == WARM_UP:
             self._start = time.perf_counter()
 
-    def on_train_end(self, trainer, pl_module):
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop it."""
         StepTimer.seconds_per_step = (time.perf_counter() - self._start) / (trainer.global_step - WARM_UP)
 
@@ -66,7 +68,7 @@ def time_grok(config: str, steps: int, *options: str) -> float:
         with contextlib.redirect_stderr(errors):
             grok(["fit", "--config", str(ROOT / "configs" / config), "--run_dir", f"{folder}/run",
                   f"--trainer.max_steps={steps}", *options, "--trainer.callbacks+=benchmark.StepTimer"])  # fmt: skip
-    return sys.modules["benchmark"].StepTimer.seconds_per_step
+    return float(sys.modules["benchmark"].StepTimer.seconds_per_step)
 
 
 def perceptron(*widths: int, activation: type[nn.Module], scale: float = 1.0) -> nn.Sequential:
@@ -207,7 +209,7 @@ def diagram() -> list[Row]:
     ms, products = ms / cores, products / cores
     single = statistics.median(bare_cell(600) for _ in range(REPEATS)) * 1e3
     return [
-        ("member-step of figure 5a, both accuracies included, ms of all cores", f"{ms:.3f}", "0.15"),
+        ("member-step of figure 6a, both accuracies included, ms of all cores", f"{ms:.3f}", "0.15"),
         ("its matrix products alone, at the batched rate of this machine, ms of all cores", f"{products:.3f}", ""),
         ("fraction of that rate", f"{products / ms:.0%}", "at least 50 %"),
         ("one cell at a time in plain PyTorch, ms", f"{single:.2f}", ""),
@@ -217,7 +219,7 @@ def diagram() -> list[Row]:
 
 
 def bare_cell(steps: int) -> float:
-    """Seconds of a step of a bare loop that trains one cell of figure 5a and evaluates both accuracies."""
+    """Seconds of a step of a bare loop that trains one cell of figure 6a and evaluates both accuracies."""
     return bare_toy(steps, fused=False, evaluate_every=1)
 
 

@@ -21,7 +21,7 @@ Row = tuple[str, str, str]
 """What was measured, the figure, and the aim."""
 
 
-def literal(p: int, train: list[int]) -> tuple[np.ndarray, int, float]:
+def by_enumeration(p: int, train: list[int]) -> tuple[np.ndarray, int, float]:
     """Spectrum, nullity and ideal accuracy by the steps of the authors' published code.
 
     All pairs of samples are compared, once for P0 and once for P0(D); each parallelogram outside P0(D) is added to the
@@ -30,33 +30,35 @@ def literal(p: int, train: list[int]) -> tuple[np.ndarray, int, float]:
     """
     samples = [(i, j) for i in range(p) for j in range(i, p)]
     indices = np.array(train)
-    every = [(s, t) for s, t in combinations(range(len(samples)), 2) if np.sum(samples[s]) == np.sum(samples[t])]
-    equations = np.zeros((len(every), p))
-    for row, (s, t) in zip(equations, every, strict=True):
+    parallelograms = [
+        (s, t) for s, t in combinations(range(len(samples)), 2) if np.sum(samples[s]) == np.sum(samples[t])
+    ]
+    equations = np.zeros((len(parallelograms), p))
+    for row, (s, t) in zip(equations, parallelograms, strict=True):
         for symbol in samples[s]:
             row[symbol] += 1
         for symbol in samples[t]:
             row[symbol] -= 1
-    known, number = [], 0
+    of_train, number = [], 0
     for s, t in combinations(range(len(samples)), 2):
         if np.sum(samples[s]) == np.sum(samples[t]):
             if s in indices and t in indices:
-                known.append(number)
+                of_train.append(number)
             number += 1
-    spectrum = np.linalg.eigvalsh(equations[known].T @ equations[known])
+    spectrum = np.linalg.eigvalsh(equations[of_train].T @ equations[of_train])
     nullity = int(np.sum(spectrum < 1e-8))
-    implied = [{samples[s], samples[t]} for s, t in (every[k] for k in known)]
-    for k in set(range(len(every))) - set(known):
-        extended = equations[[*known, k]]
+    implied = [{samples[s], samples[t]} for s, t in (parallelograms[k] for k in of_train)]
+    for k in set(range(len(parallelograms))) - set(of_train):
+        extended = equations[[*of_train, k]]
         if np.sum(np.linalg.eigvalsh(extended.T @ extended) < 1e-8) == nullity:
-            implied.append({samples[every[k][0]], samples[every[k][1]]})
+            implied.append({samples[parallelograms[k][0]], samples[parallelograms[k][1]]})
     validation = set(range(len(samples))) - set(train)
     inferred = sum(any({samples[s], samples[t]} in implied for t in train) for s in validation)
-    return spectrum * 2 / (p * len(known)), nullity, (len(train) + inferred) / len(samples)
+    return spectrum * 2 / (p * len(of_train)), nullity, (len(train) + inferred) / len(samples)
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
-    """The median time of a call, after one that does not count."""
+    """The median time of a call, after one that is not timed."""
     function()
     times = []
     for _ in range(repeats):
@@ -67,21 +69,21 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
 
 
 def one_split(p: int, fraction: float, repeats: tuple[int, int], aim: str) -> Row:
-    """Everything about one split, by the library and by the book."""
+    """Spectrum, nullity and ideal accuracy of one split, by the library and by enumeration."""
     table = addition(p)
     order = np.random.RandomState(0).permutation(len(table))[: round(fraction * len(table))]
     mask = torch.zeros(len(table), dtype=torch.bool).index_fill_(0, torch.from_numpy(order), True)
-    slow_spectrum, slow_n0, slow_accuracy = literal(p, order.tolist())
+    slow_spectrum, slow_n0, slow_accuracy = by_enumeration(p, order.tolist())
     ours = predict(table, mask)
     assert ours.n0 == slow_n0
     assert abs(ours.ideal_accuracy - slow_accuracy) < 1e-12
     assert np.allclose(ours.spectrum.numpy(), slow_spectrum, atol=1e-12)
     fast = seconds(lambda: predict(table, mask), repeats[0])
     if repeats[1]:
-        slow = seconds(lambda: literal(p, order.tolist()), repeats[1])
+        slow = seconds(lambda: by_enumeration(p, order.tolist()), repeats[1])
     else:
         start = time.perf_counter()
-        literal(p, order.tolist())
+        by_enumeration(p, order.tolist())
         slow = time.perf_counter() - start
     figure = f"{slow / fast:.0f} x ({1e3 * slow:.1f} ms to {1e3 * fast:.2f} ms)"
     return f"one split, p = {p}, fraction {fraction:.2f}: spectrum, n0, ideal accuracy", figure, aim

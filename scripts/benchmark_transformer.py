@@ -37,7 +37,8 @@ class TorchTransformer(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of the sample's class, or of the tokens of its answer."""
         stream = self.encoder(self.tokens(inputs) + self.positions.weight, self.mask)
-        return self.classifier(stream[:, -self.answers :] if self.answers else stream.flatten(1))
+        logits: Tensor = self.classifier(stream[:, -self.answers :] if self.answers else stream.flatten(1))
+        return logits
 
 
 def stepper(network: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[], None]:
@@ -55,7 +56,7 @@ def stepper(network: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[],
 
 
 def step_ratio(data: TensorDataModule, batch: int, layers: int, width: int, norm: str, bias: bool) -> list[float]:
-    """Median of our step over PyTorch's, measured in turn, and our median step in milliseconds."""
+    """The median ratio of our step to PyTorch's, measured in turn, and our median step in milliseconds."""
     data.setup()
     inputs, targets = data.inputs[:batch], data.targets[:batch]
     torch.manual_seed(0)
@@ -72,11 +73,11 @@ def step_ratio(data: TensorDataModule, batch: int, layers: int, width: int, norm
     ]  # fmt: skip
     times: list[list[float]] = [[], []]
     for number in range(BURN_IN + REPEATS):
-        for step, found in zip(steps, times, strict=True):
+        for step, step_times in zip(steps, times, strict=True):
             start = time.perf_counter()
             step()
             if number >= BURN_IN:
-                found.append(time.perf_counter() - start)
+                step_times.append(time.perf_counter() - start)
     ratio = statistics.median(ours / theirs for ours, theirs in zip(*times, strict=True))
     return [ratio, statistics.median(times[0]) * 1e3]
 

@@ -36,7 +36,7 @@ def draw(run: FigureRun) -> None:
     }
     folders = run.fit(runs).values()
     figure = Figure(figsize=(11, 11), layout="constrained")
-    tables, verdicts = {}, []
+    tables, outcomes = {}, []
     for panel, mark, folder in zip(figure.subplots(2, 2).flat, PANELS, folders, strict=True):
         title = PANELS[mark][1]
         with np.load(folder / "embeddings.npz") as file:
@@ -49,11 +49,11 @@ def draw(run: FigureRun) -> None:
         words = f"train {summary['train_accuracy']:.2f}, validation {summary['val_accuracy']:.2f}"
         panel.set_xlabel(f"embedding, first dimension\naccuracy: {words}")
         panel.set_ylabel("embedding, second dimension")
-        verdicts.append(f"({mark}) {words} ({summary['phase']}, RQI {summary['rqi']:.2f})")
+        outcomes.append(f"({mark}) {words} ({summary['phase']}, RQI {summary['rqi']:.2f})")
         tables[f"{mark}_embeddings"] = pd.DataFrame(embeddings, columns=["x", "y"]).assign(symbol=symbols)
         grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
         tables[f"{mark}_decision"] = pd.DataFrame(grid, columns=["x", "y"]).assign(result=classes.ravel())
-    run.save(figure, caption(verdicts), tables)
+    run.save(figure, caption(outcomes), tables)
 
 
 def decision_map(module: GrokkingModule, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -67,13 +67,13 @@ def decision_map(module: GrokkingModule, embeddings: np.ndarray) -> tuple[np.nda
     return x, y, module.predict_class(outputs).cpu().numpy().reshape(POINTS, POINTS)
 
 
-def caption(verdicts: list[str]) -> str:
+def caption(outcomes: list[str]) -> str:
     """What the figure shows, with its numbers."""
     return f"""
     Figure 2. The learned embeddings (p = 11) and the decoder function associated with them, for 2-D embeddings. Axes:
     the dimensions of the embeddings. The colour and the number of a region are the most probable class there. The
     decoder reads (E_i + E_j)/2, so that its answer to i and j is read off midway between their embeddings. Accuracies
-    at the end: {"; ".join(verdicts)}. In (b) the embeddings form a line of equal steps, in (d) they lie on an arc of a
+    at the end: {"; ".join(outcomes)}. In (b) the embeddings form a line of equal steps, in (d) they lie on an arc of a
     circle, which is no set of parallelograms: hence its low RQI (see the paper's limitations). The hyperparameters are
     our own, for the paper does not tell them: memorizing runs have no weight decay, a decoder of rate 1e-2 and
     embeddings that start in a unit square.

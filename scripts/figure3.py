@@ -7,8 +7,10 @@ Toy addition of 0 .. 9, 5000 steps, training sets of 5 to 54 of the 55 samples.
 """
 
 import pandas as pd
-from figure_run import SAMPLES, FigureRun, make, seeds_of, training_fraction_runs
+from figure_run import FigureRun, make, seeds_of
 from matplotlib.figure import Figure
+from published import SAMPLES
+from training_fraction import training_fraction_runs
 
 from grokking_pl.plots.accuracy_scatter import draw_accuracy_scatter, draw_by_fraction
 from grokking_pl.plots.captions import letter

@@ -1,4 +1,4 @@
-"""Figure 4 of the paper: which training sets imply the structure, which networks find it, and how it forms.
+"""Figure 4 of the paper: which training sets imply the structure, in which networks it forms, and how.
 
 python scripts/figure4.py --quick    one seed: 11 of the 33 published runs, half as long
 python scripts/figure4.py            all of them, 10000 steps
@@ -6,10 +6,13 @@ python scripts/figure4.py            all of them, 10000 steps
 Shares its runs with figure 5, and the quick ones with figure 3 too.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from figure_run import FigureRun, equal_steps, make, seeds_of, summary_of, training_fraction_runs
+from figure_run import FigureRun, make, seeds_of, summary_of
 from matplotlib.figure import Figure
+from training_fraction import agreement, structure_runs
 
 from grokking_pl.plots.accuracy_scatter import draw_by_fraction
 from grokking_pl.plots.captions import letter
@@ -28,17 +31,16 @@ CALLBACKS = (
     "--trainer.logger=false",
 )
 STRAIGHT = 3
-"""Times n_h after which the paper's trajectories were straight."""
+"""After how many times n_h the paper's trajectories are straight."""
 SHOWN = 8
-"""Times n_h that the theory's trajectory is drawn for."""
+"""For how many times n_h the theory's trajectory is drawn."""
 
 
 def draw(run: FigureRun) -> None:
     """P(unique) and steps to RQI > 0.95 against training fraction; trajectories of theory and network."""
     curve = probability_of_unique_structure(addition(10), TRIALS)
     critical = critical_fraction(curve)
-    runs = training_fraction_runs(run, "figure3_small" if run.quick else "figure4b")
-    steps = run.steps or (5000 if run.quick else 10_000)
+    runs, steps = structure_runs(run)
     options = ("--seed_everything=58", "--trainer.max_steps=4000", *CALLBACKS)
     folder = run.fit({"toy_trajectories": ("toy_addition.yaml", options)})["toy_trajectories"]
     flow, summary = np.load(folder / "trajectories.npz"), summary_of(folder)
@@ -62,7 +64,7 @@ def draw(run: FigureRun) -> None:
     letter(measured, "b", "network: phase transition")
 
     axis = principal_axes(flow["network"][-1])[0]
-    predicted, found = summary["predicted_steps"], summary["steps_to_rqi"]
+    predicted, measured_steps = summary["predicted_steps"], summary["steps_to_rqi"]
     tables = {"a_unique": curve.to_frame(), "b_steps_to_rqi": runs}
     for panel, mark, name, title in (
         (theory, "c", "theory", "theory: trajectory"),
@@ -78,17 +80,17 @@ def draw(run: FigureRun) -> None:
         tables[f"{mark}_{name}"] = embeddings.assign(step=times[kept])
     mark_step(theory, predicted, r"$n_h = 1/(\lambda_3\eta)$")
     mark_step(theory, STRAIGHT * predicted, rf"${STRAIGHT}\,n_h$")
-    if found is not None:
-        mark_step(network, found, "RQI > 0.95")
+    if measured_steps is not None:
+        mark_step(network, measured_steps, "RQI > 0.95")
     run.save(figure, caption(runs, steps, critical.r_c, summary, tables), tables)
 
 
-def caption(runs: pd.DataFrame, steps: int, r_c: float, summary: dict, tables: dict[str, pd.DataFrame]) -> str:
+def caption(
+    runs: pd.DataFrame, steps: int, r_c: float, summary: dict[str, Any], tables: dict[str, pd.DataFrame]
+) -> str:
     """What the figure shows, with its numbers."""
-    published = runs.published_steps_to_rqi.where(runs.published_steps_to_rqi <= steps)
-    agree = equal_steps(runs.steps_to_rqi, published, 0.02).sum()
-    found = runs[runs.steps_to_rqi.notna()]
-    least = f"{found.train_fraction.min():.2f}" if len(found) else "none"
+    formed = runs[runs.steps_to_rqi.notna()]
+    least = f"{formed.train_fraction.min():.2f}" if len(formed) else "none"
     n_h, measured = summary["predicted_steps"], summary["steps_to_rqi"]
     theory, network = tables["c_theory"], tables["d_network"]
     straight = straightness(theory[theory.step <= STRAIGHT * n_h]), straightness(theory), straightness(network)
@@ -97,17 +99,16 @@ def caption(runs: pd.DataFrame, steps: int, r_c: float, summary: dict, tables: d
     Figure 4. (a) The effective theory predicts a phase transition in the probability of obtaining a linear
     representation: it passes 1/2 at r_c = {r_c:.3f} ({TRIALS} random training sets of each size). (b) Steps to RQI >
     0.95 of networks, {len(runs)} runs of {seeds_of(runs)} within {steps} steps; line: median; diamonds:
-    the published runs of the same seeds. The least fraction at which a run here finds the structure: {least}. Found and
-    step agree with the published run, within 2 %, in {agree} of {len(runs)}. (c, d) The
-    evolution of the normalised 1-D representation, by the theory and in a network, from the same initial values (45
-    samples, seed 58). Correlation of E_k with k: theory {straight[0]:.3f} at {STRAIGHT} n_h and {straight[1]:.3f} at
-    {SHOWN} n_h, network {straight[2]:.3f} at the end: both come to the linear structure, but not by the same clock: the
-    theory's n_h is {n_h:.0f} steps{clock} to RQI > 0.95.
+    the published runs of the same seeds. The least fraction at which the structure forms here: {least}. Agreement with
+    the published runs: {agreement(runs, steps)}. (c, d) The evolution of the normalised 1-D representation, by the
+    theory and in a network, from the same initial values (45 samples, seed 58). Correlation of E_k with k: theory
+    {straight[0]:.3f} at {STRAIGHT} n_h and {straight[1]:.3f} at {SHOWN} n_h, network {straight[2]:.3f} at the end: both
+    reach the linear structure, but not by the same clock: the theory's n_h is {n_h:.0f} steps{clock} to RQI > 0.95.
     """
 
 
 def straightness(trajectory: pd.DataFrame) -> float:
-    """How far the last embeddings are from a line, as the size of their correlation with 0, 1, 2, ..."""
+    """How straight the last embeddings lie: the absolute value of their correlation with 0, 1, 2, ..."""
     last = trajectory.drop(columns="step").iloc[-1].to_numpy()
     return float(abs(np.corrcoef(last, np.arange(len(last)))[0, 1]))
 

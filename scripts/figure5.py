@@ -8,8 +8,10 @@ Shares its runs with figure 4, and the quick ones with figure 3 too.
 
 import numpy as np
 import pandas as pd
-from figure_run import SAMPLES, FigureRun, equal_steps, make, seeds_of, training_fraction_runs
+from figure_run import FigureRun, make, seeds_of
 from matplotlib.figure import Figure
+from published import SAMPLES
+from training_fraction import agreement, published_within, structure_runs
 
 from grokking_pl.data import AlgorithmicDataModule
 from grokking_pl.plots.captions import letter
@@ -28,8 +30,7 @@ def draw(run: FigureRun) -> None:
     table = addition(10)
     rates = rate_quantiles(table, SIZES, sample_rates(table, SIZES, TRIALS), ETA)
     r_c = critical_fraction_of(table, 4 * TRIALS).r_c
-    steps = run.steps or (5000 if run.quick else 10_000)
-    runs = training_fraction_runs(run, "figure3_small" if run.quick else "figure4b")
+    runs, steps = structure_runs(run)
     predictions = [prediction_of(*pair) for pair in zip(runs.train_count, runs.seed, strict=True)]
     runs["lambda_3"] = [prediction.lambda_3 for prediction in predictions]
     runs["predicted_steps"] = [prediction.steps(ETA) for prediction in predictions]
@@ -43,20 +44,18 @@ def draw(run: FigureRun) -> None:
 
     draw_predicted_steps(right, rates, r_c, ETA)
     right.plot(runs.train_fraction, runs.predicted_steps, "k+", markersize=7, label="theory, the networks' sets")
-    found = runs[runs.steps_to_rqi.notna()]
-    right.plot(found.train_fraction, found.steps_to_rqi, "ko", markersize=5, label="network, RQI > 0.95")
-    published = runs.published_steps_to_rqi.where(runs.published_steps_to_rqi <= steps)
-    right.plot(runs.train_fraction, published, **PUBLISHED_STYLE)
-    missed = runs[runs.steps_to_rqi.isna()]
+    formed, missed = runs[runs.steps_to_rqi.notna()], runs[runs.steps_to_rqi.isna()]
+    right.plot(formed.train_fraction, formed.steps_to_rqi, "ko", markersize=5, label="network, RQI > 0.95")
+    right.plot(runs.train_fraction, published_within(runs, steps), **PUBLISHED_STYLE)
     right.plot(missed.train_fraction, np.full(len(missed), steps), "kx", label=f"network, not within {steps}")
-    right.set_ylim(bottom=min([400, *found.steps_to_rqi]))
+    right.set_ylim(bottom=min([400, *formed.steps_to_rqi]))
     right.set_ylabel("steps")
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
     letter(right, "b", "steps, predicted and measured")
     for panel in (left, right):
         panel.set(xlim=(0.05, 1.02), xlabel="training data fraction")
         panel.grid(alpha=0.2)
-    run.save(figure, caption(runs, published, steps, r_c), {"a_rates": rates, "b_steps": runs})
+    run.save(figure, caption(runs, steps, r_c), {"a_rates": rates, "b_steps": runs})
 
 
 def prediction_of(train_count: int, seed: int) -> Prediction:
@@ -66,27 +65,29 @@ def prediction_of(train_count: int, seed: int) -> Prediction:
     return predict(data.table, data.train_indices)
 
 
-def caption(runs: pd.DataFrame, published: pd.Series, steps: int, r_c: float) -> str:
+def caption(runs: pd.DataFrame, steps: int, r_c: float) -> str:
     """What the figure shows, with its numbers."""
-    implied, found = runs.lambda_3 > 0, runs.steps_to_rqi.notna()
-    agree = equal_steps(runs.steps_to_rqi, published, 0.02).sum()
+    implied, formed = runs.lambda_3 > 0, runs.steps_to_rqi.notna()
     measured = runs.steps_to_rqi.fillna(np.inf)
-    orders = [
-        f"{measured[kept].rank().corr(runs.predicted_steps[kept].rank()):.2f} over the {kept.sum()} {which}"
-        for kept, which in ((implied | ~implied, "runs (never ranks last)"), (found, "that found the structure"))
+    correlations = [
+        f"{measured[chosen].rank().corr(runs.predicted_steps[chosen].rank()):.2f} over the {chosen.sum()} {which}"
+        for chosen, which in (
+            (implied | ~implied, "runs (never ranks last)"),
+            (formed, "in which the structure formed"),
+        )
     ]
-    share = (runs.predicted_steps / runs.steps_to_rqi)[implied & found]
-    clock = f"the theory's steps are {share.min():.0f} to {share.max():.0f} times the network's" if len(share) else ""
+    ratio = (runs.predicted_steps / runs.steps_to_rqi)[implied & formed]
+    clock = f"the theory's steps are {ratio.min():.0f} to {ratio.max():.0f} times the network's, " if len(ratio) else ""
     return f"""
     Figure 5. The effective theory and the dependence of grokking time on data size, for addition (p = 10). (a) lambda_3
     against the training data fraction, {TRIALS} random training sets of each size: zero for most below r_c = {r_c:.2f},
     then increasing. Plus signs: the training sets of the runs in (b). (b) Grokking steps (RQI > 0.95): 1/(lambda_3 eta)
     by the theory, eta = 1e-3 being the learning rate of the embeddings; {len(runs)} networks of {seeds_of(runs)},
-    {steps} steps at most; diamonds: the published runs of the same seeds, with which found and step agree, within 2 %,
-    in {agree} of {len(runs)}. Of the {implied.sum()} training sets with lambda_3 > 0 networks found the structure on
-    {(implied & found).sum()}, of the {(~implied).sum()} others on {(~implied & found).sum()}. Rank correlation of
-    predicted and measured steps: {", ".join(orders)}. The clocks differ: {clock}, for Adam is not on the clock of a
-    gradient flow.
+    {steps} steps at most; diamonds: the published runs of the same seeds. Agreement with them:
+    {agreement(runs, steps)}. The structure forms on {(implied & formed).sum()} of the {implied.sum()} training sets
+    with lambda_3 > 0, and on {(~implied & formed).sum()} of the {(~implied).sum()} others. Rank correlation of
+    predicted and measured steps: {", ".join(correlations)}. The clocks differ: {clock}since Adam does not follow the
+    clock of a gradient flow.
     """
 
 

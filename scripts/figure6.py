@@ -8,10 +8,10 @@ import json
 
 import numpy as np
 import pandas as pd
-from check_diagrams import COLUMNS, phase_of
-from figure_run import PUBLISHED_STEPS, REFERENCE, FigureRun, make
+from figure_run import FigureRun, make, phase_counts
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from published import COLUMNS, DELAY, STEPS, grid, phase_of
 
 from grokking_pl.plots.captions import letter
 from grokking_pl.plots.diagram import draw_phase_legend, draw_phases
@@ -22,13 +22,12 @@ NAMES = {
     "model.decoder.weight_decay": "decoder weight decay",
 }
 PANELS = {
-    "a": ("addition, regression", "figure5a", "model.embeddings.lr", [1e-4, 1e-3, 1e-2]),
-    "b": ("addition, regression", "figure5b", "model.decoder.weight_decay", [0, 2, 10]),
+    "a": ("addition, regression", "published_6a", "model.embeddings.lr", [1e-4, 1e-3, 1e-2]),
+    "b": ("addition, regression", "published_6b", "model.decoder.weight_decay", [0, 2, 10]),
     "c": ("addition, classification", None, "model.decoder.weight_decay", [0, 2, 10]),
     "d": ("permutation group, regression", None, "model.decoder.weight_decay", [0, 10, 100]),
 }
-"""What is learned, the published numbers, the axis that is drawn upwards, and its values in the quick version."""
-DELAY = 1000
+"""What is learned, the published numbers, the vertical axis, and its values in the quick version."""
 QUICK_STEPS, QUICK_DELAY = 2000, 200
 """In the proportion of the published runs, 10000 to 1000."""
 
@@ -40,54 +39,51 @@ def draw(run: FigureRun) -> None:
     tables = dict(zip(PANELS, diagrams(run).values(), strict=True))
     figure = Figure(figsize=(15, 7.2), layout="constrained")
     above, below = figure.subplots(2, 4)
-    verdicts = []
+    agreement = []
     for mark, panel, lower in zip(PANELS, above, below, strict=True):
-        title, reference, up, _ = PANELS[mark]
-        draw_phases(panel, tables[mark], (up, "model.decoder.lr"), NAMES)
+        title, published, vertical, _ = PANELS[mark]
+        draw_phases(panel, tables[mark], (vertical, "model.decoder.lr"), NAMES)
         letter(panel, mark, title)
-        if reference is not None:
-            budget = min(steps, PUBLISHED_STEPS)
-            both = tables[f"{mark}_published"] = beside_published(tables[mark], reference, budget, delay)
-            draw_phases(lower, both.assign(phase=both.published_phase), (up, "model.decoder.lr"), NAMES)
+        if published is not None:
+            budget = min(steps, STEPS)
+            both = tables[f"{mark}_published"] = beside_published(tables[mark], published, budget, delay)
+            draw_phases(lower, both.assign(phase=both.published_phase), (vertical, "model.decoder.lr"), NAMES)
             lower.set_title(f"published runs, {budget} steps", loc="left", fontsize=9)
-            agree = (both.phase_then == both.published_phase).sum()
-            verdicts.append(f"({mark}) {agree} of {len(both)}")
+            agree = (both.phase_within_budget == both.published_phase).sum()
+            agreement.append(f"({mark}) {agree} of {len(both)}")
     draw_steps(below[2], [tables["a_published"], tables["b_published"]])
     draw_phase_legend(below[3], loc="center")
     below[3].axis("off")
-    run.save(figure, caption(tables, verdicts, steps, delay), tables)
+    run.save(figure, caption(tables, agreement, steps, delay), tables)
 
 
 def diagrams(run: FigureRun) -> dict[str, pd.DataFrame]:
     """The four tables, by the names of their diagrams."""
     if not run.quick:
         return run.diagrams({f"figure6{mark}": (f"figure6{mark}", ()) for mark in PANELS})
-    chosen = {}
-    for mark, (_, _, up, values) in PANELS.items():
-        axes = json.dumps({up: values, "model.decoder.lr": [1e-4, 1e-3, 1e-2]})
+    quick = {}
+    for mark, (_, _, vertical, values) in PANELS.items():
+        axes = json.dumps({vertical: values, "model.decoder.lr": [1e-4, 1e-3, 1e-2]})
         options = (f"--axes={axes}", f"--steps={QUICK_STEPS}", f"--phase.delay={QUICK_DELAY}")
-        chosen[f"figure6{mark}_small"] = (f"figure5{mark}_small", options)
-    return run.diagrams(chosen)
+        quick[f"figure6{mark}_small"] = (f"figure6{mark}_small", options)
+    return run.diagrams(quick)
 
 
-def beside_published(runs: pd.DataFrame, reference: str, budget: int, delay: int) -> pd.DataFrame:
-    """The cells of a diagram that were published too, with both phases that a budget of steps makes.
+def beside_published(runs: pd.DataFrame, name: str, budget: int, delay: int) -> pd.DataFrame:
+    """The cells of a diagram that were published too, with the phases that both have within a budget of steps.
 
-    Published steps count from 0: the training accuracy is taken after the update of a step, the validation accuracy
-    before it; here both are in updates made.
+    All steps are updates made.
     """
-    published = pd.read_csv(REFERENCE / f"{reference}.csv").rename(columns=COLUMNS)
+    published = grid(name).rename(columns=COLUMNS)
+    published["published_train"] += 1
     axes = [column for column in published if column in NAMES]
-    for which, shift in (("train", 1), ("val", 0)):
-        steps = published.pop(f"steps_to_{which}_acc_0.9")
-        published[f"published_{which}"] = (steps + shift).where(steps < PUBLISHED_STEPS - 1)
     for frame in (runs, published):
         # The published values of an axis are rounded otherwise.
         frame["cell"] = [tuple(f"{value:.6g}" for value in row) for row in frame[axes].to_numpy(dtype=float)]
     both = runs.merge(published.drop(columns=axes), on="cell").drop(columns="cell")
     runs.pop("cell")
     for name, columns in (
-        ("phase_then", ("steps_to_train", "steps_to_val")),
+        ("phase_within_budget", ("steps_to_train", "steps_to_val")),
         ("published_phase", ("published_train", "published_val")),
     ):
         within = [both[column].where(both[column] <= budget) for column in columns]
@@ -103,7 +99,7 @@ def draw_steps(panel: Axes, tables: list[pd.DataFrame]) -> None:
             both[f"published_{which}"], both[f"steps_to_{which}"], mark, color=colour, markersize=4, alpha=0.7,
             label=f"{name} accuracy > 0.9", markerfacecolor="none",
         )  # fmt: skip
-    ends = np.array([10, PUBLISHED_STEPS])
+    ends = np.array([10, STEPS])
     panel.loglog(ends, ends, "--", color="grey", linewidth=1)
     panel.set(xlabel="steps, published (a, b)", ylabel="steps, here", xlim=ends, ylim=ends)
     panel.set_title("where both passed", loc="left", fontsize=9)
@@ -111,18 +107,15 @@ def draw_steps(panel: Axes, tables: list[pd.DataFrame]) -> None:
     panel.legend(fontsize=8, loc="upper left")
 
 
-def caption(tables: dict[str, pd.DataFrame], verdicts: list[str], steps: int, delay: int) -> str:
+def caption(tables: dict[str, pd.DataFrame], agreement: list[str], steps: int, delay: int) -> str:
     """What the figure shows, with its numbers."""
-    counts = "; ".join(
-        f"({mark}) " + ", ".join(f"{phase} {number}" for phase, number in tables[mark].phase.value_counts().items())
-        for mark in PANELS
-    )
+    cells = "; ".join(f"({mark}) {phase_counts(tables[mark])}" for mark in PANELS)
     return f"""
     Figure 6. Phase diagrams of learning for the addition group and the permutation group, within {steps} steps. (a) The
     competition between representation and decoder. (b, c, d) Weight decay and learning rate of the decoder. Phases as
-    in table 1, with grokking from a delay of {delay} steps on. Cells: {counts}. Below: the published runs behind (a)
-    and (b) at the same cells. Phases equal to the published ones, both decided within {min(steps, PUBLISHED_STEPS)}
-    steps: {", ".join(verdicts)}. With fewer than the paper's 10^5 steps, cells that take longer are memorization or
+    in table 1, with grokking from a delay of {delay} steps on. Cells: {cells}. Below: the published runs behind (a)
+    and (b) at the same cells. Phases equal to the published ones, both decided within {min(steps, STEPS)}
+    steps: {", ".join(agreement)}. With fewer than the paper's 10^5 steps, cells that take longer are memorization or
     confusion here.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from figure_run import FigureRun, make, metrics_of, seeds_of, summary_of
+from figure_run import FigureRun, make, metrics_of, phase_counts, seeds_of, summary_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -41,8 +41,8 @@ def draw(run: FigureRun) -> None:
     }
     runs |= dropout_runs() if run.quick else {}
     folders = run.fit(runs)
-    dropout = dropout_table(folders) if run.quick else run.diagram("figure7_dropout")
-    phases = run.diagram("figure7" + "_small" * run.quick)
+    dropout = dropout_table(folders) if run.quick else run.diagram("figure7_centre")
+    phases = run.diagram("figure7_right" + "_small" * run.quick)
 
     curves = pd.concat(
         metrics_of(folders[name], "effective_dimension").assign(seed=seed)
@@ -56,9 +56,9 @@ def draw(run: FigureRun) -> None:
     draw_rates(centre, dropout)
     draw_phases(right, phases, tuple(NAMES), NAMES)
     draw_phase_legend(right, loc="center left", bbox_to_anchor=(1, 0.5))
-    for panel, mark in zip((left, centre, right), ("left", "center", "right"), strict=True):
+    for panel, mark in zip((left, centre, right), ("left", "centre", "right"), strict=True):
         letter(panel, mark)
-    tables = {"left": curves, "center": dropout, "right": phases}
+    tables = {"left": curves, "centre": dropout, "right": phases}
     run.save(figure, caption(curves, generalised, tables, run.quick), tables)
 
 
@@ -110,13 +110,12 @@ def draw_rates(axes: Axes, runs: pd.DataFrame) -> None:
 
 def caption(curves: pd.DataFrame, generalised: float, tables: dict[str, pd.DataFrame], quick: bool) -> str:
     """What the figure shows, with its numbers."""
-    mean, dropout = curves.groupby("step").effective_dimension.mean(), tables["center"]
+    mean, dropout = curves.groupby("step").effective_dimension.mean(), tables["centre"]
     highest = float(mean.index.to_numpy()[mean.to_numpy().argmax()])
     rates = ", ".join(
         f"{rate:g}: {'never' if np.isinf(step) else f'{step:.0f}'}"
         for rate, step in dropout.steps_to_val.fillna(np.inf).groupby(dropout[DROPOUT]).median().items()
     )
-    counts = ", ".join(f"{phase} {number}" for phase, number in tables["right"].phase.value_counts().items())
     when = f"generalises at step {generalised:.0f}" if np.isfinite(generalised) else "has not generalised by the end"
     early = " The fall begins long before that, and not with it as in the paper." if highest < generalised / 2 else ""
     setting = (
@@ -127,10 +126,10 @@ def caption(curves: pd.DataFrame, generalised: float, tables: dict[str, pd.DataF
     return f"""
     Figure 7. Left: evolution of the effective dimension of the embeddings (the exponential of the entropy) during
     training, {curves.seed.nunique()} seeds; mean {mean.iloc[0]:.1f} at the start, {mean.max():.1f} at its highest (step
-    {highest:.0f}), {mean.iloc[-1]:.1f} at the end; the median seed {when}.{early} Center: effect of dropout on
+    {highest:.0f}), {mean.iloc[-1]:.1f} at the end; the median seed {when}.{early} Centre: effect of dropout on
     the step at which validation passes 0.9, median, {seeds_of(dropout)}; {rates}. Right: phase diagram of the
     transformer over weight decay and learning rate of the decoder, at an embedding learning rate of 1e-3; {setting};
-    cells: {counts}.
+    cells: {phase_counts(tables["right"])}.
     """
 
 

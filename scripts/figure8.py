@@ -4,8 +4,10 @@ python scripts/figure8.py --quick    2000 images, weight decay 0.5, 5000 steps; 
 python scripts/figure8.py            the published run, 100000 steps; 49 such cells, for a GPU
 """
 
+from typing import Any
+
 import pandas as pd
-from figure_run import FigureRun, make, metrics_of, summary_of
+from figure_run import FigureRun, make, metrics_of, phase_counts, summary_of
 from matplotlib.figure import Figure
 
 from grokking_pl.metrics import Phase
@@ -25,7 +27,7 @@ def draw(run: FigureRun) -> None:
     name = "mnist_small" if run.quick else "mnist_grok_published"
     config, options = ("mnist_grok.yaml", QUICK_OPTIONS) if run.quick else ("mnist_grok_published.yaml", ())
     folder = run.fit({name: (config, options)})[name]
-    runs = run.diagram("figure8_small", QUICK_SET) if run.quick else run.diagram("figure8")
+    runs = run.diagram("figure8_right_small", QUICK_SET) if run.quick else run.diagram("figure8_right")
     summary, metrics = summary_of(folder), metrics_of(folder, "train_accuracy", "val_accuracy")
 
     figure = Figure(figsize=(12, 4.2), layout="constrained")
@@ -47,7 +49,7 @@ def draw(run: FigureRun) -> None:
     run.save(figure, caption(summary, metrics, runs, run.quick), {"left": metrics, "right": runs})
 
 
-def caption(summary: dict, metrics: pd.DataFrame, runs: pd.DataFrame, quick: bool) -> str:
+def caption(summary: dict[str, Any], metrics: pd.DataFrame, runs: pd.DataFrame, quick: bool) -> str:
     """What the figure shows, with its numbers."""
     passed = [
         f"{name} accuracy " + ("never passes 0.9" if step is None else f"passes 0.9 at step {step}")
@@ -61,13 +63,12 @@ def caption(summary: dict, metrics: pd.DataFrame, runs: pd.DataFrame, quick: boo
         else "1000 training images, weight decay 0.01, as published; there validation stood at 0.19, 0.83 and 0.89 at "
         "steps 5000, 40000 and 100000"
     )
-    counts = ", ".join(f"{phase} {number}" for phase, number in runs.phase.value_counts().items())
     return f"""
     Figure 8. Left: training curves for a run on MNIST, in the setting where grokking is observed: initial weights times
     8, {setting}. The {passed[0]}{then}; the {passed[1]}; at the end they are {summary["train_accuracy"]:.3f} and
     {summary["val_accuracy"]:.3f}. Right: phase diagram over learning rate and weight decay of all layers,
-    {4000 if quick else 1000} images; cells: {counts}. The paper's text tells neither axes nor ranges of its diagram:
-    these are our own.
+    {4000 if quick else 1000} images; cells: {phase_counts(runs)}. The paper's text tells neither axes nor ranges of its
+    diagram: these are our own.
     """
 
 

@@ -1,4 +1,4 @@
-"""What the figure scripts share: their command line, runs that are made once and kept, and the files they leave."""
+"""What the figure scripts share: their command line, runs that are made once and kept, and the files they write."""
 
 import argparse
 import json
@@ -11,21 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from published import ROOT
 
 from grokking_pl.plots.captions import add_caption
 from grokking_pl.runs import RunFolder
 
-ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
-REFERENCE = ROOT / "tests/reference"
-SAMPLES = 55
-"""Unordered pairs of ten symbols: the table behind figures 3 to 5."""
-PUBLISHED_STEPS = 10_000
-"""Budget of the published runs; they write a threshold never reached as the last step, counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +29,10 @@ class FigureRun:
 
     Args:
         name: of the figure, and of its folder.
-        quick: whether to make the version of under two minutes.
-        folder: where all figures are; the runs, which several figures share, are in its folder ``runs``.
+        quick: whether to make the version that takes under two minutes.
+        folder: of all figures; the runs, which several figures share, are in its folder ``runs``.
         steps: steps of every run, in place of the figure's own; for a trial.
-        jobs: commands at a time.
+        jobs: how many commands run at a time.
     """
 
     name: str
@@ -55,12 +50,12 @@ class FigureRun:
         Returns:
             The runs' folders by the same names.
         """
-        folders = {name: self._place(name) for name in runs}
-        left = [name for name in runs if RunFolder(folders[name]).read_summary().get("status") != "finished"]
-        always = ["--ckpt_path=auto", "--trainer.enable_progress_bar=false", *self._budget("trainer.max_steps")]
+        folders = {name: self._run_folder(name) for name in runs}
+        unfinished = [name for name in runs if RunFolder(folders[name]).read_summary().get("status") != "finished"]
+        common = ["--ckpt_path=auto", "--trainer.enable_progress_bar=false", *self._budget("trainer.max_steps")]
         self._run(
-            ["fit", f"--config={CONFIGS / runs[name][0]}", f"--run_dir={folders[name]}", *runs[name][1], *always]
-            for name in left
+            ["fit", f"--config={CONFIGS / runs[name][0]}", f"--run_dir={folders[name]}", *runs[name][1], *common]
+            for name in unfinished
         )
         return folders
 
@@ -70,10 +65,10 @@ class FigureRun:
         Args:
             diagrams: name in configs/diagrams and options of each diagram, by the name of its folder.
         """
-        folders = {name: self._place(name) for name in diagrams}
+        folders = {name: self._run_folder(name) for name in diagrams}
         self._run(
             ["diagram", f"--config={CONFIGS}/diagrams/{config}.yaml", f"--folder={folders[name]}", *options,
-             *self._budget("steps"), f"--workers={self._cores_of_one(len(diagrams))}"]
+             *self._budget("steps"), f"--workers={self._cores_per_command(len(diagrams))}"]
             for name, (config, options) in diagrams.items()
         )  # fmt: skip
         return {name: pd.read_csv(folder / "runs.csv") for name, folder in folders.items()}
@@ -99,10 +94,10 @@ class FigureRun:
         print(folder / f"{self.name}.png")
 
     def _run(self, commands: Iterable[Sequence[str]]) -> None:
-        """Run several at a time, each with its share of the cores and without its tables."""
-        waiting = list(commands)
+        """Run several commands at a time, each with its share of the cores, without what they print."""
+        all_commands = list(commands)
         # Threads of the quick versions' small networks wait for each other longer than they work.
-        threads = 1 if self.quick else self._cores_of_one(len(waiting))
+        threads = 1 if self.quick else self._cores_per_command(len(all_commands))
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
         def grok(arguments: Sequence[str]) -> None:
@@ -110,12 +105,12 @@ class FigureRun:
             subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
 
         with ThreadPoolExecutor(self.jobs) as pool:
-            list(pool.map(grok, waiting))
+            list(pool.map(grok, all_commands))
 
-    def _cores_of_one(self, count: int) -> int:
+    def _cores_per_command(self, count: int) -> int:
         return max(1, cores() // max(1, min(self.jobs, count)))
 
-    def _place(self, name: str) -> Path:
+    def _run_folder(self, name: str) -> Path:
         return self.folder / "runs" / (name if self.steps is None else f"{name}_{self.steps}_steps")
 
     def _budget(self, option: str) -> list[str]:
@@ -126,9 +121,9 @@ def make(draw: Callable[[FigureRun], None], about: str | None) -> None:
     """Read the command line and make the figure that the script is named after."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller version, in under two minutes on two cores")
-    parser.add_argument("--folder", type=Path, default=ROOT / "runs/figures", help="of all figures and their runs")
+    parser.add_argument("--folder", type=Path, default=ROOT / "runs/figures", help="for all figures and their runs")
     parser.add_argument("--steps", type=int, help="steps of every run, in place of the figure's own; for a trial")
-    parser.add_argument("--jobs", type=int, default=cores(), help="commands at a time")
+    parser.add_argument("--jobs", type=int, default=cores(), help="how many commands run at a time")
     chosen = parser.parse_args()
     try:
         draw(FigureRun(Path(sys.argv[0]).stem, chosen.quick, chosen.folder.resolve(), chosen.steps, chosen.jobs))
@@ -149,9 +144,10 @@ def seeds_of(runs: pd.DataFrame) -> str:
     return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
-def summary_of(folder: Path) -> dict:
+def summary_of(folder: Path) -> dict[str, Any]:
     """The summary of a run."""
-    return json.loads((folder / "summary.json").read_text())
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
 
 
 def metrics_of(folder: Path, *names: str) -> pd.DataFrame:
@@ -159,29 +155,9 @@ def metrics_of(folder: Path, *names: str) -> pd.DataFrame:
     return pd.read_csv(folder / "metrics.csv")[["step", *names]].dropna().reset_index(drop=True)
 
 
-def training_fraction_runs(run: FigureRun, config: str) -> pd.DataFrame:
-    """Toy addition at training sets of 5 to 54 samples, a row a run, with the published numbers (figures 3 and 4b).
-
-    Steps are updates made, nan for never. Published steps count from 0, so theirs are one less.
-    """
-    runs = run.diagram(config).rename(columns={"data.train_count": "train_count"})
-    n = runs.train_count
-    ours = runs[["train_count", "seed"]].assign(
-        train_fraction=n / SAMPLES,
-        accuracy=(n * runs.train_accuracy + (SAMPLES - n) * runs.val_accuracy) / SAMPLES,
-        predicted_accuracy=runs.predicted_accuracy,
-        steps_to_rqi=runs.steps_to_rqi,
-    )
-    accuracies, steps = (pd.read_csv(REFERENCE / f"{name}.csv") for name in ("figure3", "figure4b"))
-    published = accuracies.merge(steps, on=["train_num", "seed"]).rename(columns={"train_num": "train_count"})
-    published["steps_to_rqi"] = (published.pop("steps_to_rqi_0.95") + 1).where(lambda s: s < PUBLISHED_STEPS)
-    columns = {name: f"published_{name}" for name in ("accuracy", "predicted_accuracy", "steps_to_rqi")}
-    return ours.merge(published.rename(columns=columns).drop(columns="train_fraction"), on=["train_count", "seed"])
-
-
-def equal_steps(ours: pd.Series, published: pd.Series, relative: float) -> pd.Series:
-    """Whether two steps agree: both never, or within a share of the published one."""
-    return (ours.isna() & published.isna()) | ((ours - published).abs() <= np.maximum(1, relative * published))
+def phase_counts(runs: pd.DataFrame) -> str:
+    """How many runs of a diagram have each phase, in words."""
+    return ", ".join(f"{phase} {number}" for phase, number in runs.phase.value_counts().items())
 
 
 def transformer_run(run: FigureRun) -> Path:

@@ -1,14 +1,21 @@
-import contextlib
 import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from grokking_pl.commands.main import main
+from tests import process_state
+from tests.shapes import check_shapes
+
+check_shapes("grokking_pl")  # before anything of it is imported
+
+from grokking_pl.commands.main import main  # noqa: E402
+
+pytest_plugins = ["pytester", "tests.browser"]
 
 # A slow machine is no failure.
 settings.register_profile("untimed", deadline=None)
@@ -34,14 +41,29 @@ def small_mnist() -> list[str]:
     return list(SMALL_MNIST)
 
 
-@pytest.fixture
-def grok():
-    """Run ``grok`` in this process; return its exit status, standard output and standard error."""
+@pytest.fixture(scope="session", autouse=True)
+def at_the_root():
+    """Tests work in the repository, as the README's commands do, wherever pytest is started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def process_is_kept():
+    """Tests run in any order, so each leaves to the next the process that it was given."""
+    with process_state.kept():
+        yield
+
+
+@pytest.fixture(scope="session")
+def grok(tmp_path_factory):
+    """Run ``grok`` in this process, and undo what it changes there; return its status, output and errors."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         status = 0
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with process_state.put_back(tmp_path_factory.getbasetemp()), redirect_stdout(out), redirect_stderr(err):
             try:
                 main([str(argument) for argument in arguments])
             except SystemExit as left:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -109,22 +110,33 @@ def test_diagram_is_a_grid_of_runs(path):
     assert path.read_text().startswith("# ")
 
 
+PANELS = ("3", "4b", "6a", "6b", "6c", "6d", "7_centre", "7_right", "8_right")
+
+
 def test_every_diagram_of_the_paper_has_a_small_one():
     names = {path.stem for path in DIAGRAMS}
-    assert {
-        f"figure{name}" for name in ("5a", "5b", "5c", "5d", "6a", "6b", "6c", "6d", "7", "7_dropout", "8")
-    } <= names
-    for name in names:
-        small = name.endswith("_small") or name == "figure4b"  # whose small version is that of figure 3
-        assert small or f"{name}_small" in names
+    # The small version of figure 4b is that of figure 3.
+    small = {f"figure{panel}_small" for panel in PANELS if panel != "4b"}
+    assert names == {f"figure{panel}" for panel in PANELS} | small | {f"published_6{panel}" for panel in "abcd"}
+
+
+@pytest.mark.parametrize("path", DIAGRAMS, ids=lambda path: path.stem)
+def test_diagram_is_named_after_its_figure_in_the_paper(path):
+    """Its first line says which figure and panel it is, and whether it is a small version."""
+    first = path.read_text().splitlines()[0]
+    number, panel = re.fullmatch(r"(?:figure|published_)(\d)([a-d]?|_\w+?)(?:_small)?", path.stem).groups()
+    figure = f"{number}, {panel[1:]}" if panel.startswith("_") else number + panel
+    assert re.match(rf"# Figures? {figure}\b", first)
+    assert "of the paper" in first
+    assert (", small: " in first) == path.stem.endswith("_small")
 
 
 @pytest.mark.parametrize("path", SMALL_DIAGRAMS, ids=lambda path: path.stem)
 def test_small_diagram_runs(grok, tmp_path, path):
-    width = [] if "figure7" in path.stem else ["--set={model.architecture.width: 8}"]
+    smaller = "data.task.p: 7, " if "figure7" in path.stem else ""
     status, _, err = grok(
-        "diagram", "--config", path, "--steps=4", "--workers=1", "--compile=false", "--folder", tmp_path / "d", *width,
-        "--phase.every_n_steps=2", "--observe.every_n_steps=2",
+        "diagram", "--config", path, "--steps=4", "--workers=1", "--compile=false", "--folder", tmp_path / "d",
+        f"--set={{{smaller}model.architecture.width: 8}}", "--phase.every_n_steps=2", "--observe.every_n_steps=2",
     )  # fmt: skip
     assert status == 0, err
     rows = (tmp_path / "d/runs.csv").read_text().splitlines()

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.children import children
 from tests.conftest import ROOT, SMALL_MNIST
 
 EXPERIMENTS = sorted(
@@ -104,8 +105,7 @@ def test_killed_process_stops_the_others(grok_process, grok, tmp_path, victim):
     while not checkpoint.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout
-    (child,) = [int(each) for each in children.split() if is_python(int(each))]
+    (child,) = filter(is_python, children(process.pid))
     os.kill(process.pid if victim == "first" else child, signal.SIGKILL)
     _, err = process.communicate(timeout=60)  # ends when the pipe is closed by both
     assert process.returncode != 0

@@ -1,10 +1,13 @@
 """Watching a run changes nothing in it: the weights after any number of steps are the same to the bit."""
 
+from pathlib import Path
+
 import lightning.pytorch as pl
 import pytest
 import torch
 
 from grokking_pl.runs import RunFolder
+from tests.conftest import SMALL_MNIST
 
 
 class DrawsRandomNumbers(pl.Callback):
@@ -18,14 +21,26 @@ class DrawsRandomNumbers(pl.Callback):
 
 
 @pytest.fixture(scope="module")
-def plain_weights():
-    return {}
+def train(grok):
+    """The weights after a run with some options."""
+
+    def run(folder: Path, *options: str) -> dict[str, torch.Tensor]:
+        architecture = ["--model.architecture=tests.test_observation.NoisyMLP", "--model.architecture.width=8"]
+        status, _, err = grok("fit", *SMALL_MNIST, *architecture, *options, "--run_dir", folder)
+        assert status == 0, err
+        return torch.load(RunFolder(folder).checkpoint)["state_dict"]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def plain_weights(train, tmp_path_factory):
+    return train(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        [],
         ["--trainer.callbacks.every_n_steps=1"],
         ["--trainer.log_every_n_steps=1", "--trainer.logger=false"],
         ["--trainer.limit_val_batches=0"],
@@ -38,14 +53,10 @@ def plain_weights():
     ],
     ids=" ".join,
 )
-def test_same_weights(grok, small_mnist, tmp_path, plain_weights, options):
-    architecture = ["--model.architecture=tests.test_observation.NoisyMLP", "--model.architecture.width=8"]
-    status, _, err = grok("fit", *small_mnist, *architecture, *options, "--run_dir", tmp_path)
-    assert status == 0, err
-    weights = torch.load(RunFolder(tmp_path).checkpoint)["state_dict"]
-    plain = plain_weights.setdefault("weights", weights)
-    assert plain.keys() == weights.keys()
-    for name, weight in plain.items():
+def test_same_weights(train, plain_weights, tmp_path, options):
+    weights = train(tmp_path, *options)
+    assert plain_weights.keys() == weights.keys()
+    for name, weight in plain_weights.items():
         assert torch.equal(weight, weights[name]), name
 
 

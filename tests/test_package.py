@@ -25,5 +25,5 @@ def test_wheel_holds_every_module_and_the_data(tmp_path):
     data = {str(path.relative_to(ROOT)) for path in (ROOT / "grokking_pl/data/mnist").iterdir()}
     assert len(data) == 5
     data |= {str(path.relative_to(ROOT)) for path in (ROOT / "grokking_pl/report/assets").iterdir()}
-    assert modules | data <= names
+    assert modules | data | {"grokking_pl/py.typed"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"grokking_pl"}

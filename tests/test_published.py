@@ -16,21 +16,20 @@ def published(tmp_path, monkeypatch):
     return check_published
 
 
-# Cells of figure 5a whose runs are decided within 500 steps.
-@pytest.mark.parametrize(
-    ("name", "embedding_lr", "decoder_lr"), [("figure5a", 0.0046416, 0.001), ("figure5a", 0.0021544, 0.00046416)]
-)
-def test_two_cells(published, name, embedding_lr, decoder_lr):
-    cells = pd.read_csv(published.REFERENCE / f"{name}.csv")
+# Cells of figure 6a whose runs are decided within 500 steps.
+@pytest.mark.parametrize(("embedding_lr", "decoder_lr"), [(0.0046416, 0.001), (0.0021544, 0.00046416)])
+def test_two_cells(published, embedding_lr, decoder_lr):
+    cells = published.grid("published_6a")
     near = (cells.embedding_lr / embedding_lr - 1).abs() + (cells.decoder_lr / decoder_lr - 1).abs()
-    frame = published.check_figure_5(name, jobs=1, cells=cells.loc[[near.idxmin()]].reset_index(drop=True))
+    cell = cells.loc[[near.idxmin()]].reset_index(drop=True)
+    frame = published.check_figure_6("published_6a", jobs=1, cells=cell)
     assert (frame.phase == frame.published_phase).all()
     assert frame.steps_agree.all(), frame.T
 
 
 @pytest.mark.slow
-def test_figure_5():
-    frame = pd.concat([check_published.check_figure_5(name, jobs=2) for name in ("figure5a", "figure5b")])
+def test_figure_6():
+    frame = pd.concat([check_published.check_figure_6(name, jobs=2) for name in ("published_6a", "published_6b")])
     assert len(frame) >= 20
     moderate = frame[frame.moderate]
     assert len(moderate) >= 15

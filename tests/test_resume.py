@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from grokking_pl.runs import RunFolder
+from tests.conftest import SMALL_MNIST
 
 STEPS = 1600
 OPTIONS = [
@@ -27,16 +28,13 @@ def fit(grok, options: list[str], run_dir: Path, *more: object) -> RunFolder:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """The folder of the run that is not interrupted, made once."""
-    return tmp_path_factory.mktemp("whole") / "run"
+def whole(grok, tmp_path_factory):
+    """The folder of the run that is not interrupted."""
+    return fit(grok, SMALL_MNIST, tmp_path_factory.mktemp("whole") / "run")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_stopped_run_resumes_to_the_same_end(grok, grok_process, small_mnist, tmp_path, uninterrupted, how):
-    whole = RunFolder(uninterrupted)
-    if not whole.summary.exists():
-        fit(grok, small_mnist, uninterrupted)
+def test_stopped_run_resumes_to_the_same_end(grok, grok_process, small_mnist, tmp_path, whole, how):
     folder = RunFolder(tmp_path / "run")
     process = grok_process("fit", *small_mnist, *OPTIONS, "--run_dir", folder.path)
     while not folder.checkpoint.exists():

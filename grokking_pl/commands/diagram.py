@@ -14,7 +14,8 @@ from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
-from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import Criterion
 from grokking_pl.metrics.crossings import PhaseCriteria
@@ -139,7 +140,7 @@ def _complete(folder: DiagramFolder) -> None:
 
 
 def _device(config: Namespace) -> str:
-    device = config.device
+    device: str = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):

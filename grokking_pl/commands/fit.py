@@ -8,19 +8,21 @@ from typing import Any
 
 from jsonargparse import Namespace, capture_parser
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.predictions import write_predictions
+from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Experiment
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
-from grokking_pl.runs.files import FolderLock, write_table, writing
+from grokking_pl.runs.files import FolderLock
 from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
 from grokking_pl.runs.slurm import is_requeued
@@ -88,6 +90,10 @@ class GrokCLI(LightningCLI):
             auto_configure_optimizers=False,
         )
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "GrokCLI":
+        """This: a module remembers through its architecture what has made it, and callbacks may copy modules."""
+        return self
+
     # The command line.
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -148,6 +154,8 @@ class GrokCLI(LightningCLI):
         callbacks = with_standard_callbacks(config)
         for callback in callbacks:
             leave_out_empty_hooks(callback, Callback)
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(self.folder.checkpoint.parent)
         return super().instantiate_trainer(logger=self._loggers(config.logger), callbacks=callbacks, **kwargs)
 
     def _loggers(self, configured: Any) -> list[Logger]:
@@ -173,7 +181,7 @@ class GrokCLI(LightningCLI):
         arguments = {name: self.config_init[name] for name in self._method_arguments}
         outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
         if self._command == "predict":
-            write_predictions(outcome, self.folder)
+            write_predictions(outcome, self.folder.path / "predictions.csv")
 
 
 def refuse_split_networks(strategy: Any) -> None:
@@ -218,13 +226,3 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def write_predictions(batches: Any, folder: RunFolder) -> None:
-    """Write one row per sample: its number and the predicted class."""
-    predictions = [value.tolist() for batch in batches or [] for value in batch]
-    path = folder.path / "predictions.csv"
-    rows = ({"sample": number, "prediction": value} for number, value in enumerate(predictions))
-    with writing(path, "make room, or choose another folder with --run_dir"):
-        write_table(path, ["sample", "prediction"], rows)
-    print(f"{len(predictions)} predictions in {path}")

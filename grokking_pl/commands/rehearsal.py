@@ -1,7 +1,6 @@
 """Finding a sweep's mistakes before any of its runs: paths, values and metrics that do not exist."""
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -52,7 +51,8 @@ def configuration(arguments: list[str]) -> dict[str, Any]:
     except SystemExit as left:
         if left.code:
             raise
-    return yaml.safe_load(printed.getvalue())
+    config: dict[str, Any] = yaml.safe_load(printed.getvalue())
+    return config
 
 
 def _listed_values(sweep: SweepFile) -> list[tuple[str, Any]]:
@@ -89,6 +89,6 @@ def _one_step(arguments: list[str]) -> set[str]:
         finally:
             os.environ.clear()
             os.environ.update(environment)
-        with open(f"{folder}/run/metrics.csv", newline="") as file:
-            logged = next(csv.reader(file))
+        metrics = Path(folder, "run/metrics.csv")
+        logged = metrics.read_text().partition("\n")[0].split(",") if metrics.exists() else []
         return {*logged, *json.loads(Path(folder, "run/summary.json").read_text())}

@@ -10,7 +10,7 @@ from grokking_pl.commands.failure import fail
 
 EXAMPLES = """examples:
   grok report runs/toy_addition
-  grok report runs/diagrams/figure5a_small --output figure5a.html
+  grok report runs/diagrams/figure6a_small --output figure6a.html
 """
 
 

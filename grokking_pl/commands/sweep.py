@@ -13,7 +13,8 @@ from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
-from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.rehearsal import rehearse
 from grokking_pl.errors import UserError
 from grokking_pl.runs.files import FolderLock

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.parser import GrokParser, quieten
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
 from grokking_pl.runs.files import FolderLock, is_taken, writing
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 

@@ -1,11 +1,13 @@
 """Equations as sequences of tokens, split as in the published program of Power et al. (2022)."""
 
 import math
+import sys
 from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from grokking_pl.data.datamodule import TensorDataModule
@@ -70,6 +72,7 @@ class EquationDataModule(TensorDataModule):
         elif not (0 < batch_size < 1 or (batch_size >= 1 and batch_size == int(batch_size))):
             raise UserError(f"batch_size is {batch_size}; give auto, all, a fraction below 1 or a whole number")
         self._split_seed = split_seed
+        self.train_percent = train_percent
         self._arguments = (operator, modulus, operand_length, operand_count)
         self.equations = equations(*self._arguments, self.split_seed)
         self.train_count = round(len(self.equations) * train_percent / 100)
@@ -95,6 +98,12 @@ class EquationDataModule(TensorDataModule):
 
     def load(self) -> None:
         """Shuffle the equations, and cut each where its input ends."""
+        if self.train_percent < 1:
+            rank_zero_only(print)(
+                f"train_percent is {self.train_percent}: {self.train_count} of the {len(self.equations)} equations are "
+                f"for training; for the fraction {self.train_percent} write {100 * self.train_percent:g}",
+                file=sys.stderr,
+            )
         if self._split_seed is None:  # random lists are drawn anew with the seed of the run
             self.equations = equations(*self._arguments, self.split_seed)
         answers, samples = self.equations.answers, len(self.equations)

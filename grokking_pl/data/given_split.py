@@ -44,7 +44,8 @@ def given_split(split: Sequence[int] | str | os.PathLike[str], samples: int) -> 
 def _read(path: Path) -> Shaped[np.ndarray, "..."]:
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            array: np.ndarray = np.load(path, allow_pickle=False)
+            return array
         words = path.read_text(encoding="utf-8-sig").replace(",", " ").split()
         return np.array([TRUTH[word.lower()] if word.lower() in TRUTH else float(word) for word in words])
     except FileNotFoundError:

@@ -31,7 +31,9 @@ def read_idx(path: Path) -> UInt8[Tensor, "..."]:
         raise UserError(f"{path} does not exist") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is empty or corrupt ({error}): fetch it again") from None
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
+    if len(content) < 4:
+        raise UserError(f"{path} is corrupt: it holds {len(content)} bytes: fetch it again")
+    if content[:2] != b"\0\0" or content[2] != UNSIGNED_BYTE:
         raise UserError(f"{path} is not an IDX file of bytes: it starts with {content[:4].hex()}, expected 000008..")
     data_start = 4 + 4 * content[3]
     if len(content) < data_start:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Integer, UInt8
 from torch import Tensor
 
 from grokking_pl.data.datamodule import TensorDataModule
@@ -17,7 +17,7 @@ BUNDLED_TRAIN = ("train-images-5000-idx3-ubyte.gz", "train-labels-5000-idx1-ubyt
 BUNDLED_TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 CLASSES = 10
 
-Images = tuple[UInt8[Tensor, "samples 28 28"], Int[Tensor, " samples"]]
+Images = tuple[UInt8[Tensor, "_ 28 28"], Integer[Tensor, " _"]]
 
 
 class MNISTDataModule(TensorDataModule):

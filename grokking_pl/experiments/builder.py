@@ -57,7 +57,8 @@ class ExperimentBuilder:
             UserError: an option does not exist or has a value of the wrong type.
         """
         config = self._parse({name: settings[name] for name in ("model", "data") if name in settings})
-        return json.loads(self._parser.dump(config, skip_none=False, format="json"))
+        complete: Settings = json.loads(self._parser.dump(config, skip_none=False, format="json"))
+        return complete
 
     def instantiate(self, settings: Settings, seed: int) -> Experiment:
         """Make the module and the datamodule; their network and samples are not there yet.
@@ -76,6 +77,7 @@ class ExperimentBuilder:
 
     def _parse(self, settings: Settings) -> Namespace:
         try:
-            return self._parser.parse_object(copy.deepcopy(settings))
+            config: Namespace = self._parser.parse_object(copy.deepcopy(settings))
         except Exception as error:
             raise find_user_error(error) or UserError(one_line(str(error))) from None
+        return config

@@ -103,5 +103,5 @@ def _range(path: str, given: dict[str, Any]) -> list[float]:
     if scale == "log":
         if low <= 0:
             raise UserError(f"the axis {path} is logarithmic and begins at {low:g}; it must begin above 0")
-        return (10 ** np.linspace(math.log10(low), math.log10(high), n)).tolist()
-    return np.linspace(low, high, n).tolist()
+        return list(map(float, 10 ** np.linspace(math.log10(low), math.log10(high), n)))
+    return list(map(float, np.linspace(low, high, n)))

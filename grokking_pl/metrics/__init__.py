@@ -1,5 +1,6 @@
 """What is measured of representations and runs: pure functions, and torchmetrics classes over them."""
 
+from grokking_pl.metrics.criterion import Criterion, published_criterion
 from grokking_pl.metrics.effective_dimension import (
     EffectiveDimension,
     effective_dimension,
@@ -11,14 +12,8 @@ from grokking_pl.metrics.ideal_accuracy import ideal_accuracy
 from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
 from grokking_pl.metrics.phases import Phase, classify, classify_batch
 from grokking_pl.metrics.predicted_accuracy import PredictedAccuracy, predicted_accuracy
-from grokking_pl.metrics.representation import (
-    Criterion,
-    Representation,
-    RepresentationMetric,
-    add,
-    matrix_product,
-    published_criterion,
-)
+from grokking_pl.metrics.representation import Representation, add, matrix_product
+from grokking_pl.metrics.representation_metric import RepresentationMetric
 from grokking_pl.metrics.rqi import RepresentationQualityIndex, rqi
 
 __all__ = [

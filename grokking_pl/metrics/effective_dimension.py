@@ -1,4 +1,4 @@
-"""The effective dimension of the embeddings: how many principal components they spread over (section 5, figure 7).
+"""The effective dimension of the embeddings: how many principal components they spread over (section 4.2, figure 7).
 
 Notation: sigma_i, the fraction of the variance of the p embeddings, centred, along their i-th principal component;
 S = - sum_i sigma_i log sigma_i, with the natural logarithm and 0 log 0 = 0; the effective dimension is exp(S).
@@ -8,14 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.metrics.representation import Representation, RepresentationMetric, check_finite
+from grokking_pl.metrics.precision import double_precision, result_dtype
+from grokking_pl.metrics.representation import Representation, check_finite
+from grokking_pl.metrics.representation_metric import RepresentationMetric
 
 
 def explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch min(p,d)"]:
     """The fraction sigma_i of the variance that each principal component explains, in descending order.
 
     Args:
-        embeddings: one row a symbol; leading dimensions are a batch.
+        embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
         min(p, d) fractions that sum to 1. Where all embeddings are equal there is no variance, and all are 0.
@@ -26,14 +28,14 @@ def explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor,
     >>> explained_variance(torch.tensor([[0.0, 1.0], [2.0, 1.0], [1.0, 1.0]]))
     tensor([1., 0.])
     """
-    return _explained_variance(embeddings).to(_result_dtype(embeddings))
+    return _explained_variance(embeddings).to(result_dtype(embeddings))
 
 
 def pca_entropy(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch"]:
-    """The entropy S = - sum_i sigma_i log sigma_i of the explained variance, in nats (section 5).
+    """The entropy S = - sum_i sigma_i log sigma_i of the explained variance, in nats (section 4.2).
 
     Args:
-        embeddings: one row a symbol; leading dimensions are a batch.
+        embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
         Between 0 and log min(p - 1, d); 0 where all embeddings are equal.
@@ -41,14 +43,14 @@ def pca_entropy(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batc
     Raises:
         UserError: an embedding is nan or infinite.
     """
-    return _pca_entropy(embeddings).to(_result_dtype(embeddings))
+    return _pca_entropy(embeddings).to(result_dtype(embeddings))
 
 
 def effective_dimension(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch"]:
     """The effective dimension exp(S) of the embeddings (figure 7).
 
     Args:
-        embeddings: one row a symbol; leading dimensions are a batch.
+        embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
         Between 1 and min(p - 1, d); 1 where all embeddings are equal (S = 0).
@@ -59,7 +61,7 @@ def effective_dimension(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor
     >>> effective_dimension(torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]))
     tensor(2.)
     """
-    return _pca_entropy(embeddings).exp().to(_result_dtype(embeddings))
+    return _pca_entropy(embeddings).exp().to(result_dtype(embeddings))
 
 
 class EffectiveDimension(RepresentationMetric):
@@ -82,7 +84,7 @@ def _pca_entropy(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*bat
 
 def _explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch min(p,d)"]:
     check_finite(embeddings)
-    x = embeddings.detach().to(torch.float64 if embeddings.device.type != "mps" else torch.float32)
+    x = double_precision(embeddings)
     x = x / _positive(x.abs().amax((-2, -1), keepdim=True))  # so that no square over- or underflows
     x = x - x[..., :1, :]  # equal embeddings become exactly 0, before the mean can round
     x = x - x.mean(-2, keepdim=True)
@@ -90,10 +92,6 @@ def _explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor
     gram = x.mT @ x if x.shape[-1] <= x.shape[-2] else x @ x.mT
     variance = torch.linalg.eigvalsh(gram).flip(-1).clamp(min=0)
     return variance / _positive(variance.sum(-1, keepdim=True))
-
-
-def _result_dtype(embeddings: Tensor) -> torch.dtype:
-    return torch.promote_types(embeddings.dtype, torch.float32)
 
 
 def _positive(divisor: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grokking_pl.errors import UserError
+from grokking_pl.metrics.precision import double_precision, result_dtype
 from grokking_pl.metrics.representation import check_finite
 
 
@@ -17,7 +18,7 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
     """The share of the power that lies at each frequency 1 .. floor(p / 2).
 
     Args:
-        embeddings: one row a symbol; leading dimensions are a batch.
+        embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
         Shares that sum to 1; the first is that of frequency 1. All are 0 where all embeddings are equal.
@@ -33,7 +34,7 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
     if p < 2:
         raise UserError(f"a Fourier spectrum needs at least two embeddings, but there are {p}")
     check_finite(embeddings)
-    x = embeddings.detach().to(torch.float64 if embeddings.device.type != "mps" else torch.float32)
+    x = double_precision(embeddings)
     x = x - x.mean(-2, keepdim=True)
     power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)[..., 1:]
     if p % 2 == 0:
@@ -41,7 +42,7 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
     floor = torch.finfo(x.dtype).eps * x.square().sum((-2, -1)) * p
     total = power.sum(-1, keepdim=True)
     shares = torch.where(power > floor[..., None], power, 0) / total.masked_fill(total == 0, 1)
-    return shares.to(torch.promote_types(embeddings.dtype, torch.float32))
+    return shares.to(result_dtype(embeddings))
 
 
 def key_frequencies(embeddings: Float[Tensor, "*batch p d"], factor: float = 3.0) -> Bool[Tensor, "*batch p//2"]:
@@ -50,7 +51,7 @@ def key_frequencies(embeddings: Float[Tensor, "*batch p d"], factor: float = 3.0
     Random embeddings in d dimensions stray from that by about 1 / sqrt(d).
 
     Args:
-        embeddings: one row a symbol; leading dimensions are a batch.
+        embeddings: one row per symbol; leading dimensions are a batch.
         factor: how many times the equal share.
 
     Returns:

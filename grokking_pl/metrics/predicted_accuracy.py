@@ -2,44 +2,42 @@
 
 Notation: D0, all samples; D, the training set; x_s, the combined vector of the sample s. A decoder that fits the
 training set gives a validation sample s the right result if x_s = x_t for a training sample t of the same result: the
-two form a parallelogram. The predicted accuracy is (|D| + the number of such validation samples) / |D0|.
+two form a parallelogram, and s is predictable. The predicted accuracy is (|D| + the number of such s) / |D0|.
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.representation import Criterion, Representation, RepresentationMetric, published_criterion
-from grokking_pl.metrics.rqi import (
-    BLOCK_ROWS,
-    LISTED_PAIRS,
-    SameResult,
-    batches,
-    class_blocks,
-    close_pairs,
-    combine_at,
+from grokking_pl.metrics.combined_vectors import (
+    close_blocks,
     combined_dimension,
-    prepare,
-    sort_in_classes,
+    listed_pairs,
+    normalised_runs,
+    sorted_in_classes,
+    whole_classes,
 )
+from grokking_pl.metrics.criterion import Criterion, published_criterion
+from grokking_pl.metrics.representation import Representation
+from grokking_pl.metrics.representation_metric import RepresentationMetric
+from grokking_pl.metrics.same_result import SameResult, same_result
+from grokking_pl.metrics.training_set import training_mask
 from grokking_pl.tasks.table import OperationTable
-
-Train = Bool[Tensor, "*#batch samples"] | Int[Tensor, "*#batch train"]
-"""A training set: one truth value a sample of the table, or the indices of the training samples."""
 
 
 def predicted_accuracy(
-    representation: Representation, table: OperationTable, train: Train, criterion: Criterion | None = None
+    representation: Representation,
+    table: OperationTable,
+    train: Shaped[Tensor, "*sets n"],
+    criterion: Criterion | None = None,
 ) -> Float[Tensor, "*batch"]:
     """The accuracy on all samples that a representation makes possible (section 3.1).
 
     Args:
         representation: embeddings (*batch, p, d) of the table's p symbols, and how two are combined.
         table: the operation.
-        train: the training set, one for all or one for each representation of the batch: a truth value for each
-            sample of the table, (samples) or (*batch, samples), or the indices of the training samples, (train) or
-            (*batch, train).
+        train: the training set as a mask or indices; one for all representations, or a batch of sets, one for each.
         criterion: when two combined vectors count as equal; by default as in the published code, see `Criterion`.
 
     Returns:
@@ -57,9 +55,9 @@ def predicted_accuracy(
     if 0 in representation.batch:
         return representation.embeddings.new_zeros(representation.batch, dtype=representation.result_dtype)
     criterion = criterion or published_criterion(representation)
-    flat = prepare(representation, table, criterion)
-    groups = SameResult.of(table, flat.embeddings.device)
-    mask = train_mask(train, len(table)).to(flat.embeddings.device)
+    runs = normalised_runs(representation, table, criterion)
+    samples = same_result(table, runs.embeddings.device)
+    mask = training_mask(table, train).to(runs.embeddings.device)
     try:
         mask = mask.expand(*representation.batch, len(table)).reshape(-1, len(table))
     except RuntimeError as error:
@@ -67,15 +65,15 @@ def predicted_accuracy(
             f"training sets of batch shape {tuple(mask.shape[:-1])} do not fit representations of batch shape "
             f"{tuple(representation.batch)}; give one for all or one for each"
         ) from error
-    mask = mask[:, groups.order]
-    if groups.num_pairs <= LISTED_PAIRS:
-        right = _predict_listed(flat, groups, mask, criterion)
-    elif combined_dimension(flat, groups) == 1:
-        right = _predict_sorted(flat, groups, mask, criterion)
+    mask = mask[:, samples.order]
+    if samples.has_few_pairs:
+        correct = _count_listed(runs, samples, mask, criterion)
+    elif combined_dimension(runs, samples) == 1:
+        correct = _count_sorted(runs, samples, mask, criterion)
     else:
-        right = _predict_blocks(flat, groups, mask, criterion)
-    fraction = right.double() / len(table)
-    return fraction.to(representation.embeddings.device, representation.result_dtype).view(representation.batch)
+        correct = _count_blocks(runs, samples, mask, criterion)
+    accuracy = correct.double() / len(table)
+    return accuracy.to(representation.embeddings.device, representation.result_dtype).view(representation.batch)
 
 
 class PredictedAccuracy(RepresentationMetric):
@@ -83,7 +81,7 @@ class PredictedAccuracy(RepresentationMetric):
 
     Args:
         table: the operation.
-        train: the training set: a truth value for each sample of the table, or the indices of the training samples.
+        train: the training set as a mask or indices.
         criterion: when two combined vectors count as equal; by default as in the published code, see `Criterion`.
 
     Raises:
@@ -96,10 +94,12 @@ class PredictedAccuracy(RepresentationMetric):
     tensor(0.6667)
     """
 
-    def __init__(self, table: OperationTable, train: Train, criterion: Criterion | None = None, **kwargs) -> None:
+    def __init__(
+        self, table: OperationTable, train: Shaped[Tensor, "*sets n"], criterion: Criterion | None = None, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.table = table
-        self.train_mask = train_mask(train, len(table))
+        self.train_mask = training_mask(table, train)
         self.criterion = criterion
 
     def measure(self, representation: Representation) -> Float[Tensor, "*batch"]:
@@ -107,75 +107,50 @@ class PredictedAccuracy(RepresentationMetric):
         return predicted_accuracy(representation, self.table, self.train_mask, self.criterion)
 
 
-def train_mask(train: Train, samples: int) -> Bool[Tensor, "*#batch samples"]:
-    """A training set as one truth value a sample.
-
-    Raises:
-        UserError: a mask has another length than the table, an index is out of range, or neither was given.
-    """
-    if train.dtype == torch.bool:
-        if train.ndim == 0 or train.shape[-1] != samples:
-            raise UserError(f"train is a mask of shape {tuple(train.shape)}, expected (*batch, {samples})")
-        return train
-    if train.is_floating_point() or train.is_complex() or train.ndim == 0:
-        raise UserError(
-            f"train has shape {tuple(train.shape)} and {train.dtype}, expected a mask (*batch, {samples}) of truth "
-            "values or indices (*batch, train)"
-        )
-    if train.numel() > 0 and not 0 <= train.min() <= train.max() < samples:
-        raise UserError(f"train holds indices {train.min()} to {train.max()}, expected 0 to {samples - 1}")
-    mask = torch.zeros(*train.shape[:-1], samples, dtype=torch.bool, device=train.device)
-    return mask.scatter_(-1, train.long(), True)
-
-
-def _predict_listed(
-    flat: Representation, groups: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
+def _count_listed(
+    runs: Representation, samples: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
 ) -> Int[Tensor, " runs"]:
-    """The number of samples predicted right, comparing every pair."""
-    assert groups.pairs is not None
-    left, right = groups.pairs
-    counts = []
-    for runs, part in batches(flat, len(left) * flat.embeddings.shape[-1]):
-        x = combine_at(part, groups)
-        equal = criterion.holds(x.index_select(1, left) - x.index_select(1, right))
-        known = train[runs].to(torch.int32)
-        # Each sample receives what the other of its pair knows.
-        reached = known.index_add(1, left, known.index_select(1, right) * equal)
-        reached.index_add_(1, right, known.index_select(1, left) * equal)
-        counts.append(reached.count_nonzero(-1))
-    return torch.cat(counts)
+    """The number of training and predictable samples, comparing every pair."""
+    left, right = samples.pairs
+    correct = []
+    for part, equal in listed_pairs(runs, samples, criterion):
+        partners = train[part].to(torch.int32)  # training samples that a sample is equal to, itself included
+        of_left, of_right = partners.index_select(1, right) * equal, partners.index_select(1, left) * equal
+        partners.index_add_(1, left, of_left).index_add_(1, right, of_right)
+        correct.append(partners.count_nonzero(-1))
+    return torch.cat(correct)
 
 
-def _predict_sorted(
-    flat: Representation, groups: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
+def _count_sorted(
+    runs: Representation, samples: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
 ) -> Int[Tensor, " runs"]:
-    """The number of samples predicted right where k = 1: by the nearest training samples of the class on both sides."""
-    n = len(groups.order)
-    place = torch.arange(n, device=groups.order.device)
-    counts = []
-    for runs, part in batches(flat, n):
-        value, position = sort_in_classes(part, groups)
-        known = train[runs].gather(-1, position)
-        below = torch.where(known, place, -1).cummax(-1).values
-        above = torch.where(known, place, n).flip(-1).cummin(-1).values.flip(-1)
-        right = known
-        for nearest, in_class in ((below, below >= groups.start), (above, above < groups.end)):
+    """The same where k = 1: by the nearest training samples of the class on both sides."""
+    n = len(samples.order)
+    place = torch.arange(n, device=samples.order.device)
+    correct = []
+    for part, value, position in sorted_in_classes(runs, samples):
+        in_train = train[part].gather(-1, position)
+        below = torch.where(in_train, place, -1).cummax(-1).values
+        above = torch.where(in_train, place, n).flip(-1).cummin(-1).values.flip(-1)
+        predicted = in_train
+        for nearest, in_class in ((below, below >= samples.start), (above, above < samples.end)):
             difference = value - value.gather(-1, nearest.clamp(0, n - 1))
-            right = right | (in_class & criterion.holds(difference.unsqueeze(-1)))
-        counts.append(right.count_nonzero(-1))
-    return torch.cat(counts)
+            predicted = predicted | (in_class & criterion.holds(difference.unsqueeze(-1)))
+        correct.append(predicted.count_nonzero(-1))
+    return torch.cat(correct)
 
 
-def _predict_blocks(
-    flat: Representation, groups: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
+def _count_blocks(
+    runs: Representation, samples: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
 ) -> Int[Tensor, " runs"]:
-    """The number of samples predicted right, by blocks of each class's distances."""
-    right = train.clone()
-    for runs, classes, x in class_blocks(flat, groups):
-        known = train[runs][:, classes].flatten(0, 1)  # (runs * classes, m)
-        reached = known.clone()
-        for columns, column_known in zip(x.split(BLOCK_ROWS, 1), known.split(BLOCK_ROWS, 1), strict=True):
-            for rows, row_reached in zip(x.split(BLOCK_ROWS, 1), reached.split(BLOCK_ROWS, 1), strict=True):
-                row_reached |= (close_pairs(rows, columns, criterion) & column_known[:, None]).any(-1)
-        right[runs.start : runs.stop, classes.flatten()] = reached.view(runs.stop - runs.start, -1)
-    return right.count_nonzero(-1)
+    """The same by blocks of each class's distances."""
+    predicted = train.clone()
+    for part, classes, x in whole_classes(runs, samples):
+        in_train = train[part][:, classes].flatten(0, 1)  # (runs * classes, m)
+        reached = in_train.clone()
+        for rows, columns, close in close_blocks(x, criterion):
+            reached[:, rows] |= (close & in_train[:, None, columns]).any(-1)
+            if rows != columns:
+                reached[:, columns] |= (close & in_train[:, rows, None]).any(-2)
+        predicted[part, classes.flatten()] = reached.view(part.stop - part.start, -1)
+    return predicted.count_nonzero(-1)

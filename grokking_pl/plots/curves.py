@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -19,7 +19,7 @@ PUBLISHED_STYLE: dict[str, Any] = {
 
 
 def accuracy_curves(
-    steps: Float[np.ndarray, " evaluations"],
+    steps: Real[np.ndarray, " evaluations"],
     train_accuracy: Float[np.ndarray, " evaluations"],
     val_accuracy: Float[np.ndarray, " evaluations"],
     steps_to_train: int | None,
@@ -40,7 +40,7 @@ def accuracy_curves(
 
 def draw_accuracy_curves(
     axes: Axes,
-    steps: Float[np.ndarray, " evaluations"],
+    steps: Real[np.ndarray, " evaluations"],
     train_accuracy: Float[np.ndarray, " evaluations"],
     val_accuracy: Float[np.ndarray, " evaluations"],
     steps_to_train: int | None,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,9 +16,9 @@ MARK_COLOUR = "#c1440e"
 
 
 def trajectories(
-    theory_steps: Float[np.ndarray, " times"],
+    theory_steps: Real[np.ndarray, " times"],
     theory: Float[np.ndarray, "times p d"],
-    network_steps: Float[np.ndarray, " snapshots"],
+    network_steps: Real[np.ndarray, " snapshots"],
     network: Float[np.ndarray, "snapshots p d"],
     symbols: Sequence[str],
     predicted: float,
@@ -57,7 +57,7 @@ def trajectories(
 
 def draw_trajectories(
     axes: Axes,
-    steps: Float[np.ndarray, " n"],
+    steps: Real[np.ndarray, " n"],
     values: Float[np.ndarray, "n p"],
     symbols: Sequence[str],
     title: str = "",

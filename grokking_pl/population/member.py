@@ -84,7 +84,7 @@ class MemberBuilder:
             arguments["compile"] = False  # a batch compiles its own step
         module, data, indices, kind = self._build(json.dumps(shared, sort_keys=True), seed)
         options = {
-            name: getattr(module, f"{name}_options") if given[name] is None else _group_options(name, given[name])
+            name: getattr(module, f"{name}_options") if given[name] is None else _group_options(given[name])
             for name in GROUPS
         }
         return Member(index, module, data, indices, options, kind)
@@ -98,9 +98,8 @@ class MemberBuilder:
         return module, data, data.index_stream(), _kind(settings["model"], module, data)
 
 
-def _group_options(name: str, given: dict[str, Any]) -> GroupOptions:
-    defaults = {"decoupled": False} if name == "embeddings" else {}
-    return GroupOptions(**{**defaults, **given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
+def _group_options(given: dict[str, Any]) -> GroupOptions:
+    return GroupOptions(**{**given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
 
 
 def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule) -> str:

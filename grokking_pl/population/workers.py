@@ -44,12 +44,14 @@ def train_in_processes(
     context = get_context("spawn")
     processes: dict[connection.Connection, Any] = {}
     failures: list[str] = []
-    for number in range(workers):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(plan, theirs, f"{name}_{number}", folder.path), daemon=True)
-        process.start()
-        theirs.close()
-        processes[ours] = process
+    with _starting_in(folder.path) as where_the_user_works:
+        for number in range(workers):
+            ours, theirs = context.Pipe()
+            arguments = (plan, theirs, f"{name}_{number}", folder.path, where_the_user_works)
+            process = context.Process(target=_work, args=arguments, daemon=True)
+            process.start()
+            theirs.close()
+            processes[ours] = process
     try:
         while processes:
             for pipe in connection.wait(list(processes)):
@@ -92,7 +94,19 @@ class _Pipe(Source):
         self._pipe.send(("report", (member_steps, outcomes)))
 
 
-def _work(plan: Plan, pipe: Any, name: str, path: Path) -> None:
+@contextlib.contextmanager
+def _starting_in(folder: Path) -> Iterator[str]:
+    """Start processes in a folder without modules: a new interpreter looks for Python's own first where it starts."""
+    work = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield work
+    finally:
+        os.chdir(work)
+
+
+def _work(plan: Plan, pipe: Any, name: str, path: Path, where_the_user_works: str) -> None:
+    os.chdir(where_the_user_works)
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from grokking_pl.metrics import effective_dimension, explained_variance, fourier_power
 from grokking_pl.plots.curves import VAL_COLOUR
@@ -159,7 +159,7 @@ def spectrum_bars(shares: Sequence[Sequence[float]], steps: Sequence[int], title
 
 
 def trajectories(
-    steps: Float[np.ndarray, " n"],
+    steps: Real[np.ndarray, " n"],
     values: Float[np.ndarray, "n p"],
     symbols: Sequence[str],
     mark: float | None,

@@ -21,8 +21,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
             UserError: the disk is full or the folder cannot be written; the previous checkpoint is left as it was.
         """
         target = Path(path)
-        with writing(target, "make room, or choose another folder with --run_dir"), atomic_file(target) as file:
-            torch.save(checkpoint, file)
+        with writing(target, "make room, or choose another folder with --run_dir"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(target) as file:
+                torch.save(checkpoint, file)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

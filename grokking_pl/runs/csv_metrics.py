@@ -29,6 +29,7 @@ class CSVMetrics(Logger):
         self.path = path
         self._columns = ["step"]
         self._rows: dict[int, dict[str, Any]] = {}  # by step, the rows that are not yet in the file
+        self._last_step = -2  # of the rows in the file; -1 is for what has no step
         self._started = False
         self._resume_step = resume_step
         self._hyperparameters: dict[str, Any] = {}
@@ -48,16 +49,18 @@ class CSVMetrics(Logger):
         """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value."""
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
-        path = self.path.with_name("hyperparameters.csv")
-        with writing(path, ADVICE):
-            write_table(path, ["name", "value"], rows)
+        _write(self.path.with_name("hyperparameters.csv"), ["name", "value"], rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Add metrics to the row of a step, which some callbacks do when later steps have theirs already."""
+        """Add metrics to the row of a step, which some callbacks do when later steps have theirs already.
+
+        A step is the number of updates made. What a module logs comes from Lightning, which adds the epoch and counts
+        the update that was just made from 0.
+        """
         if not self._started:
             self._start()
-        number = -1 if step is None else step
+        number = -1 if step is None else step + ("epoch" in metrics)
         self._rows.setdefault(number, {"step": number}).update(metrics)
 
     @rank_zero_only
@@ -72,13 +75,21 @@ class CSVMetrics(Logger):
         added = [self._rows[step] for step in sorted(self._rows)]
         new = [name for row in added for name in row if name not in self._columns]
         with writing(self.path, ADVICE):
-            if new:
-                rows = self._read()
+            if new or added[0]["step"] <= self._last_step:
                 self._columns += list(dict.fromkeys(new))
-                write_table(self.path, self._columns, rows)
-            with open(self.path, "a", newline="") as file:
-                csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
+                self._merge(added)
+            else:
+                with open(self.path, "a", newline="") as file:
+                    csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
+        self._last_step = max(self._last_step, added[-1]["step"])
         self._rows.clear()
+
+    def _merge(self, added: list[dict[str, Any]]) -> None:
+        """Write the whole table anew, with rows that need more columns or belong before its end."""
+        rows: dict[int, dict[str, Any]] = {}
+        for row in (*self._read(), *added):
+            rows.setdefault(int(row["step"]), {}).update(row)
+        _write(self.path, self._columns, [rows[step] for step in sorted(rows)])
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -91,8 +102,8 @@ class CSVMetrics(Logger):
         if self._resume_step is not None:
             kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
             self._columns = list(kept[0]) if kept else self._columns
-        with writing(self.path, ADVICE):
-            write_table(self.path, self._columns, kept)
+            self._last_step = max((int(row["step"]) for row in kept), default=self._last_step)
+        _write(self.path, self._columns, kept)
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -100,3 +111,10 @@ class CSVMetrics(Logger):
         with open(self.path, newline="") as file:
             # A process killed while it wrote leaves half a line, which has no value in its last columns.
             return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Write a whole table of a run, whose folder may not be there yet."""
+    with writing(path, ADVICE):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_table(path, columns, rows)

@@ -183,8 +183,10 @@ class DiagramFolder:
             UserError: the disk is full or the folder has gone.
         """
         path = self.path / "checkpoints" / f"{name}.pt"
-        with writing(path, ADVICE), atomic_file(path) as file:
-            torch.save(states, file)
+        with writing(path, ADVICE):
+            path.parent.mkdir(exist_ok=True)
+            with atomic_file(path) as file:
+                torch.save(states, file)
 
     def load_states(self) -> dict[int, dict[str, Any]]:
         """The latest state of every member that was still in training."""

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import glob
 import io
 import json
 import os
@@ -28,14 +29,15 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A new file that takes the place of ``path`` when the block ends, so that nobody ever sees half of it.
 
-    If the block fails, what was there before is left as it was.
+    If the block fails, what was there before is left as it was. What a process that was killed left of the same file is
+    removed.
 
     Raises:
-        OSError: the disk is full, or the folder cannot be written.
+        OSError: the disk is full, or the folder is missing or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        _remove_leftovers(path)
         with open(temporary, "wb") as file:
             yield file
             file.flush()
@@ -44,6 +46,23 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = leftover.name.split(".")[-2]
+        if process.isdigit() and not _is_alive(int(process)):
+            leftover.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -162,6 +181,7 @@ def claim_folder(record: Path, description: Mapping[str, Any], content: str, opt
         recorded = dict(json.loads(record.read_text()))
     except FileNotFoundError:
         with writing(record, f"choose another folder with {option}"):
+            record.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(record, json.dumps(described, indent=2) + "\n")
         return
     except (OSError, ValueError, TypeError):

@@ -14,6 +14,10 @@ LONGEST = 160
 """Characters of a name: file systems take 255, of which a prefix and an ending need some."""
 
 
+OPERATORS = str.maketrans({"*": "×", "/": "÷"})
+"""Operators that no folder's name can hold, as signs that are no other operator's."""
+
+
 def run_name(parameters: Mapping[str, Any]) -> str:
     """A name, fit for a folder, of a run's parameters: each by its last two words, or more if another ends with them.
 
@@ -21,7 +25,7 @@ def run_name(parameters: Mapping[str, Any]) -> str:
     'decoder.lr=0.0001,embeddings.lr=0.01,seed_everything=3'
     """
     words = [f"{_shortest(path, list(parameters))}={_value(value)}" for path, value in parameters.items()]
-    return re.sub(r"[^\w.,=+-]+", "-", ",".join(words))[:LONGEST]
+    return re.sub(r"[^\w.,=+×÷-]+", "-", ",".join(words).translate(OPERATORS))[:LONGEST]
 
 
 def _shortest(path: str, paths: list[str]) -> str:

@@ -12,7 +12,7 @@ Draw = Callable[[Mapping[str, Any], np.random.Generator], float]
 
 
 def _uniform(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
-    return rng.uniform(spec["min"], spec["max"])
+    return float(rng.uniform(spec["min"], spec["max"]))
 
 
 def _log_uniform(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
@@ -28,7 +28,7 @@ def _inv_log_uniform(spec: Mapping[str, Any], rng: np.random.Generator) -> float
 
 
 def _normal(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
-    return rng.normal(spec.get("mu", 0), spec.get("sigma", 1))
+    return float(rng.normal(spec.get("mu", 0), spec.get("sigma", 1)))
 
 
 def _log_normal(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
@@ -36,7 +36,7 @@ def _log_normal(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
 
 
 def _beta(spec: Mapping[str, Any], rng: np.random.Generator) -> float:
-    return rng.beta(spec.get("a", 1), spec.get("b", 1))
+    return float(rng.beta(spec.get("a", 1), spec.get("b", 1)))
 
 
 CONTINUOUS: dict[str, Draw] = {
@@ -57,7 +57,8 @@ DISCRETE = ("constant", "categorical", "categorical_w_probabilities", "int_unifo
 def distribution_of(spec: Mapping[str, Any]) -> str | None:
     """The distribution that a parameter names, or that its other options imply."""
     if "distribution" in spec:
-        return spec["distribution"]
+        name: str = spec["distribution"]
+        return name
     if "value" in spec:
         return "constant"
     if "values" in spec:
@@ -91,6 +92,8 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"the parameter {path} has the probabilities {weights}; one for each value, of sum 1")
     if name == "int_uniform" or "uniform" in plain:
         low, high = spec.get("min"), spec.get("max")
+        for end in (low, high):
+            _refuse_text(path, end)
         numbers = all(isinstance(end, int | float) and math.isfinite(end) for end in (low, high))
         if not numbers or not low <= high:  # type: ignore[operator]
             raise UserError(f"the parameter {path} runs from {low!r} to {high!r}; give numbers min and max, min first")
@@ -98,6 +101,19 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"the parameter {path} is logarithmic and begins at {low}; it must begin above 0")
     if name.startswith("q_") and not spec.get("q", 1) > 0:
         raise UserError(f"the parameter {path} is rounded to multiples of {spec['q']}; q must be above 0")
+
+
+def _refuse_text(path: str, value: Any) -> None:
+    """Raise a `UserError` for a number that YAML takes for a text, such as 6e-5, which has no point."""
+    if not isinstance(value, str):
+        return
+    try:
+        mantissa, _, exponent = f"{float(value):.12e}".partition("e")
+    except ValueError:
+        return
+    number = f"{float(mantissa):.12g}"
+    written = f"{number if '.' in number else number + '.0'}e{int(exponent):+d}"
+    raise UserError(f"the parameter {path} has {value!r}, which YAML takes for a text: write {written}")
 
 
 def draw(spec: Mapping[str, Any], rng: np.random.Generator) -> Any:

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
 
 from grokking_pl.experiments import as_argument
+from grokking_pl.runs.job import GROK
 from grokking_pl.sweeps.sweep_folder import SweepFolder
 
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -60,7 +60,7 @@ def _start(folder: SweepFolder, number: int, lock: int, environment: dict[str, s
     with open(folder.log(number), "ab") as log:
         # In a session of its own a run gets no Ctrl-C of the terminal: this process tells it, once, to stop.
         return subprocess.Popen(
-            [sys.executable, "-m", "grokking_pl", "fit", *words],
+            [*GROK, "fit", *words],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,5 +1,7 @@
 """A sweep's file, in the schema of Weights & Biases: its command, metric and parameters, checked."""
 
+import itertools
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +45,9 @@ def read_sweep(path: Path) -> SweepFile:
     try:
         given = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or "it is no YAML"
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = getattr(error, "strerror", None) or f"it is no valid YAML{where}"
         raise UserError(f"cannot read the sweep {path}: {reason}") from None
     if not isinstance(given, dict):
         raise UserError(f"{path} is no sweep: it must have method, command and parameters")
@@ -66,12 +70,15 @@ def read_sweep(path: Path) -> SweepFile:
     cap = given.get("run_cap")
     if cap is not None and (not isinstance(cap, int) or cap < 1):
         raise UserError(f"{path}: run_cap is {cap!r}; it must be a whole number of at least 1")
-    arguments = _arguments(path, given)
+    arguments = _arguments(path, given, parameters)
     return SweepFile(method, arguments, parameters, metric.get("name"), goal == "maximize", cap)
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
-    """Nested parameters, which W&B writes with a ``parameters`` at each level, by their dotted paths."""
+    """Nested parameters, which W&B writes with a ``parameters`` at each level, by their names on the command line.
+
+    There ``init_args`` may be written or left out; here it is left out.
+    """
     flat: dict[str, dict[str, Any]] = {}
     for name, spec in parameters.items():
         if not isinstance(spec, Mapping):
@@ -80,18 +87,60 @@ def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str
             flat |= _flat(spec["parameters"], f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = dict(spec)
-    return flat
+    if prefix:
+        return flat
+    short = {name: name.replace(".init_args.", ".") for name in flat}
+    for name, other in itertools.combinations(flat, 2):
+        if short[name] == short[other]:
+            raise UserError(f"the parameters {name} and {other} are the same: remove one")
+    return {short[name]: spec for name, spec in flat.items()}
 
 
-def _arguments(path: Path, given: dict[str, Any]) -> list[str]:
+MACROS = {
+    "args_no_hyphens": "the parameters without --, which grok fit does not take",
+    "args_no_equals": "the parameters without =, which would split values that hold a list",
+    "args_json": "the parameters as JSON, which grok fit does not take",
+    "args_json_file": "the name of a JSON file, which grok fit does not take",
+    "args_dict": "the parameters as a dictionary, which grok fit does not take",
+    "args_append_hydra": "the parameters for another program, Hydra",
+    "args_override_hydra": "the parameters for another program, Hydra",
+}
+"""What else W&B puts in place of a word ``${...}`` of a command."""
+
+
+def _arguments(path: Path, given: dict[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The words after ``grok fit``, without those that stand for the parameters."""
     command = given.get("command")
-    if not isinstance(command, list) or "fit" not in command:
+    words = _words_after_fit(command if isinstance(command, list) else [])
+    if words is None:
         raise UserError(
-            f"{path}: the command must run grok fit, for example "
-            "[${program}, fit, --config, configs/toy_addition.yaml, ${args}] with program: grok"
+            f"{path}: the command must run grok fit, for example program: grok and command: "
+            '["${program}", fit, --config, configs/toy_addition.yaml, "${args}"]'
         )
-    if "${args}" not in command:
+    for word in words:
+        for macro, meaning in MACROS.items():
+            if word == f"${{{macro}}}":
+                raise UserError(f"{path}: the command has {word}, {meaning}: write ${{args}}")
+    if "${args_no_boolean_flags}" in words:
+        flags = [name for name, spec in parameters.items() if _may_be_boolean(spec)]
+        if flags:
+            raise UserError(
+                f"{path}: with ${{args_no_boolean_flags}} the parameter {flags[0]}, which can be true or false, would "
+                "reach grok fit without a value: write ${args}"
+            )
+    if not {"${args}", "${args_no_boolean_flags}"} & set(words):
         raise UserError(f"{path}: the command has no ${{args}}, so no run would get its parameters")
-    words = command[command.index("fit") + 1 :]
-    return [str(word) for word in words if word != "${args}"]
+    return [word for word in words if word not in ("${args}", "${args_no_boolean_flags}")]
+
+
+def _words_after_fit(command: list[Any]) -> list[str] | None:
+    """The words of a command after ``fit``, of which several may be written as one element; None if there is none."""
+    for position, element in enumerate(map(str, command)):
+        words = shlex.split(element)
+        if "fit" in words:
+            return [*words[words.index("fit") + 1 :], *map(str, command[position + 1 :])]
+    return None
+
+
+def _may_be_boolean(spec: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, bool) for value in (spec.get("value"), *(spec.get("values") or ())))

@@ -18,7 +18,7 @@ def from_operation(
     """The table of any function c = operation(a, b) of the integers 0 .. p - 1.
 
     The results may be any integers (or truth values): the result classes are the distinct values in ascending order,
-    named by them. Whether the operation commutes is found out from its results.
+    named by them. Whether the operation commutes follows from its results.
 
     Args:
         operation: maps two integer tensors of equal length, the left and the right operands, to their results, a
@@ -79,7 +79,8 @@ def _classes(values: Int[Tensor, " samples"]) -> tuple[Int[Tensor, " results"], 
     """The distinct values in ascending order, and the place of each sample's value among them."""
     low, high = map(int, torch.aminmax(values))
     if high - low > len(values):
-        return torch.unique(values, return_inverse=True)
+        distinct, place = torch.unique(values, return_inverse=True)
+        return distinct, place
     # Many samples, few values: marking the values that occur is ten times faster than sorting the samples.
     offset = values - low
     occurs = torch.zeros(high - low + 1, dtype=torch.bool)

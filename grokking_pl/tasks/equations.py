@@ -2,7 +2,7 @@
 
 A binary operation's equations are ``<|eos|> a op b = c <|eos|>``, a list task's ``<|eos|> op a1 .. an = b1 .. bn
 <|eos|>``. The vocabulary is ``<|eos|>``, ``=``, all operators in alphabetical order, the numbers 0 .. modulus - 1, and
-the permutations of five things in lexicographic order: 239 tokens with the modulus 97.
+the permutations of five objects in lexicographic order: 239 tokens with the modulus 97.
 """
 
 import math
@@ -45,7 +45,7 @@ from grokking_pl.tasks.table import OperationTable
 EOS, EQUALS = "<|eos|>", "="
 DEGREE = 5
 LONGEST_TABLE = 20_000_000
-"""Equations of a list task, above which they would not fit in memory."""
+"""More equations of a list task than this would not fit in memory."""
 
 
 def _division(p: int) -> OperationTable:
@@ -111,7 +111,7 @@ class Equations:
 
     Args:
         operator: the operator's published name.
-        tokens: one row an equation, ``<|eos|>`` at both ends.
+        tokens: one row per equation, ``<|eos|>`` at both ends.
         vocabulary: the name of each token.
         answers: tokens after ``=``, the closing ``<|eos|>`` included.
         symbols: names of the p symbols that the operator acts on.
@@ -187,8 +187,8 @@ def equations(
         left, right = [table.a[:, None], table.b[:, None]], table.c[:, None]
     sign = torch.full((len(right), 1), words.index(operator))
     eos, equals = (torch.full_like(sign, words.index(word)) for word in (EOS, EQUALS))
-    ahead = [sign, left[0] + first] if operator in LISTS else [left[0] + first, sign, left[1] + first]
-    tokens = torch.cat([eos, *ahead, equals, right + first, eos], 1)
+    question = [sign, left[0] + first] if operator in LISTS else [left[0] + first, sign, left[1] + first]
+    tokens = torch.cat([eos, *question, equals, right + first, eos], 1)
     return Equations(operator, tokens, words, right.shape[1] + 1, symbols, first, table)
 
 
@@ -208,25 +208,25 @@ def _lists(operator: str, modulus: int, length: int | None, count: int | None, s
     """Lists of distinct numbers: all in lexicographic order, or random ones, no two alike."""
     if length is None or not 1 <= length <= modulus:
         raise UserError(f"{operator}: operand_length is {length}; give a length of lists from 1 to {modulus}")
-    every = math.perm(modulus, length)
-    if count is not None and not 2 <= count <= every:
-        raise UserError(f"{operator}: operand_count is {count}; there are {every} lists of {length} distinct numbers")
-    if (count or every) > LONGEST_TABLE:
+    total = math.perm(modulus, length)
+    if count is not None and not 2 <= count <= total:
+        raise UserError(f"{operator}: operand_count is {count}; there are {total} lists of {length} distinct numbers")
+    if (count or total) > LONGEST_TABLE:
         raise UserError(
-            f"{operator}: {count or every} lists are too many for memory: give operand_count, at most {LONGEST_TABLE}"
+            f"{operator}: {count or total} lists are too many for memory: give operand_count, at most {LONGEST_TABLE}"
         )
     if count is None:
         return _all_lists(modulus, length)
     draws = np.random.default_rng(seed)
-    if every <= 2 * LONGEST_TABLE and every <= 4 * count:
-        return _all_lists(modulus, length)[torch.from_numpy(draws.permutation(every)[:count])]
-    found = np.empty((0, length), dtype=np.int64)
-    while len(found) < count:
+    if total <= 2 * LONGEST_TABLE and total <= 4 * count:
+        return _all_lists(modulus, length)[torch.from_numpy(draws.permutation(total)[:count])]
+    lists = np.empty((0, length), dtype=np.int64)
+    while len(lists) < count:
         # The first entries of random orders of all numbers; repeated lists are dropped, the order of drawing kept.
-        more = draws.random((min(count, 1 + 10_000_000 // modulus), modulus)).argsort(1)[:, :length]
-        found = np.concatenate([found, more])
-        found = found[np.sort(np.unique(found, axis=0, return_index=True)[1])]
-    return torch.from_numpy(found[:count])
+        drawn = draws.random((min(count, 1 + 10_000_000 // modulus), modulus)).argsort(1)[:, :length]
+        lists = np.concatenate([lists, drawn])
+        lists = lists[np.sort(np.unique(lists, axis=0, return_index=True)[1])]
+    return torch.from_numpy(lists[:count])
 
 
 def _all_lists(modulus: int, length: int) -> Int[Tensor, "lists n"]:

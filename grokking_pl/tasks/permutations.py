@@ -3,8 +3,6 @@
 The product of a and b is the permutation k -> b[a[k]]: first a, then b, as in sympy.
 """
 
-from __future__ import annotations
-
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -24,12 +22,12 @@ LARGEST_DEGREE = 7
 
 
 def symmetric_group(n: int) -> OperationTable:
-    """The symmetric group S_n: product of two permutations of n things, over all ordered pairs.
+    """The symmetric group S_n: product of two permutations of n objects, over all ordered pairs.
 
     The n! symbols are in lexicographic order, so that symbol 0 is the identity.
 
     Args:
-        n: number of things permuted, 2 to 7; the paper has 3.
+        n: number of objects permuted, 2 to 7; the paper has 3.
 
     Raises:
         UserError: n is out of range.
@@ -46,7 +44,7 @@ def symmetric_group_conjugation(n: int = 5) -> OperationTable:
     """Conjugation x y x⁻¹ in the symmetric group S_n, one of the operations of Power et al. (2022).
 
     Args:
-        n: number of things permuted, 2 to 7.
+        n: number of objects permuted, 2 to 7.
 
     Raises:
         UserError: n is out of range.
@@ -61,7 +59,7 @@ def symmetric_group_xyx(n: int = 5) -> OperationTable:
     """The operation x y x in the symmetric group S_n, one of the operations of Power et al. (2022).
 
     Args:
-        n: number of things permuted, 2 to 7.
+        n: number of objects permuted, 2 to 7.
 
     Raises:
         UserError: n is out of range.
@@ -72,7 +70,7 @@ def symmetric_group_xyx(n: int = 5) -> OperationTable:
 
 
 def permutation_group(
-    generators: PermutationGroup | list[list[int]], name: str = "permutation group"
+    generators: "PermutationGroup | list[list[int]]", name: str = "permutation group"
 ) -> OperationTable:
     """The group that some permutations generate, over all ordered pairs of its elements.
 
@@ -125,9 +123,9 @@ def _group_operation(elements: Int[Tensor, "p n"], product: Int[Tensor, "p p"], 
 
 
 def _products(elements: Int[Tensor, "p n"]) -> Int[Tensor, "p p"]:
-    """The index of the product of each two elements of a group, whose elements are in lexicographic order.
+    """The index of the product of every two elements of a group, whose elements are in lexicographic order.
 
-    All products walk at once down the tree of the elements' beginnings: at depth k, the node of a product says with
+    All products descend at once through the tree of the elements' prefixes: at depth k, the node of a product says with
     which elements it agrees in its first k places. No p x p x n array of permutations is ever made.
     """
     p, n = elements.shape

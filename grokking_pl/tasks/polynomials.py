@@ -1,7 +1,7 @@
-"""The further operators modulo p of Power et al., "Grokking: generalization beyond overfitting" (2022), appendix A.1,
-and of their published program.
+"""The further operators modulo p of Power et al. (2022), appendix A.1, and of their published program.
 
-Each is over all ordered pairs (x, y), and its result classes are the p residues. The formulas are in Horner's form,
+The paper is "Grokking: generalization beyond overfitting on small algorithmic datasets". Each operator is over all
+ordered pairs (x, y), and its result classes are the p residues. The formulas are in Horner's form,
 x³ + xy = x (x² + y), which needs the fewest temporaries for large p.
 """
 

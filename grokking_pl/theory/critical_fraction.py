@@ -66,17 +66,18 @@ def critical_fraction_by_p(
     device: torch.device | str = "cpu",
     work: float = 5e8,
 ) -> pd.DataFrame:
-    """How the critical fraction of addition falls with the number of symbols p: one row a p.
+    """How the critical fraction of addition falls with the number of symbols p, one row per p.
 
-    ``r_c * p / log p`` is there to compare with the coupon collector: a symbol is undetermined unless it is in some
-    training sample, and all p are in one, with probability 1/2, near the fraction (log p + 0.37) / p.
+    The column ``r_c_p_over_log_p``, r_c p / log p, compares with the coupon collector's problem: a symbol is
+    undetermined unless it occurs in a training sample, and all p occur, with probability 1/2, near the fraction
+    (log p + 0.37) / p.
 
     Args:
         ps: numbers of symbols.
-        trials: random orders for each p, as far as ``work`` allows.
+        trials: random orders for each p, fewer where ``work`` does not allow them.
         seed: of the orders.
         device: where to compute.
-        work: p³ trials is kept to this, but for the least number of trials, 12.
+        work: upper bound of p³ trials; at least 12 trials are made whatever it is.
 
     Raises:
         UserError: a p is below 3, where addition has no parallelogram, or trials is below 1.
@@ -86,10 +87,12 @@ def critical_fraction_by_p(
     rows = []
     for p in ps:
         table = addition(p)
-        used = min(trials, max(LEAST_TRIALS, int(work / p**3)))
-        found = critical_fraction_of(table, used, seed, device)
-        scaled = found.r_c * p / math.log(p)
-        rows.append({"p": p, "samples": len(table), "trials": used, **asdict(found), "r_c_p_over_log_p": scaled})
+        affordable = min(trials, max(LEAST_TRIALS, int(work / p**3)))
+        critical = critical_fraction_of(table, affordable, seed, device)
+        scaled = critical.r_c * p / math.log(p)
+        rows.append(
+            {"p": p, "samples": len(table), "trials": affordable, **asdict(critical), "r_c_p_over_log_p": scaled}
+        )
     return pd.DataFrame(rows)
 
 

@@ -2,10 +2,10 @@
 
 With eigenvalues lambda_i and eigenvectors v_i of H = 2 G / (Z0 |P0(D)|) and a_i = v_i^T E(0):
 
-- linear flow, dE/dt = -H E [9]: E(t) = sum_i v_i a_i exp(-lambda_i t). Conserves C = sum of E_k; Z0 decays.
-- normalised flow, the gradient flow [4] of l_eff = l0 / Z0: a Rayleigh quotient, hence E(t) = sqrt(Z0) y(t) / |y(t)|
-  where y(t) is the linear flow. Conserves Z0, and C if C = 0 (as it is for normalised embeddings), for in general
-  dC/dt = (2 l_eff / Z0) C.
+- linear flow, dE/dt = -H E (equation 9): E(t) = sum_i v_i a_i exp(-lambda_i t). Conserves C = sum of E_k; Z0 decays.
+- normalised flow, the gradient flow (equation 4) of l_eff = l0 / Z0: a Rayleigh quotient, hence
+  E(t) = sqrt(Z0) y(t) / |y(t)| where y(t) is the linear flow. Conserves Z0, and C if C = 0 (as it is for normalised
+  embeddings), for in general dC/dt = (2 l_eff / Z0) C.
 
 Both are exact at every t; time t is reached after t / eta steps of gradient descent.
 """
@@ -15,7 +15,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.ideal_accuracy import ground_states
+from grokking_pl.metrics.ground_states import ground_states
 from grokking_pl.metrics.parallelograms import gram_matrix
 from grokking_pl.tasks import OperationTable
 from grokking_pl.theory.hessian import curvature_scale
@@ -39,7 +39,7 @@ def normalised(embeddings: Float[Tensor, "*times p d"]) -> Float[Tensor, "*times
 def conserved_quantities(
     embeddings: Float[Tensor, "*times p d"],
 ) -> tuple[Float[Tensor, "*times d"], Float[Tensor, "*times"]]:
-    """C = sum of E_k and Z0 = sum of |E_k|² [6]."""
+    """C = sum of E_k and Z0 = sum of |E_k|² (equation 6)."""
     return embeddings.sum(dim=-2), embeddings.square().sum(dim=(-2, -1))
 
 
@@ -49,7 +49,7 @@ def linear_flow(
     train: Shaped[Tensor, " n"] | None,
     times: Float[Tensor, " times"],
 ) -> Float[Tensor, "times p d"]:
-    """The trajectory R(t) = sum_i a_i v_i exp(-lambda_i t) [9], with Z0 that of the initial embeddings.
+    """The trajectory R(t) = sum_i a_i v_i exp(-lambda_i t) (equation 9), with Z0 that of the initial embeddings.
 
     Args:
         initial: the embeddings at t = 0.
@@ -72,7 +72,7 @@ def normalised_flow(
     train: Shaped[Tensor, " n"] | None,
     times: Float[Tensor, " times"],
 ) -> Float[Tensor, "times p d"]:
-    """The trajectory of the gradient flow of l_eff [4, 5], E(t) = sqrt(Z0) y(t) / |y(t)|.
+    """The trajectory of the gradient flow of l_eff (equations 4 and 5), E(t) = sqrt(Z0) y(t) / |y(t)|.
 
     Start from `normalised` embeddings to compare with the paper's figure 4 (c).
 
@@ -96,13 +96,16 @@ def normalised_flow(
 
 
 def _modes(
-    initial: Tensor, table: OperationTable, train: Tensor | None, times: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Eigenvectors (p x p), rates (p), initial amplitudes (p x d), times and Z0, in double precision."""
+    initial: Float[Tensor, "p d"],
+    table: OperationTable,
+    train: Shaped[Tensor, " n"] | None,
+    times: Float[Tensor, " times"],
+) -> tuple[Float[Tensor, "p p"], Float[Tensor, " p"], Float[Tensor, "p d"], Float[Tensor, " times"], Float[Tensor, ""]]:
+    """Eigenvectors, rates, initial amplitudes, times and Z0, in double precision."""
     if initial.dim() != 2 or len(initial) != table.p:
         raise UserError(
-            f"{table.name}: the initial embeddings have shape {tuple(initial.shape)}, expected ({table.p}, d), a row "
-            "for each symbol"
+            f"{table.name}: the initial embeddings have shape {tuple(initial.shape)}, expected ({table.p}, d), "
+            "one row per symbol"
         )
     start, times = initial.double(), torch.as_tensor(times).to(initial.device).double()
     z0 = start.square().sum()

@@ -15,7 +15,7 @@ from grokking_pl.tasks import OperationTable
 def hessian(
     table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None, z0: float | None = None
 ) -> Float[Tensor, "*sets p p"]:
-    """The Hessian [8] of the effective loss, H = 2 G / (Z0 |P0(D)|); zeros if P0(D) is empty.
+    """The Hessian (equation 8) of the effective loss, H = 2 G / (Z0 |P0(D)|); zeros if P0(D) is empty.
 
     Args:
         table: the operation; it must commute.
@@ -32,14 +32,15 @@ def curvature_scale(
     table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None, z0: float | None = None
 ) -> Float[Tensor, "*sets"]:
     """The factor 2 / (Z0 |P0(D)|) between G and H; zero if P0(D) is empty."""
-    number = count_parallelograms(table, train)
-    return torch.where(number > 0, 2.0 / ((table.p if z0 is None else z0) * number.double()), 0.0)
+    parallelograms = count_parallelograms(table, train)
+    scale = 2.0 / ((table.p if z0 is None else z0) * parallelograms.double())
+    return torch.where(parallelograms > 0, scale, 0.0)
 
 
 def effective_loss(
     embeddings: Float[Tensor, "*times p d"], table: OperationTable, train: Shaped[Tensor, " n"] | None = None
 ) -> Float[Tensor, "*times"]:
-    """The effective loss [5], l_eff = l0 / Z0 with l0 = tr(E^T G E) / |P0(D)|; zero if P0(D) is empty.
+    """The effective loss (equation 5), l_eff = l0 / Z0 with l0 = tr(E^T G E) / |P0(D)|; zero if P0(D) is empty.
 
     Args:
         embeddings: one representation, or one at each of many times.

@@ -1,18 +1,20 @@
-"""Degeneracy of the ground states: the nullity n0 of A(P0(D)) [7], and whether it leaves one structure only."""
+"""Degeneracy of the ground states (equation 7): the nullity n0 of A(P0(D)), and whether only one structure is left."""
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from grokking_pl.metrics.ideal_accuracy import full_nullity, ground_states, substitute
-from grokking_pl.metrics.parallelograms import gram_matrix, once_per_table, require_commutative
+from grokking_pl.metrics.ground_states import full_nullity, ground_states
+from grokking_pl.metrics.once_per_table import once_per_table
+from grokking_pl.metrics.parallelograms import gram_matrix, require_commutative
+from grokking_pl.metrics.substitution import substitute
 from grokking_pl.tasks import OperationTable
 
 
 def nullity(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> Int[Tensor, "*sets"]:
     """The number n0 = p - rank A(P0(D)) of degrees of freedom of the ground states, in one embedding dimension.
 
-    The rank is exact (see `grokking_pl.metrics.ideal_accuracy`). n0 = p if P0(D) is empty.
+    The rank is exact (see `grokking_pl.metrics.ground_states`). n0 = p if P0(D) is empty.
 
     Args:
         table: the operation; it must commute.
@@ -55,7 +57,7 @@ def ground_state_basis(table: OperationTable, train: Shaped[Tensor, " n"] | None
     Raises:
         UserError: the operation does not commute, or ``train`` is not a set of the table's samples.
     """
-    vectors = torch.linalg.eigh(gram_matrix(table, train)).eigenvectors
+    vectors: Tensor = torch.linalg.eigh(gram_matrix(table, train)).eigenvectors
     return vectors[:, : int(nullity(table, train))]
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.ideal_accuracy import full_nullity, ground_states
+from grokking_pl.metrics.ground_states import full_nullity, ground_states
 from grokking_pl.tasks import OperationTable
 from grokking_pl.theory.nullity import is_faithful
 
@@ -19,11 +19,11 @@ class Prediction:
     Args:
         lambda_3: the grokking rate: the first eigenvalue above the whole table's zero modes, which is the third for
             addition; 0 if the structure is not unique.
-        n0: the nullity of A(P0(D)) [7].
+        n0: the nullity of A(P0(D)) (equation 7).
         full_nullity: the nullity n0(D0) of the whole table; 2 for addition.
         unique: whether n0 = n0(D0), so that the training set implies the whole structure.
         ideal_accuracy: the accuracy of an ideal model on the whole table.
-        spectrum: the eigenvalues of the Hessian [8], ascending, with Z0 = p.
+        spectrum: the eigenvalues of the Hessian (equation 8), ascending, with Z0 = p.
         parallelograms: the number |P0(D)| of equations.
         faithful: whether the structure keeps the results apart, so that it can be decoded; false for addition in
             a finite group, where the theory says when the equations determine all, not what is learned.
@@ -57,7 +57,7 @@ class Prediction:
 def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) -> Prediction:
     """Predict rate, nullity, uniqueness and ideal accuracy from the training set alone.
 
-    An empty P0(D) predicts nothing but itself: rate 0, n0 = p.
+    An empty P0(D) implies no structure: rate 0, n0 = p.
 
     Args:
         table: the operation; it must commute.
@@ -76,15 +76,15 @@ def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) ->
             f"{table.name}: the training set has {train.dim()} dimensions, expected one set, of 1 dimension"
         )
     states = ground_states(table, train)
-    n0, least, number = int(states.n0), full_nullity(table), int(states.parallelograms)
-    values = states.eigenvalues * (2 / (table.p * max(number, 1)))
+    n0, n0_of_table, parallelograms = int(states.n0), full_nullity(table), int(states.parallelograms)
+    eigenvalues = states.eigenvalues * (2 / (table.p * max(parallelograms, 1)))
     return Prediction(
-        lambda_3=float(values[least]) if least < table.p else 0.0,
+        lambda_3=float(eigenvalues[n0_of_table]) if n0_of_table < table.p else 0.0,
         n0=n0,
-        full_nullity=least,
-        unique=n0 == least,
+        full_nullity=n0_of_table,
+        unique=n0 == n0_of_table,
         ideal_accuracy=int(states.inferable.sum()) / len(table),
-        spectrum=values,
-        parallelograms=number,
+        spectrum=eigenvalues,
+        parallelograms=parallelograms,
         faithful=is_faithful(table),
     )

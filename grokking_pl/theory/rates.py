@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.metrics.ideal_accuracy import ENTRIES, full_nullity, substitute
-from grokking_pl.metrics.parallelograms import gram_matrix, require_commutative
+from grokking_pl.metrics.ground_states import full_nullity
+from grokking_pl.metrics.parallelograms import gram_matrix, require_commutative, sets_at_once
+from grokking_pl.metrics.substitution import substitute
 from grokking_pl.tasks import OperationTable
 from grokking_pl.theory.hessian import curvature_scale
 from grokking_pl.theory.spectrum import grokking_steps
@@ -45,7 +46,7 @@ def sample_rates(
     if zero_modes == table.p:
         return rates
     order = random_orders(table, trials, seed, device)
-    chunk = max(1, ENTRIES // (table.p * (table.p + table.num_results) + 4 * len(table)))
+    chunk = sets_at_once(table)
     critical = torch.cat([substitute(table, part).sizes[:, table.p - zero_modes - 1] for part in order.split(chunk)])
     for row, size in enumerate(sizes):
         unique = (critical <= size).nonzero()[:, 0]
@@ -59,7 +60,7 @@ def sample_rates(
 def rate_quantiles(
     table: OperationTable, sizes: Sequence[int], rates: Float[Tensor, "sizes trials"], learning_rate: float
 ) -> pd.DataFrame:
-    """One row a size: quantiles of lambda_3 over all training sets, and of the predicted steps 1 / (lambda_3 eta).
+    """One row per size: quantiles of lambda_3 over all training sets, and of the predicted steps 1 / (lambda_3 eta).
 
     Columns ``rate_q05`` .. ``rate_q95``, ``rate_mean``, and ``steps_q05`` .. ``steps_q95``; a training set that does
     not determine the structure has rate 0 and needs infinitely many steps.
@@ -67,7 +68,7 @@ def rate_quantiles(
     Raises:
         UserError: the learning rate is not positive.
     """
-    # Quantiles that are some set's own value, because a mean with infinity is none.
+    # A quantile is the value of one of the sets, because interpolating towards infinity gives none.
     levels = torch.tensor(QUANTILES, dtype=torch.float64)
     rate = torch.quantile(rates, levels, dim=1, interpolation="nearest")
     steps = torch.quantile(grokking_steps(rates, learning_rate), levels, dim=1, interpolation="nearest")

@@ -1,7 +1,7 @@
 """How fast the structure forms: the eigenvalues of the Hessian and the grokking rate (section 3.2).
 
-The zero modes of the whole table, n0(D0) of them, are the structure's freedom and stay for ever; the grokking rate is
-the first eigenvalue above them: lambda_3 for addition (translation and scale are free), lambda_2 for addition in a
+The zero modes of the whole table, n0(D0) of them, are the freedom of the structure and do not decay; the grokking rate
+is the first eigenvalue above them: lambda_3 for addition (translation and scale are free), lambda_2 for addition in a
 finite group (translation only). It is zero if the training set leaves more freedom than the whole table.
 """
 
@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.ideal_accuracy import full_nullity, ground_states
+from grokking_pl.metrics.ground_states import full_nullity, ground_states
 from grokking_pl.tasks import OperationTable
 from grokking_pl.theory.hessian import curvature_scale
 
@@ -17,7 +17,7 @@ from grokking_pl.theory.hessian import curvature_scale
 def spectrum(
     table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None, z0: float | None = None
 ) -> Float[Tensor, "*sets p"]:
-    """The eigenvalues lambda_i of the Hessian [8], ascending; the first n0 are exactly zero.
+    """The eigenvalues lambda_i of the Hessian (equation 8), ascending; the first n0 are exactly zero.
 
     Args:
         table: the operation; it must commute.

@@ -94,15 +94,15 @@ class TheoryStudy:
 
 @dataclass(frozen=True)
 class TheoryResults:
-    """What a study found.
+    """The results of a study.
 
     Args:
         task: the operation's name and number of symbols.
         whole: the prediction for the whole table as training set.
         critical: the critical training fraction r_c.
-        unique: P(unique) with its Wilson interval, one row a size.
-        rates: quantiles of lambda_3 and of the predicted steps, one row a size.
-        by_p: the critical fraction of addition, one row a number of symbols; empty if none were asked for.
+        unique: P(unique) with its Wilson interval, one row per size.
+        rates: quantiles of lambda_3 and of the predicted steps, one row per size.
+        by_p: the critical fraction of addition, one row per number of symbols; empty if none were asked for.
     """
 
     task: str

@@ -1,8 +1,8 @@
 """The probability that a random training set implies a unique structure (figure 4 (a) of the paper).
 
 Uniqueness, n0(D) = n0(D0), is kept by every larger training set. So in a random order of all samples there is one
-critical size N: the first n samples imply a unique structure iff n >= N. One exact substitution along the order finds
-it, and P(unique | n) = P(N <= n) gives every size from the same orders.
+critical size N: the first n samples imply a unique structure if and only if n >= N. One exact substitution along the
+order finds it, and P(unique | n) = P(N <= n) gives every size from the same orders.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokking_pl.metrics.ideal_accuracy import ENTRIES, full_nullity, substitute
-from grokking_pl.metrics.parallelograms import require_commutative
+from grokking_pl.metrics.ground_states import full_nullity
+from grokking_pl.metrics.parallelograms import MOST_ENTRIES, require_commutative
+from grokking_pl.metrics.substitution import substitute
 from grokking_pl.tasks import OperationTable
 from grokking_pl.theory.training_sets import check_trials, random_orders
 
@@ -42,7 +43,7 @@ class UniqueStructure:
     trials: int
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a size."""
+        """One row per size."""
         columns = ("sizes", "fractions", "probability", "low", "high")
         frame = pd.DataFrame({name: getattr(self, name).numpy() for name in columns})
         return frame.rename(columns={"sizes": "train_count", "fractions": "train_fraction"})
@@ -53,8 +54,8 @@ def critical_sizes(
 ) -> Int[Tensor, " trials"]:
     """The least number of leading samples with a unique structure, in each of ``trials`` random orders.
 
-    The arithmetic is modulo one prime near 2^31. A size is never too small; a chance of 1 / q for each equation looked
-    at remains that it is too large.
+    The arithmetic is modulo one prime q near 2^31. A size is never too small; that it is too large has a chance of
+    1 / q for each equation looked at.
 
     Args:
         table: the operation; it must commute.
@@ -70,7 +71,7 @@ def critical_sizes(
     rank = table.p - full_nullity(table)
     if rank == 0:
         return torch.zeros(trials, dtype=torch.long)
-    chunk = max(1, 2 * ENTRIES // (table.p**2 + 4 * len(table)))
+    chunk = max(1, 2 * MOST_ENTRIES // (table.p**2 + 4 * len(table)))
     sizes = []
     for start in range(0, trials, chunk):
         order = random_orders(table, min(chunk, trials - start), seed + start, device)

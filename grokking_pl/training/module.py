@@ -29,8 +29,8 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     Args:
         architecture: the network; it gets the data's sizes as its first argument.
         loss: mean squared error over samples and output dimensions, or cross entropy.
-        embeddings: optimisation of the embeddings (Adam without weight decay).
-        decoder: optimisation of the decoder, which is all the rest (AdamW).
+        embeddings: optimisation of the embeddings by AdamW, which without weight decay, the default, is Adam.
+        decoder: optimisation of the decoder, which is all the rest, by AdamW.
         init_seed: seed of the initial weights; null takes that of the run.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
         compile: compile the network with torch.compile; where that is not possible, say so and train without.
@@ -45,7 +45,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         self,
         architecture: Callable[[Sizes], nn.Module],
         loss: Loss = "mse",
-        embeddings: GroupOptions = GroupOptions(decoupled=False),  # noqa: B008 (shows in --help)
+        embeddings: GroupOptions = GroupOptions(),  # noqa: B008 (shows in --help)
         decoder: GroupOptions = GroupOptions(),  # noqa: B008
         init_seed: int | None = None,
         fused: bool = True,
@@ -131,7 +131,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     # Loss and prediction.
 
-    def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch outputs"]:
+    def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
         """Map a batch of inputs to the network's outputs."""
         if not self._compiling:
             return self.network(inputs)
@@ -243,7 +243,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         """Add a batch to the test loss and accuracy."""
         self._evaluation_step(batch, "test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, " batch"]:
+    def predict_step(self, batch: Batch, batch_idx: int) -> Int[Tensor, " batch *answers"]:
         """The predicted class of each sample."""
         return self.predict_class(self(batch[0]))
 

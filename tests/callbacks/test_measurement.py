@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -176,13 +177,13 @@ def test_checkpoints_written_in_any_hook_hold_all_up_to_them(tmp_path, options):
 
 def test_last_values_of_a_run_of_epochs_reach_all_files(grok, tmp_path):
     status, _, err = grok(
-        "fit", "--config", "configs/toy_addition.yaml", "--trainer.max_steps=-1", "--trainer.max_epochs=1",
+        "fit", "--config", "configs/toy_addition.yaml", "--trainer.max_steps=1000", "--trainer.max_epochs=1",
         "--data.steps_per_epoch=33", "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=20",
         "--trainer.callbacks=PhaseTracker", "--trainer.callbacks.every_n_steps=20",
         "--trainer.callbacks+=RepresentationQuality", "--trainer.callbacks.every_n_steps=1",
         "--trainer.callbacks+=EffectiveDimension", "--trainer.callbacks+=WeightNorms",
         "--trainer.callbacks+=FourierSpectrum", "--trainer.callbacks+=EmbeddingNorm",
-        "--trainer.callbacks+=EffectiveTheory", "--run_dir", tmp_path,
+        "--trainer.callbacks+=EffectiveTheory", "--trainer.callbacks+=EmbeddingSnapshots", "--run_dir", tmp_path,
     )  # fmt: skip
     assert status == 0, err
     last = pd.read_csv(tmp_path / "metrics.csv").iloc[-1]
@@ -195,6 +196,9 @@ def test_last_values_of_a_run_of_epochs_reach_all_files(grok, tmp_path):
     for name in names:
         assert last[name] == pytest.approx(summary[name]), name
     assert last.phase_name == summary["phase"]
+    for file, name in (("embeddings.npz", "steps"), ("trajectories.npz", "network_steps")):
+        with np.load(tmp_path / file) as arrays:
+            assert arrays[name][-1] == 33
 
 
 MEASUREMENTS = sorted(

@@ -1,5 +1,6 @@
 """The script of `grok completion`, used as bash uses it."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -8,20 +9,15 @@ from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    import contextlib
-    import io
-
-    from grokking_pl.commands.main import main
-
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        main(["completion", "bash"])
+def script(grok, tmp_path_factory):
+    status, text, err = grok("completion", "bash")
+    assert status == 0, err
     path = tmp_path_factory.mktemp("completion") / "grok.sh"
-    path.write_text(text.getvalue())
+    path.write_text(text)
     return path
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 @pytest.mark.parametrize(
     ("typed", "wanted"),
     [

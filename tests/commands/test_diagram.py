@@ -2,15 +2,16 @@
 
 import csv
 import os
+import shutil
 import signal
-import subprocess
 import time
 
 import pytest
 
+from tests.children import children
 from tests.conftest import ROOT
 
-CONFIG = ROOT / "configs/diagrams/figure5b_small.yaml"
+CONFIG = ROOT / "configs/diagrams/figure6b_small.yaml"
 SHORT = (
     "--steps=60", "--compile=false", "--set={model.architecture.width: 8}", "--device=cpu",
     "--phase.train_threshold=0.3", "--phase.val_threshold=0.1",
@@ -35,11 +36,6 @@ def table(folder):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("diagram") / "one"
-
-
-@pytest.fixture
 def diagram(grok):
     def run(folder, *options):
         return grok("diagram", "--config", CONFIG, "--folder", folder, *SHORT, *options)
@@ -47,9 +43,16 @@ def diagram(grok):
     return run
 
 
-def test_table_and_figure(diagram, folder):
-    status, _, err = diagram(folder, "--workers=1")
+@pytest.fixture(scope="module")
+def folder(diagram, tmp_path_factory):
+    """A finished diagram, to be looked at and not changed."""
+    path = tmp_path_factory.mktemp("diagram") / "one"
+    status, _, err = diagram(path, "--workers=1")
     assert status == 0, err
+    return path
+
+
+def test_table_and_figure(folder):
     rows = table(folder)
     assert len(rows) == 16
     assert all(0 <= float(row["rqi"]) <= 1 and float(row["effective_dimension"]) == 1 for row in rows)
@@ -65,14 +68,15 @@ def test_a_finished_diagram_says_so_and_does_nothing(diagram, folder):
     assert "finished" in err
 
 
-def test_what_is_missing_of_a_table_is_trained(diagram, folder):
-    whole = (folder / "runs.csv").read_text()
+def test_what_is_missing_of_a_table_is_trained(diagram, folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "one")
+    whole = (path / "runs.csv").read_text()
     lines = whole.splitlines(keepends=True)
-    (folder / "runs.csv").write_text("".join(lines[:5]) + lines[5][:-9])  # killed while it wrote the fifth run
-    status, _, err = diagram(folder, "--workers=1", "--places=3")
+    (path / "runs.csv").write_text("".join(lines[:5]) + lines[5][:-9])  # killed while it wrote the fifth run
+    status, _, err = diagram(path, "--workers=1", "--places=3")
     assert status == 0, err
     assert "4 of them done" in err
-    assert (folder / "runs.csv").read_text() == whole
+    assert (path / "runs.csv").read_text() == whole
 
 
 @pytest.mark.slow
@@ -106,8 +110,7 @@ def test_a_rank_that_dies_leaves_what_was_finished(grok_process, tmp_path):
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and not (path / "runs_1.csv").exists():
         time.sleep(0.2)
-    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(children(process.pid)[0], signal.SIGKILL)
     assert process.wait(60) != 0
     before = {tuple(row.values()) for part in path.glob("runs*.csv") for row in read(part)}
     assert before

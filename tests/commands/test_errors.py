@@ -89,6 +89,7 @@ def test_checkpoint_of_another_architecture(fails, grok, small_mnist, tmp_path):
         (gzip.compress(b"\0\0\x08\3\0\0\0\5\0\0\0\x1c\0\0\0\x1c" + bytes(100)), "announces 5x28x28"),
         (gzip.compress(b"\0\0\x08\1\0\0\0\5" + bytes(5))[:-6], "corrupt"),
     ],
+    ids=["empty", "not gzip", "not IDX", "too short", "cut"],  # a compressed file holds the time
 )
 def test_bad_idx_file(fails, monkeypatch, tmp_path, content, wanted):
     for name in mnist.BUNDLED_TRAIN + mnist.BUNDLED_TEST:

@@ -92,7 +92,8 @@ def test_another_seed_is_another_run(grok, small_mnist, tmp_path):
     assert not same_weights(tmp_path / "1", tmp_path / "2")
 
 
-def test_run_folder(grok, small_mnist, tmp_path):
+def test_run_folder(grok, small_mnist, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # so that no folder's name is broken
     status, out, err = grok("fit", *small_mnist, "--seed_everything=3", "--run_dir", tmp_path / "run")
     assert status == 0
     assert err.splitlines()[0] == f"run folder {tmp_path / 'run'}, seed 3"

@@ -13,7 +13,7 @@ CONFIG = ROOT / "configs/theory_addition.yaml"
 SHORT = ("--trials=200", "--rate_trials=20", "--symbols=[4,6]", "--symbol_trials=20")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def theory(grok):
     def run(folder, *options):
         return grok("theory", "--config", CONFIG, "--folder", folder, *SHORT, *options)
@@ -22,13 +22,21 @@ def theory(grok):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("theory") / "one"
-
-
-def test_tables_figures_and_the_settings(theory, folder):
+def study(theory, tmp_path_factory):
+    """The folder of a study, and what the command printed of it."""
+    folder = tmp_path_factory.mktemp("theory") / "one"
     status, out, err = theory(folder)
     assert status == 0, err
+    return folder, out
+
+
+@pytest.fixture
+def folder(study):
+    return study[0]
+
+
+def test_tables_figures_and_the_settings(study):
+    folder, out = study
     for word in ("a + b, p = 10", "r_c = 0.4", "P(unique)", str(folder.name)):
         assert word in out
     unique = pd.read_csv(folder / "unique_structure.csv")
@@ -46,9 +54,7 @@ def test_tables_figures_and_the_settings(theory, folder):
     assert (settings["trials"], settings["task"]["init_args"]["p"]) == (200, 10)
 
 
-def test_the_settings_repeat_the_study(grok, theory, folder, tmp_path):
-    if not folder.exists():
-        theory(folder)
+def test_the_settings_repeat_the_study(grok, folder, tmp_path):
     status, _, err = grok("theory", "--config", folder / "config.yaml", "--folder", tmp_path / "again")
     assert status == 0, err
     for name in ("unique_structure", "grokking_rate", "critical_fraction_by_p"):
@@ -56,8 +62,6 @@ def test_the_settings_repeat_the_study(grok, theory, folder, tmp_path):
 
 
 def test_a_second_study_in_the_same_folder_is_refused(theory, folder):
-    if not folder.exists():
-        theory(folder)
     before = (folder / "unique_structure.csv").read_bytes()
     status, _, err = theory(folder, "--seed=1")
     assert (status, len(err.splitlines())) == (2, 1)

@@ -13,7 +13,6 @@ from grokking_pl.metrics.parallelograms import (
     class_sizes,
     count_parallelograms,
     gram_matrix,
-    training_mask,
 )
 from grokking_pl.tasks import addition, modular_addition, modular_multiplication, modular_subtraction
 
@@ -75,21 +74,6 @@ def test_a_training_set_without_parallelograms_gives_zeros():
     assert count_parallelograms(table, empty) == 0
     assert not gram_matrix(table, empty).any()
     assert not gram_matrix(table, torch.tensor([], dtype=torch.long)).any()
-
-
-@pytest.mark.parametrize(
-    ("train", "message"),
-    [
-        (torch.ones(4, dtype=torch.bool), "expected 6 entries"),
-        (torch.tensor([0, 6]), "expected 0 to 5"),
-        (torch.tensor([-1]), "expected 0 to 5"),
-        (torch.tensor([1, 1]), "twice"),
-        (torch.tensor([0.5]), "mask or sample indices"),
-    ],
-)
-def test_what_is_no_training_set_is_refused(train, message):
-    with pytest.raises(UserError, match=message):
-        training_mask(addition(3), train)
 
 
 def test_operations_that_do_not_commute_have_no_gram_matrix():

@@ -4,6 +4,7 @@ import csv
 import os
 
 import pytest
+import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -30,6 +31,8 @@ def without_key(monkeypatch, tmp_path):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    yield
+    wandb.teardown()  # it keeps for the whole process what it has read of the environment
 
 
 def test_configuration_and_metrics_in_every_logger(grok, small_mnist, tmp_path, without_key):
