@@ -105,7 +105,7 @@ def test_killed_process_stops_the_others(grok_process, grok, tmp_path, victim):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
     children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout
-    (child,) = [int(each) for each in children.split() if is_python(int(each))]
+    (child,) = [int(pid) for pid in children.split() if is_python(int(pid))]
     os.kill(process.pid if victim == "first" else child, signal.SIGKILL)
     _, err = process.communicate(timeout=60)  # ends when the pipe is closed by both
     assert process.returncode != 0

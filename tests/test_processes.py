@@ -18,13 +18,13 @@ def test_two_processes_equal_one(grok_process, tmp_path):
         _, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         results[devices] = tmp_path / str(devices)
-    weights = [torch.load(each / "checkpoints/last.ckpt")["state_dict"] for each in results.values()]
+    weights = [torch.load(run / "checkpoints/last.ckpt")["state_dict"] for run in results.values()]
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, atol=2e-5, rtol=1e-5)
-    one, two = (json.loads((each / "summary.json").read_text()) for each in results.values())
+    one, two = (json.loads((run / "summary.json").read_text()) for run in results.values())
     for key in ("phase", "steps_to_train", "steps_to_val", "steps_to_rqi", "train_accuracy", "val_accuracy"):
         assert one[key] == two[key], key
-    one, two = (pd.read_csv(each / "metrics.csv") for each in results.values())
+    one, two = (pd.read_csv(run / "metrics.csv") for run in results.values())
     assert one.step.tolist() == two.step.tolist() == [0, 100, 200]
     for column in ("loss", "train_accuracy", "val_accuracy", "rqi", "predicted_accuracy"):
         pd.testing.assert_series_equal(one[column], two[column], atol=1e-4)

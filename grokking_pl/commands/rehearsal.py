@@ -52,7 +52,8 @@ def configuration(arguments: list[str]) -> dict[str, Any]:
     except SystemExit as left:
         if left.code:
             raise
-    return yaml.safe_load(printed.getvalue())
+    settings: dict[str, Any] = yaml.safe_load(printed.getvalue())
+    return settings
 
 
 def _listed_values(sweep: SweepFile) -> list[tuple[str, Any]]:

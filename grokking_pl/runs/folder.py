@@ -41,9 +41,10 @@ class RunFolder:
     def read_summary(self) -> dict[str, Any]:
         """The outcome of the run; empty if there is none."""
         try:
-            return json.loads(self.summary.read_text())
+            summary: dict[str, Any] = json.loads(self.summary.read_text())
         except (OSError, json.JSONDecodeError):
             return {}
+        return summary
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the outcome of the run.
