@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.callbacks.reporting import reporting_callbacks, require_at_least, run_folder
+from grokking_pl.callbacks.reporting import require_at_least, run_folder, settle_and_save
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
@@ -34,6 +34,7 @@ class RunCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self.signal: signal.Signals | None = None
         self._step = 0
+        self._written_step: int | None = None
         self._requeue: signal.Signals | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
@@ -65,8 +66,11 @@ class RunCheckpoint(Checkpoint):
             raise RunInterrupted(number, step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured."""
-        if trainer.global_step != trainer.max_steps:
+        """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured.
+
+        One that did has it, unless it was resumed there.
+        """
+        if not trainer.global_step == trainer.max_steps == self._written_step:
             self._write(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -78,11 +82,11 @@ class RunCheckpoint(Checkpoint):
         self._restore_handlers()
 
     def _write(self, trainer: pl.Trainer) -> None:
-        for callback in reporting_callbacks(trainer):
-            callback.settle()
-        for logger in trainer.loggers:
-            logger.save()
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        settle_and_save(trainer)
         trainer.save_checkpoint(run_folder(trainer).checkpoint)
+        self._written_step = trainer.global_step
 
     def _restore_handlers(self) -> None:
         while self._previous_handlers:

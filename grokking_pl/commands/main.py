@@ -4,6 +4,7 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from contextlib import nullcontext
 
 from grokking_pl import __version__
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(COMMANDS)}"
         fail(f"there is no command '{name}': {hint}")
+    show_warnings_instead_of_raising()
     # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -51,3 +53,12 @@ def main(arguments: list[str] | None = None) -> None:
         with without_image_metrics() if {"--help", "-h"} & {*words} else nullcontext():
             command = importlib.import_module(COMMANDS[name].module)
         command.run(words)
+
+
+def show_warnings_instead_of_raising() -> None:
+    """Let a warning of a library be a warning: ``PYTHONWARNINGS=error`` is for those who develop it."""
+    if "error" in {action for action, *_ in warnings.filters}:
+        warnings.filters[:] = [
+            ("default" if action == "error" else action, *rest) for action, *rest in warnings.filters
+        ]
+        os.environ.pop("PYTHONWARNINGS", None)  # which the processes that a command starts would follow

@@ -1,6 +1,7 @@
 """The metrics of a run as one CSV file: one row per step, one column per metric, whole after any interruption."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from grokking_pl.runs.files import write_table, writing
+
+LATE_SHARE = 0.1
+"""Rows that come late are put among the others once there are so many of them that it is worth writing all anew."""
 
 ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
 
@@ -30,6 +34,8 @@ class CSVMetrics(Logger):
         self._columns = ["step"]
         self._rows: dict[int, dict[str, Any]] = {}  # by step, the rows that are not yet in the file
         self._started = False
+        self._last_step = -math.inf  # of the rows in the file
+        self._num_rows = 0  # in the file
         self._resume_step = resume_step
         self._hyperparameters: dict[str, Any] = {}
 
@@ -62,28 +68,50 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows in memory to the file.
+        """Write the rows in memory to the file, but for a few that belong before others that are there already.
 
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        if not self._rows:
-            return
-        added = [self._rows[step] for step in sorted(self._rows)]
-        new = [name for row in added for name in row if name not in self._columns]
-        with writing(self.path, ADVICE):
-            if new:
-                rows = self._read()
-                self._columns += list(dict.fromkeys(new))
-                write_table(self.path, self._columns, rows)
-            with open(self.path, "a", newline="") as file:
-                csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
-        self._rows.clear()
+        late = sum(step <= self._last_step for step in self._rows)
+        self._save(everything=late > LATE_SHARE * self._num_rows)
+
+    @rank_zero_only
+    def save_all(self) -> None:
+        """Write all rows in memory to the file.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        self._save(everything=True)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left."""
-        self.save()
+        self.save_all()
+
+    def _save(self, everything: bool) -> None:
+        if not self._started:
+            self._start()
+        added = [self._rows[step] for step in sorted(self._rows) if everything or step > self._last_step]
+        if not added:
+            return
+        new = dict.fromkeys(name for row in added for name in row if name not in self._columns)
+        self._columns += new
+        with writing(self.path, ADVICE):
+            if new or added[0]["step"] <= self._last_step:
+                rows = {int(row["step"]): row for row in self._read()}
+                for row in added:
+                    rows.setdefault(row["step"], {}).update(row)
+                write_table(self.path, self._columns, [rows[step] for step in sorted(rows)])
+                self._num_rows = len(rows)
+            else:
+                with open(self.path, "a", newline="") as file:
+                    csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
+                self._num_rows += len(added)
+        self._last_step = max(self._last_step, added[-1]["step"])
+        for row in added:
+            del self._rows[row["step"]]
 
     def _start(self) -> None:
         self._started = True
@@ -91,6 +119,8 @@ class CSVMetrics(Logger):
         if self._resume_step is not None:
             kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
             self._columns = list(kept[0]) if kept else self._columns
+            self._last_step = int(kept[-1]["step"]) if kept else self._last_step
+            self._num_rows = len(kept)
         with writing(self.path, ADVICE):
             write_table(self.path, self._columns, kept)
 

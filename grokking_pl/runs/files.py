@@ -4,12 +4,16 @@ import csv
 import errno
 import io
 import json
+import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from grokking_pl.errors import UserError
 
@@ -20,6 +24,9 @@ except ModuleNotFoundError:  # Windows
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems answer that have no locks, as some network file systems."""
+
+TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.\w+)?")
+"""How the files are named that are not yet whole."""
 
 # Files.
 
@@ -33,13 +40,19 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """As `atomic_file`, for what opens the new file itself, by a name that ends as that of ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -59,6 +72,40 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue())
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Write a whole compressed ``.npz`` file by `atomic_file`."""
+    with atomic_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure by `atomic_file`, in the format that the path ends with."""
+    with atomic_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=150)
+
+
+def json_text(value: Any) -> str:
+    """A value as valid JSON, which knows neither NaN nor infinity: null stands for both."""
+    return json.dumps(_with_finite_numbers(value), indent=2, allow_nan=False) + "\n"
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _with_finite_numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_finite_numbers(item) for item in value]
+    return value
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what `atomic_file` left in a folder when its process was killed; no other process may be writing there."""
+    for path in folder.rglob(".*.tmp*"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -157,12 +204,12 @@ def claim_folder(record: Path, description: Mapping[str, Any], content: str, opt
     Raises:
         UserError: the folder is for something else, or the record cannot be read or written.
     """
-    described = json.loads(json.dumps(description))
+    described = json.loads(json_text(description))
     try:
         recorded = dict(json.loads(record.read_text()))
     except FileNotFoundError:
         with writing(record, f"choose another folder with {option}"):
-            write_atomically(record, json.dumps(described, indent=2) + "\n")
+            write_atomically(record, json_text(described))
         return
     except (OSError, ValueError, TypeError):
         raise UserError(

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from lightning.pytorch import Trainer
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.profilers import PassThroughProfiler
 
 # Speed.
@@ -63,6 +65,31 @@ class NoProfiler(PassThroughProfiler):
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
         """Enter and leave at once."""
         return self._nothing
+
+
+# The end of a run.
+
+
+class FitLoopWithEnd(_FitLoop):
+    """Lightning's loop of training, which begins and ends the training even where nothing is left to train.
+
+    Lightning's own returns at once where a checkpoint is at the end, without ``on_train_start`` and ``on_train_end``.
+    Buys a run that was killed after its last step what all callbacks do at the end.
+    """
+
+    def run(self) -> None:
+        """Train, if there is anything to train."""
+        self.setup_data()
+        if self.done and self.max_batches and self.trainer.limit_train_batches:
+            self.on_run_start()
+            self.on_run_end()
+        else:
+            super().run()
+
+
+def run_end_of_trained_run(trainer: Trainer) -> None:
+    """Let a run that is resumed at its end run its end."""
+    trainer.fit_loop.__class__ = FitLoopWithEnd
 
 
 # Processes that are lost.
