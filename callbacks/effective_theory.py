@@ -131,10 +131,10 @@ class EffectiveTheory(Measurement):
         assert self.prediction is not None
         quality = self._quality()
         steps = self._predicted()["predicted_steps"]
-        implied = self.prediction.unique
+        after = "in no number of steps" if steps is None else f"after {steps:.0f} steps"
         words = (
-            f"a unique structure is implied (n0 = {self.prediction.n0}) and predicted after {steps:.0f} steps; "
-            if implied
+            f"a unique structure is implied (n0 = {self.prediction.n0}) and predicted {after}; "
+            if self.prediction.unique
             else f"no unique structure is implied (n0 = {self.prediction.n0}, and {self.prediction.full_nullity} if it "
             "were); "
         )

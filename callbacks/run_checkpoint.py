@@ -1,6 +1,7 @@
 """Keeping the run's last checkpoint: at intervals, where the run ends, and when it is told to stop."""
 
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -41,6 +42,9 @@ class RunCheckpoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the signals for the time of the training."""
         self._step = trainer.global_step
+        own, resumed_from = run_folder(trainer).checkpoint, trainer.ckpt_path
+        is_own = resumed_from is not None and Path(resumed_from).resolve() == own.resolve()
+        self._written_step = self._step if is_own else None
         self._requeue = requeue_signal(trainer)
         for number in filter(None, (signal.SIGINT, signal.SIGTERM, self._requeue)):
             self._previous_handlers[number] = signal.signal(number, self._on_signal)
@@ -68,7 +72,7 @@ class RunCheckpoint(Checkpoint):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured.
 
-        One that did has it, unless it was resumed there.
+        One that did has it, unless it was resumed there from the checkpoint of another folder.
         """
         if not trainer.global_step == trainer.max_steps == self._written_step:
             self._write(trainer)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -48,6 +49,7 @@ class RunRecorder(pl.Callback, Reporting):
         self._trainer: pl.Trainer | None = None
         self._stopped_at: list[int | None] | None = None
         self._summary: dict[str, Any] = {}
+        self._monitored: dict[str, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -66,8 +68,9 @@ class RunRecorder(pl.Callback, Reporting):
             trainer.should_stop = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and let callbacks that monitor something find its last value."""
         self._start = time.monotonic()
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._monitored.items()})
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note why the training ended."""
@@ -109,13 +112,20 @@ class RunRecorder(pl.Callback, Reporting):
         conclude_loggers(trainer, summary)
 
     def state_dict(self) -> dict[str, Any]:
-        """The seconds so far, and the trainer's limits if a callback has stopped the run within them."""
-        stopped = self._trainer is not None and why_stopped(self._trainer) not in (None, MAX_TIME)
-        return {"seconds": self.seconds, "stopped_at": limits(self._trainer) if self._trainer and stopped else None}
+        """The seconds so far, what can be monitored, and the limits within which a callback has stopped the run."""
+        trainer = self._trainer
+        if trainer is None:
+            return {"seconds": self.seconds, "monitored": {}, "stopped_at": None}
+        return {
+            "seconds": self.seconds,
+            "monitored": {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1},
+            "stopped_at": None if why_stopped(trainer) in (None, MAX_TIME) else limits(trainer),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting seconds."""
         self._seconds_before = state_dict["seconds"]
+        self._monitored = state_dict["monitored"]
         self._stopped_at = state_dict["stopped_at"]
 
     def on_load_checkpoint(

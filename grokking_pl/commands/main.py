@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from contextlib import nullcontext
+from typing import Any
 
 from grokking_pl import __version__
 from grokking_pl.commands.catalogue import COMMANDS
@@ -57,8 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def show_warnings_instead_of_raising() -> None:
     """Let a warning of a library be a warning: ``PYTHONWARNINGS=error`` is for those who develop it."""
-    if "error" in {action for action, *_ in warnings.filters}:
-        warnings.filters[:] = [
-            ("default" if action == "error" else action, *rest) for action, *rest in warnings.filters
-        ]
-        os.environ.pop("PYTHONWARNINGS", None)  # which the processes that a command starts would follow
+    filters: Any = warnings.filters
+    others = [entry for entry in filters if entry[0] != "error"]
+    if len(others) < len(filters):
+        warnings.resetwarnings()
+        filters.extend(others)
+        os.environ.pop("PYTHONWARNINGS", None)  # the processes that a command starts would follow it
