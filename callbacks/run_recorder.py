@@ -209,10 +209,11 @@ def print_table(summary: dict[str, Any], folder: RunFolder) -> None:
         table.add_row("ended by", Text(summary["ended_by"]))
     table.add_row("seconds", f"{summary['seconds']:.1f}")
     table.add_row("folder", Text(str(folder.path)))
+    console = Console(soft_wrap=True)
+    with console.capture() as captured:  # where nobody reads it, rich would end the program
+        console.print(table)
     try:
-        Console(soft_wrap=True).print(table)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        print(captured.get(), end="", flush=True)
     except (OSError, ValueError) as error:
         tell_failure("table on the terminal", error)
         _forget_output()
