@@ -86,7 +86,7 @@ class RunRecorder(pl.Callback, Reporting):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Say that the run is finished, now that all callbacks have written what they write."""
-        if stage != "fit" or not writes_files(trainer):
+        if stage != "fit" or "status" not in self._summary:  # the run has not come to its end, or writes nothing
             return
         folder = run_folder(trainer)
         out_of_time = self._summary["ended_by"] == MAX_TIME
