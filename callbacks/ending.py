@@ -22,9 +22,9 @@ def why_stopped(trainer: pl.Trainer) -> str | None:
     if not trainer.should_stop:
         return None
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    for callback in reporting_callbacks(trainer):
-        if reason := callback.reason_to_stop():
-            return f"{type(callback).__name__}: {reason}"
+    for reporting in reporting_callbacks(trainer):
+        if reason := reporting.reason_to_stop():
+            return f"{type(reporting).__name__}: {reason}"
     for callback in callbacks:
         if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
             reason = callback.stopping_reason_message.removesuffix(" Signaling Trainer to stop.")

@@ -53,4 +53,4 @@ def _is_same(path: Path, record: str) -> bool:
     for settings in (recorded, ours):
         settings.pop("run_dir", None)
         settings["trainer"] = {**settings.get("trainer", {}), "default_root_dir": None}
-    return recorded == ours
+    return bool(recorded == ours)

@@ -31,4 +31,5 @@ def configuration(parser: LightningArgumentParser, config: Any, form: str) -> st
     """All settings of a run, so that they repeat it: from its beginning, whatever checkpoint it was resumed from."""
     config = config.clone()
     config.ckpt_path = None
-    return parser.dump(config, skip_none=False, format=form)
+    text: str = parser.dump(config, skip_none=False, format=form)
+    return text
