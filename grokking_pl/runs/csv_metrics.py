@@ -56,6 +56,7 @@ class CSVMetrics(Logger):
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
         path = self.path.with_name("hyperparameters.csv")
         with writing(path, ADVICE):
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_table(path, ["name", "value"], rows)
 
     @rank_zero_only
