@@ -1,18 +1,26 @@
 """What the training set alone predicts of a run, beside what the run does (section 3.2 and figure 4 of the paper)."""
 
 import math
-import sys
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from rich.console import Console
 
 from grokking_pl.callbacks.measurement import Measurement
-from grokking_pl.callbacks.reporting import log, reporting_callbacks, require_table, run_folder
+from grokking_pl.callbacks.reporting import (
+    draw,
+    log,
+    reporting_callbacks,
+    require_table,
+    run_folder,
+    tell,
+    tell_failure,
+    writes_files,
+)
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.errors import UserError
+from grokking_pl.runs.files import write_arrays
 from grokking_pl.theory import Prediction, predict, theory_beside_network
 
 MOST_SNAPSHOTS = 256
@@ -76,15 +84,22 @@ class EffectiveTheory(Measurement):
         return {}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the trajectories."""
+        """Record the last embeddings, which the checkpoint that a run goes on from need not have."""
         super().on_train_end(trainer, pl_module)
-        if trainer.is_global_zero:
-            self._draw(trainer)
+        if trainer.global_step not in self.state["snapshots"]:
+            self.measure(trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how the run compares, below the progress bar that has ended."""
+        """Say how the run compares, below the progress bar that has ended, and draw the trajectories."""
+        if self.prediction is None:
+            return
         if trainer.is_global_zero:
-            Console(file=sys.stderr, soft_wrap=True).print(f"effective theory: {self.comparison()}", highlight=False)
+            tell(f"effective theory: {self.comparison()}")
+        if writes_files(trainer):
+            try:
+                self._write_trajectories(trainer)
+            except Exception as error:
+                tell_failure("trajectories", error)
 
     def state_dict(self) -> dict[str, Any]:
         """The records so far, but for one at the end that a longer run would not have."""
@@ -116,10 +131,10 @@ class EffectiveTheory(Measurement):
         assert self.prediction is not None
         quality = self._quality()
         steps = self._predicted()["predicted_steps"]
-        implied = self.prediction.unique
+        after = "in no number of steps" if steps is None else f"after {steps:.0f} steps"
         words = (
-            f"a unique structure is implied (n0 = {self.prediction.n0}) and predicted after {steps:.0f} steps; "
-            if implied
+            f"a unique structure is implied (n0 = {self.prediction.n0}) and predicted {after}; "
+            if self.prediction.unique
             else f"no unique structure is implied (n0 = {self.prediction.n0}, and {self.prediction.full_nullity} if it "
             "were); "
         )
@@ -161,9 +176,7 @@ class EffectiveTheory(Measurement):
         quality.settle()
         return quality.steps_to_rqi
 
-    def _draw(self, trainer: pl.Trainer) -> None:
-        from grokking_pl.plots.trajectories import trajectories  # matplotlib takes a second to import
-
+    def _write_trajectories(self, trainer: pl.Trainer) -> None:
         assert self.prediction is not None
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         steps, embeddings = zip(*sorted(self.state["snapshots"].items()), strict=True)
@@ -173,11 +186,16 @@ class EffectiveTheory(Measurement):
         )  # fmt: skip
         if both is None:
             return
-        folder = run_folder(trainer).path
         arrays = vars(both) | {"symbols": np.array(both.symbols)}
-        np.savez_compressed(folder / "trajectories.npz", allow_pickle=False, **arrays)
-        figure = trajectories(**vars(both), predicted=self.prediction.steps(self._eta), measured=self._measured())
-        figure.savefig(folder / "trajectories.png", dpi=150)
+        write_arrays(run_folder(trainer).path / "trajectories.npz", **arrays)
+        predicted, measured = self.prediction.steps(self._eta), self._measured()
+
+        def make() -> Any:
+            from grokking_pl.plots.trajectories import trajectories  # matplotlib takes a second to import
+
+            return trajectories(**vars(both), predicted=predicted, measured=measured)
+
+        draw(trainer, "trajectories.png", make)
 
 
 def _embeddings_rate(trainer: pl.Trainer) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder, symbol_names
+from grokking_pl.callbacks.reporting import Reporting, draw, require_representation, symbol_names
 from grokking_pl.metrics import fourier_power
 from grokking_pl.plots.principal_axes import principal_plane
 
@@ -23,26 +23,32 @@ class EmbeddingCircle(pl.Callback, Reporting):
     def __init__(self) -> None:
         super().__init__()
         self._circle: dict[str, Any] = {}
+        self._figure: tuple[Any, ...] = ()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings to draw."""
         require_representation(pl_module, "EmbeddingCircle")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the figure."""
-        from grokking_pl.plots.circle import embedding_circle  # matplotlib takes a second to import
-
+        """Find the circle."""
         module: Any = pl_module
         embeddings = module.representation.embeddings.float().cpu()
         points, explained = principal_plane(embeddings.numpy())
         power = fourier_power(torch.from_numpy(points))
         frequency = int(power.argmax()) + 1
         self._circle = {"circle_frequency": frequency, "circle_power": float(power.max())}
-        if trainer.is_global_zero:
-            symbols = symbol_names(trainer, len(embeddings))
-            figure = embedding_circle(points, symbols, frequency, explained, trainer.global_step)
-            figure.savefig(run_folder(trainer).path / "circle.png", dpi=150)
+        self._figure = (points, symbol_names(trainer, len(embeddings)), frequency, explained, trainer.global_step)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the figure."""
+        if self._figure:
+            draw(trainer, "circle.png", self._draw)
 
     def summary(self) -> dict[str, Any]:
         """The strongest frequency in the plane of the first two components, and its share of the power there."""
         return dict(self._circle)
+
+    def _draw(self) -> Any:
+        from grokking_pl.plots.circle import embedding_circle  # matplotlib takes a second to import
+
+        return embedding_circle(*self._figure)

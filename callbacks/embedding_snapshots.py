@@ -10,12 +10,16 @@ from torch import Tensor
 
 from grokking_pl.callbacks.reporting import (
     Reporting,
+    draw,
     require_at_least,
     require_representation,
     run_folder,
     symbol_names,
+    tell_failure,
+    writes_files,
 )
 from grokking_pl.errors import UserError
+from grokking_pl.runs.files import atomic_path, write_arrays, writing
 
 
 def log_spaced_steps(last: int, count: int) -> list[int]:
@@ -61,6 +65,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         self.animation = animation
         self._snapshots: dict[int, Float[Tensor, "p d"]] = {}
         self._chosen: set[int] = set()
+        self._final: dict[int, Float[Tensor, "p d"]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the steps and keep the initial embeddings if they are among them."""
@@ -77,24 +82,43 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         self._take(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the file and draw the figure."""
-        snapshots = dict(self._snapshots)  # the checkpoint's have none that a longer run would not have
+        """Keep the last embeddings, apart: the checkpoint has no snapshot that a longer run would not have."""
         if self.steps is None:
-            snapshots[trainer.global_step] = _copy(pl_module)
-        if not (snapshots and trainer.is_global_zero):
-            return
-        from grokking_pl.plots.embeddings import embedding_film, embedding_panels  # matplotlib takes a second to import
+            self._final = {trainer.global_step: _copy(pl_module)}
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the file and draw the figure.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        snapshots = self._snapshots | self._final
+        if not (snapshots and writes_files(trainer)):
+            return
         folder = run_folder(trainer).path
         steps = sorted(snapshots)
-        stack = torch.stack([snapshots[step] for step in steps]).numpy()
+        # NumPy has no bfloat16.
+        stack = torch.stack([_at_least_single_precision(snapshots[step]) for step in steps]).numpy()
         symbols = symbol_names(trainer, stack.shape[1])
-        np.savez_compressed(
-            folder / "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols)
-        )
-        embedding_panels(steps, stack, symbols, self.fixed_axes).savefig(folder / "embeddings.png", dpi=150)
+        path = folder / "embeddings.npz"
+        with writing(path, "make room, then resume from the last checkpoint with --ckpt_path last"):
+            write_arrays(path, steps=np.array(steps), embeddings=stack, symbols=np.array(symbols))
+
+        def panels() -> Any:
+            from grokking_pl.plots.embeddings import embedding_panels  # matplotlib takes a second to import
+
+            return embedding_panels(steps, stack, symbols, self.fixed_axes)
+
+        draw(trainer, "embeddings.png", panels)
         if self.animation:
-            embedding_film(steps, stack, symbols, self.fixed_axes, folder / f"embeddings.{self.animation}")
+            film = folder / f"embeddings.{self.animation}"
+            try:
+                from grokking_pl.plots.embeddings import embedding_film
+
+                with atomic_path(film) as path:
+                    embedding_film(steps, stack, symbols, self.fixed_axes, path)
+            except Exception as error:
+                tell_failure(film.name, error)
 
     def state_dict(self) -> dict[str, Any]:
         """The snapshots so far."""
@@ -112,3 +136,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
 def _copy(module: Any) -> Float[Tensor, "p d"]:
     embeddings: Tensor = module.representation.embeddings
     return embeddings.cpu().clone()
+
+
+def _at_least_single_precision(values: Float[Tensor, "p d"]) -> Float[Tensor, "p d"]:
+    return values.to(torch.promote_types(values.dtype, torch.float32))

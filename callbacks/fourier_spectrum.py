@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement
-from grokking_pl.callbacks.reporting import require_representation, run_folder
+from grokking_pl.callbacks.reporting import draw, require_representation
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import fourier_power
 
@@ -45,14 +45,10 @@ class FourierSpectrum(Measurement):
         is_key = self._is_key(power)
         return {"num_key_frequencies": int(is_key.sum()), "key_power": float(power[is_key].sum())}
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the first and the last spectrum."""
-        super().on_train_end(trainer, pl_module)
-        if trainer.is_global_zero:
-            from grokking_pl.plots.spectrum import spectrum  # matplotlib takes a second to import
-
-            spectra = {step: power.numpy() for step, power in self.state["spectra"].items()}
-            spectrum(spectra, self.factor).savefig(run_folder(trainer).path / "spectrum.png", dpi=150)
+        if self.values:
+            draw(trainer, "spectrum.png", self._draw)
 
     def status(self) -> dict[str, str]:
         """The number of key frequencies."""
@@ -65,6 +61,11 @@ class FourierSpectrum(Measurement):
         *_, power = self.state["spectra"].values()
         frequencies = self._is_key(power).nonzero().squeeze(1) + 1
         return {"key_frequencies": frequencies.tolist(), "key_power": self.values["key_power"]}
+
+    def _draw(self) -> Any:
+        from grokking_pl.plots.spectrum import spectrum  # matplotlib takes a second to import
+
+        return spectrum({step: power.numpy() for step, power in self.state["spectra"].items()}, self.factor)
 
     def _is_key(self, power: Float[Tensor, " frequencies"]) -> Bool[Tensor, " frequencies"]:
         return power > self.factor / len(power)

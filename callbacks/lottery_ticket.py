@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.callbacks.reporting import Reporting, require_representation, run_folder, symbol_names
+from grokking_pl.callbacks.reporting import Reporting, draw, require_representation, symbol_names
 from grokking_pl.errors import UserError
 
 
@@ -24,6 +24,7 @@ class LotteryTicket(pl.Callback, Reporting):
         super().__init__()
         self._initial: Float[Tensor, "p d"] | None = None
         self._excess: dict[str, float] = {}
+        self._figure: tuple[Any, ...] = ()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the initial embeddings."""
@@ -35,16 +36,19 @@ class LotteryTicket(pl.Callback, Reporting):
             self._initial = module.representation.embeddings.float().cpu().clone()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the figure."""
-        from grokking_pl.plots.lottery_ticket import initial_excess, lottery_ticket  # matplotlib is slow to import
+        """Compare the initial embeddings with the final ones."""
+        from grokking_pl.plots.lottery_ticket import initial_excess  # matplotlib takes a second to import
 
         module: Any = pl_module
         assert self._initial is not None
         initial, final = self._initial.numpy(), module.representation.embeddings.float().cpu().numpy()
         self._excess = {"initial_excess": initial_excess(initial, final)}
-        if trainer.is_global_zero:
-            figure = lottery_ticket(initial, final, symbol_names(trainer, len(final)), trainer.global_step)
-            figure.savefig(run_folder(trainer).path / "lottery_ticket.png", dpi=150)
+        self._figure = (initial, final, symbol_names(trainer, len(final)), trainer.global_step)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw the figure."""
+        if self._figure:
+            draw(trainer, "lottery_ticket.png", self._draw)
 
     def state_dict(self) -> dict[str, Any]:
         """The initial embeddings."""
@@ -57,3 +61,8 @@ class LotteryTicket(pl.Callback, Reporting):
     def summary(self) -> dict[str, Any]:
         """How much more the initial embeddings vary along the final axes than along average ones."""
         return dict(self._excess)
+
+    def _draw(self) -> Any:
+        from grokking_pl.plots.lottery_ticket import lottery_ticket
+
+        return lottery_ticket(*self._figure)

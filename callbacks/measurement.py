@@ -68,7 +68,6 @@ class Measurement(Deferred):
         if self._step is None:
             self._take(trainer, pl_module)
             self.settle()
-        self._step = self._logged_step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

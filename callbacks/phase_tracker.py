@@ -106,14 +106,23 @@ class PhaseTracker(Measurement):
         accuracies_and_losses = dict(zip(names, self._history[-1][1:], strict=True))
         return {**accuracies_and_losses, "phase": list(Phase).index(phase), "phase_name": str(phase)}
 
+    def reason_to_stop(self) -> str | None:
+        """That the phase is decided, if the run shall end then."""
+        return "phase decided" if self.stop_when_decided and self._history and self.decided else None
+
     # Lightning's hooks.
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no further if a checkpoint's evaluations have decided the phase."""
+        if self.reason_to_stop():
+            trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Evaluate the network if it is time to, and stop the run if asked to."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self.stop_when_decided and self.decided:
+        if self.reason_to_stop():
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from grokking_pl.callbacks.reporting import reporting_callbacks
+from grokking_pl.callbacks.reporting import reporting_callbacks, tell
 
 WIDE = 110
 """Characters of a terminal from which on there is room for a bar."""
@@ -129,7 +129,7 @@ class RunProgress(ProgressBar):
             if steps_done > 0 and step < trainer.max_steps:
                 seconds = (now - self._start) / steps_done * (trainer.max_steps - step)
                 left = f" · {timedelta(seconds=round(seconds))} left"
-        print(f"step {step}{of_total} · {status}{left}", file=sys.stderr, flush=True)
+        tell(f"step {step}{of_total} · {status}{left}")
 
     def _close(self) -> None:
         if self._bar:

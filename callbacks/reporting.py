@@ -1,6 +1,8 @@
 """What a callback may tell about a run, and what all callbacks ask of the trainer."""
 
-from collections.abc import Mapping
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,19 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from grokking_pl.errors import UserError
+from grokking_pl.runs.csv_metrics import CSVMetrics
+from grokking_pl.runs.files import save_figure
 from grokking_pl.runs.folder import RunFolder
+
+MOST_OF_A_REASON = 200
+"""Characters of an error that are shown."""
 
 
 class Reporting:
-    """Mixed into a callback: words for the progress bar and entries for ``summary.json``. All methods are optional."""
+    """Mixed into a callback: words for the progress bar, entries for ``summary.json``, a reason to end the run.
+
+    All methods are optional.
+    """
 
     def settle(self) -> None:
         """Evaluate and log what was put off; called before the metrics are written and a checkpoint is made."""
@@ -26,11 +36,26 @@ class Reporting:
         """Plain values, by name, for ``summary.json`` and the loggers' summaries."""
         return {}
 
+    def reason_to_stop(self) -> str | None:
+        """Why the callback has the run end before its time; None if it does not."""
+        return None
+
 
 def reporting_callbacks(trainer: pl.Trainer) -> list[Reporting]:
     """The trainer's callbacks that report."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [callback for callback in callbacks if isinstance(callback, Reporting)]
+
+
+def settle_and_save(trainer: pl.Trainer) -> None:
+    """Evaluate all that was put off, and let every logger write all that it has."""
+    for callback in reporting_callbacks(trainer):
+        callback.settle()
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVMetrics):
+            logger.save_all()
+        else:
+            logger.save()
 
 
 def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]) -> None:
@@ -55,6 +80,39 @@ def is_log_step(trainer: pl.Trainer, step: int, every_n_steps: int = 1) -> bool:
 def run_folder(trainer: pl.Trainer) -> RunFolder:
     """The folder of the trainer's run."""
     return RunFolder(Path(trainer.default_root_dir))
+
+
+def writes_files(trainer: pl.Trainer) -> bool:
+    """Whether this process writes the files of the run: the first one does, unless the run is a trial."""
+    return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
+
+
+def draw(trainer: pl.Trainer, name: str, make: Callable[[], Any]) -> None:
+    """Draw a figure into the run's folder. One that cannot be drawn costs a line, and not the run.
+
+    Args:
+        trainer: of the run, all other files of which should be written before.
+        name: of the file.
+        make: returns the figure.
+    """
+    if not writes_files(trainer):
+        return
+    try:
+        save_figure(make(), run_folder(trainer).path / name)
+    except Exception as error:
+        tell_failure(name, error)
+
+
+def tell_failure(what: str, error: Exception) -> None:
+    """Say on one line that something that is not needed could not be made."""
+    reason = " ".join(str(error).split())[:MOST_OF_A_REASON]
+    tell(f"grok: no {what} ({type(error).__name__}{': ' * bool(reason)}{reason}); the run is not affected")
+
+
+def tell(line: str) -> None:
+    """Say something on standard error, unless nobody can hear it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def symbol_names(trainer: pl.Trainer, p: int) -> tuple[str, ...]:

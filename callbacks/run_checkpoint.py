@@ -1,6 +1,7 @@
 """Keeping the run's last checkpoint: at intervals, where the run ends, and when it is told to stop."""
 
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -8,7 +9,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.callbacks.reporting import reporting_callbacks, require_at_least, run_folder
+from grokking_pl.callbacks.reporting import require_at_least, run_folder, settle_and_save
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
@@ -34,12 +35,16 @@ class RunCheckpoint(Checkpoint):
         self.every_n_steps = every_n_steps
         self.signal: signal.Signals | None = None
         self._step = 0
+        self._written_step: int | None = None
         self._requeue: signal.Signals | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the signals for the time of the training."""
         self._step = trainer.global_step
+        own, resumed_from = run_folder(trainer).checkpoint, trainer.ckpt_path
+        is_own = resumed_from is not None and Path(resumed_from).resolve() == own.resolve()
+        self._written_step = self._step if is_own else None
         self._requeue = requeue_signal(trainer)
         for number in filter(None, (signal.SIGINT, signal.SIGTERM, self._requeue)):
             self._previous_handlers[number] = signal.signal(number, self._on_signal)
@@ -65,8 +70,11 @@ class RunCheckpoint(Checkpoint):
             raise RunInterrupted(number, step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured."""
-        if trainer.global_step != trainer.max_steps:
+        """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured.
+
+        One that did has it, unless it was resumed there from the checkpoint of another folder.
+        """
+        if not trainer.global_step == trainer.max_steps == self._written_step:
             self._write(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -78,11 +86,11 @@ class RunCheckpoint(Checkpoint):
         self._restore_handlers()
 
     def _write(self, trainer: pl.Trainer) -> None:
-        for callback in reporting_callbacks(trainer):
-            callback.settle()
-        for logger in trainer.loggers:
-            logger.save()
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        settle_and_save(trainer)
         trainer.save_checkpoint(run_folder(trainer).checkpoint)
+        self._written_step = trainer.global_step
 
     def _restore_handlers(self) -> None:
         while self._previous_handlers:

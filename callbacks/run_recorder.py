@@ -1,19 +1,34 @@
 """The outcome of a run: ``summary.json``, the figure of its curves, and the table on the terminal."""
 
+import os
 import platform
+import sys
 import time
 from importlib.metadata import version
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from grokking_pl.callbacks.ending import MAX_TIME, why_ended, why_stopped
 from grokking_pl.callbacks.phase_tracker import PhaseTracker
-from grokking_pl.callbacks.reporting import Reporting, reporting_callbacks, run_folder
+from grokking_pl.callbacks.reporting import (
+    Reporting,
+    draw,
+    reporting_callbacks,
+    run_folder,
+    settle_and_save,
+    tell,
+    tell_failure,
+    writes_files,
+)
 from grokking_pl.errors import RunInterrupted
 from grokking_pl.runs.folder import RunFolder
 from grokking_pl.runs.wandb_run import WandbRun
+from grokking_pl.training.lightning_internals import run_end_of_trained_run
 
 RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
 
@@ -21,46 +36,107 @@ RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
 class RunRecorder(pl.Callback, Reporting):
     """Writes the outcome of the run when it ends, whichever way it ends.
 
-    Every callback that is ``Reporting`` adds its ``summary()`` to ``summary.json``.
+    Every callback that is ``Reporting`` adds its ``summary()`` to ``summary.json``. That says ``finished`` once all
+    else is written, the figures included; until then a run that is killed can be resumed, and its end follows.
+
+    A run that ``max_time`` stops is ``interrupted``; resumed, it has as much time again.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._seconds_before = 0.0
         self._start: float | None = None
+        self._trainer: pl.Trainer | None = None
+        self._stopped_at: list[int | None] | None = None
+        self._summary: dict[str, Any] = {}
+        self._monitored: dict[str, float] = {}
 
     @property
     def seconds(self) -> float:
         """Seconds of training, those before an interruption included."""
         return self._seconds_before + (0.0 if self._start is None else time.monotonic() - self._start)
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """See to it that a run that is resumed at its end runs its end."""
+        if stage == "fit":
+            run_end_of_trained_run(trainer)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no further if a callback had stopped the run, unless the trainer's limits are others now."""
+        self._trainer = trainer
+        if self._stopped_at is not None and self._stopped_at == limits(trainer):
+            trainer.should_stop = True
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and let callbacks that monitor something find its last value."""
         self._start = time.monotonic()
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._monitored.items()})
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note why the training ended."""
+        self._summary["ended_by"] = why_ended(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the summary and draw the curves of a run that came to its end."""
-        if trainer.is_global_zero:
-            self._record(trainer, "finished")
+        """Write the summary, as of a run that is interrupted until all is written, and draw the curves."""
+        if writes_files(trainer):
+            settle_and_save(trainer)
+            self._summary = self._summarise(trainer, "interrupted", self._summary.get("ended_by"))
+            run_folder(trainer).write_summary(self._summary)
+            draw_curves(trainer)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Say that the run is finished, now that all callbacks have written what they write."""
+        if stage != "fit" or "status" not in self._summary:  # the run has not come to its end, or writes nothing
+            return
+        folder = run_folder(trainer)
+        out_of_time = self._summary["ended_by"] == MAX_TIME
+        if not out_of_time:
+            self._summary["status"] = "finished"
+        conclude_loggers(trainer, self._summary)
+        if not out_of_time:
+            folder.write_summary(self._summary)
+        print_table(self._summary, folder)
+        if out_of_time:
+            advice = "; to resume, run the same command with --ckpt_path last" if folder.checkpoint.exists() else ""
+            tell(f"grok: stopped by max_time at step {trainer.global_step}{advice}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Write the summary of a run that failed or was interrupted."""
-        if trainer.is_global_zero and self._start is not None:
-            self._record(trainer, "interrupted" if isinstance(exception, RunInterrupted) else "failed")
+        if self._start is None or not writes_files(trainer):
+            return
+        interrupted = isinstance(exception, RunInterrupted)
+        reason = exception.number.name if isinstance(exception, RunInterrupted) else type(exception).__name__
+        summary = self._summarise(trainer, "interrupted" if interrupted else "failed", reason)
+        run_folder(trainer).write_summary(summary)
+        draw_curves(trainer)
+        conclude_loggers(trainer, summary)
 
     def state_dict(self) -> dict[str, Any]:
-        """The seconds so far."""
-        return {"seconds": self.seconds}
+        """The seconds so far, what can be monitored, and the limits within which a callback has stopped the run."""
+        trainer = self._trainer
+        if trainer is None:
+            return {"seconds": self.seconds, "monitored": {}, "stopped_at": None}
+        return {
+            "seconds": self.seconds,
+            "monitored": {name: float(value) for name, value in trainer.callback_metrics.items() if value.numel() == 1},
+            "stopped_at": None if why_stopped(trainer) in (None, MAX_TIME) else limits(trainer),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting seconds."""
         self._seconds_before = state_dict["seconds"]
+        self._monitored = state_dict["monitored"]
+        self._stopped_at = state_dict["stopped_at"]
 
-    def _record(self, trainer: pl.Trainer, status: str) -> None:
-        folder = run_folder(trainer)
-        summary: dict[str, Any] = {"status": status}
-        callbacks = reporting_callbacks(trainer)
-        for callback in callbacks:
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Give a resumed run all of ``max_time``, which Lightning would have it share with the run before."""
+        checkpoint.get("callbacks", {}).pop("Timer", None)
+
+    def _summarise(self, trainer: pl.Trainer, status: str, ended_by: str | None) -> dict[str, Any]:
+        summary: dict[str, Any] = {"status": status, "ended_by": ended_by}
+        for callback in reporting_callbacks(trainer):
             try:
                 summary |= callback.summary()
             except Exception:
@@ -70,7 +146,7 @@ class RunRecorder(pl.Callback, Reporting):
         # What a module of the user's own has logged.
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         summary |= {name: value for name, value in logged.items() if name not in summary}
-        summary |= {
+        return summary | {
             "steps": trainer.global_step,
             "seed": getattr(trainer.lightning_module, "run_seed", None),
             "seconds": round(self.seconds, 2),
@@ -78,47 +154,80 @@ class RunRecorder(pl.Callback, Reporting):
             "accelerator": trainer.strategy.root_device.type,
             "versions": {name: version(name) for name in RECORDED_VERSIONS} | {"python": platform.python_version()},
         }
-        folder.write_summary(summary)
-        trackers = [callback for callback in callbacks if isinstance(callback, PhaseTracker)]
-        if trackers and len(trackers[0].history):
-            draw_curves(trackers[0], folder)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbRun):
-                logger.conclude(summary, folder.path)
-        if status == "finished":
-            print_table(summary, folder)
 
 
-def draw_curves(tracker: PhaseTracker, folder: RunFolder) -> None:
+def limits(trainer: pl.Trainer) -> list[int | None]:
+    """The trainer's limits of steps and epochs."""
+    return [trainer.max_steps, trainer.max_epochs]
+
+
+def draw_curves(trainer: pl.Trainer) -> None:
     """Draw the accuracies of a run into ``curves.png``."""
-    from grokking_pl.plots.curves import accuracy_curves  # matplotlib takes a second to import
+    trackers = [callback for callback in reporting_callbacks(trainer) if isinstance(callback, PhaseTracker)]
+    if not trackers or not len(trackers[0].history):
+        return
+    tracker = trackers[0]
 
-    history = tracker.history.numpy()
-    figure = accuracy_curves(
-        steps=history[:, 0],
-        train_accuracy=history[:, 1],
-        val_accuracy=history[:, 2],
-        steps_to_train=tracker.steps_to_train,
-        steps_to_val=tracker.steps_to_val,
-        thresholds=tracker.thresholds,
-        phase=tracker.phase,
-    )
-    figure.savefig(folder.path / "curves.png", dpi=150)
+    def make() -> Any:
+        from grokking_pl.plots.curves import accuracy_curves  # matplotlib takes a second to import
+
+        history = tracker.history.numpy()
+        return accuracy_curves(
+            steps=history[:, 0],
+            train_accuracy=history[:, 1],
+            val_accuracy=history[:, 2],
+            steps_to_train=tracker.steps_to_train,
+            steps_to_val=tracker.steps_to_val,
+            thresholds=tracker.thresholds,
+            phase=tracker.phase,
+        )
+
+    draw(trainer, "curves.png", make)
+
+
+def conclude_loggers(trainer: pl.Trainer, summary: dict[str, Any]) -> None:
+    """Send the outcome of a run to the loggers that can show it."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbRun):
+            try:
+                logger.conclude(summary, run_folder(trainer).path)
+            except Exception as error:
+                tell_failure("summary in W&B", error)
 
 
 def print_table(summary: dict[str, Any], folder: RunFolder) -> None:
-    """Print the outcome of a run on the terminal."""
+    """Print the outcome of a run on the terminal, if there is anybody to read it."""
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")
     if "phase" in summary:
         undecided = "" if summary["phase_decided"] else " (so far)"
-        table.add_row("phase", f"[bold]{summary['phase']}[/bold]{undecided}")
+        table.add_row("phase", Text.assemble((str(summary["phase"]), "bold"), undecided))
         for name, which in (("train", "training"), ("val", "validation")):
             step = summary[f"steps_to_{name}"]
             table.add_row(f"{which} accuracy passed", "never" if step is None else f"at step {step}")
             table.add_row(f"{which} accuracy at the end", f"{summary[f'{name}_accuracy']:.3f}")
     table.add_row("steps", str(summary["steps"]))
+    if summary["ended_by"] not in (None, "max_steps"):
+        table.add_row("ended by", Text(summary["ended_by"]))
     table.add_row("seconds", f"{summary['seconds']:.1f}")
-    table.add_row("folder", str(folder.path))
-    Console(soft_wrap=True).print(table)
+    table.add_row("folder", Text(str(folder.path)))
+    console = Console(soft_wrap=True)
+    with console.capture() as captured:  # where nobody reads it, rich would end the program
+        console.print(table)
+    try:
+        print(captured.get(), end="", flush=True)
+    except (OSError, ValueError) as error:
+        tell_failure("table on the terminal", error)
+        _forget_output()
+
+
+def _forget_output() -> None:
+    """Let what standard output still holds go nowhere, or Python would fail on it once more when it leaves."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

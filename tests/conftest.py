@@ -50,9 +50,12 @@ def at_the_root():
 
 
 @pytest.fixture(autouse=True)
-def process_is_kept():
-    """Tests run in any order, so each leaves to the next the process that it was given."""
-    with process_state.kept():
+def process_is_kept(tmp_path_factory):
+    """Tests run in any order, so each leaves to the next the process that it was given.
+
+    What a Trainer takes along at the end of its own process (signal handlers, its seed) is put back for it.
+    """
+    with process_state.kept(), process_state.put_back(tmp_path_factory.getbasetemp()):
         yield
 
 

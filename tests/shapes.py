@@ -66,6 +66,7 @@ def _shapes(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _has_shape(annotation: Any) -> bool:
-    if isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray):
-        return True
-    return any(_has_shape(argument) for argument in get_args(annotation))
+    arguments = get_args(annotation)
+    if arguments:
+        return any(map(_has_shape, arguments))
+    return isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray)

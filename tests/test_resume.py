@@ -58,7 +58,7 @@ def test_stopped_run_resumes_to_the_same_end(grok, grok_process, small_mnist, tm
     for name, weight in theirs["state_dict"].items():
         assert torch.equal(ours["state_dict"][name], weight), name
     assert folder.metrics.read_bytes() == whole.metrics.read_bytes()
-    ours, theirs = (json.loads(each.summary.read_text()) for each in (folder, whole))
+    ours, theirs = (json.loads(run.summary.read_text()) for run in (folder, whole))
     assert ours.pop("seconds") > 0
     assert theirs.pop("seconds") > 0
     assert ours == theirs
@@ -68,7 +68,7 @@ def test_finished_run_can_be_extended(grok, small_mnist, tmp_path):
     folder = fit(grok, small_mnist, tmp_path / "run", "--trainer.max_steps=200")
     fit(grok, small_mnist, folder.path, "--trainer.max_steps=400", "--ckpt_path=last")
     whole = fit(grok, small_mnist, tmp_path / "whole", "--trainer.max_steps=400")
-    ours, theirs = (torch.load(each.checkpoint)["state_dict"] for each in (folder, whole))
+    ours, theirs = (torch.load(run.checkpoint)["state_dict"] for run in (folder, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 

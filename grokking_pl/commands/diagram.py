@@ -67,10 +67,12 @@ def build_parser(name: str) -> LightningArgumentParser:
     parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/diagrams/ and the config's name.")
     parser.add_argument("--places", type=int | None, help="Members per batch; by default as many as caches hold.")
     parser.add_argument(
-        "--workers", type=int | None, help="Training processes of each of these; by default one a core."
+        "--workers", type=int | None, help="Training processes of each of these; by default one per core."
     )
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
-    parser.add_argument("--devices", type=int | None, help="Processes a node that share the runs; on GPUs one each.")
+    parser.add_argument(
+        "--devices", type=int | None, help="Processes per node that share the runs; on GPUs one per GPU."
+    )
     parser.add_argument("--num_nodes", type=int | None, help="Number of nodes.")
     parser.add_argument("--compile", type=bool | None, help="Compile the step; by default where it pays.")
     parser.add_argument("--checkpoint_seconds", type=float, default=30.0, help="Time between two checkpoints.")

@@ -15,14 +15,15 @@ from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.finished import leave_if_finished
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.predictions import write_predictions
 from grokking_pl.commands.quiet import quieten
-from grokking_pl.commands.record_config import RecordConfig
+from grokking_pl.commands.record_config import RecordConfig, configuration
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Experiment
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
-from grokking_pl.runs.files import FolderLock
+from grokking_pl.runs.files import FolderLock, remove_temporary_files
 from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
 from grokking_pl.runs.slurm import is_requeued
@@ -130,10 +131,14 @@ class GrokCLI(LightningCLI):
             self._until_done.enter_context(FolderLock(self.folder.path, "--run_dir", is_first_process()))
             if config.ckpt_path is None:
                 self.folder.check_free()
+            if is_first_process():
+                remove_temporary_files(self.folder.path)
         self._resume_step = None
         if config.ckpt_path is not None:
             checkpoint = SafeCheckpointIO().load_checkpoint(config.ckpt_path, map_location="cpu")
             self._resume_step = checkpoint.get("global_step", 0)
+            if fitting and not config.trainer.fast_dev_run:
+                leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))
 
     # Module, data and trainer.
 
@@ -159,7 +164,7 @@ class GrokCLI(LightningCLI):
         return super().instantiate_trainer(logger=self._loggers(config.logger), callbacks=callbacks, **kwargs)
 
     def _loggers(self, configured: Any) -> list[Logger]:
-        if configured is False:
+        if configured is False or self.config_init.trainer.fast_dev_run:
             return []
         path = self.folder.path
         if configured in (None, True):
@@ -177,7 +182,9 @@ class GrokCLI(LightningCLI):
         if self._command == "fit":
             leave_out_empty_hooks(self.model, LightningModule)
             if self.trainer.is_global_zero:
-                print(f"run folder {self.folder.path}, seed {self.config.seed_everything}", file=sys.stderr)
+                is_trial = self.config.trainer.fast_dev_run
+                where = "a trial, of which nothing is written" if is_trial else f"run folder {self.folder.path}"
+                print(f"{where}, seed {self.config.seed_everything}", file=sys.stderr)
         arguments = {name: self.config_init[name] for name in self._method_arguments}
         outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
         if self._command == "predict":

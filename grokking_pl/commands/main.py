@@ -4,7 +4,9 @@ import difflib
 import importlib
 import os
 import sys
+import warnings
 from contextlib import nullcontext
+from typing import Any
 
 from grokking_pl import __version__
 from grokking_pl.commands.catalogue import COMMANDS
@@ -44,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(COMMANDS)}"
         fail(f"there is no command '{name}': {hint}")
+    show_warnings_instead_of_raising()
     # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -51,3 +54,13 @@ def main(arguments: list[str] | None = None) -> None:
         with without_image_metrics() if {"--help", "-h"} & {*words} else nullcontext():
             command = importlib.import_module(COMMANDS[name].module)
         command.run(words)
+
+
+def show_warnings_instead_of_raising() -> None:
+    """Let a warning of a library be a warning: ``PYTHONWARNINGS=error`` is for those who develop it."""
+    filters: Any = warnings.filters
+    others = [entry for entry in filters if entry[0] != "error"]
+    if len(others) < len(filters):
+        warnings.resetwarnings()
+        filters.extend(others)
+        os.environ.pop("PYTHONWARNINGS", None)  # the processes that a command starts would follow it

@@ -93,7 +93,7 @@ def _train(folder: SweepFolder, jobs: int, lock: FolderLock) -> list[dict[str, A
 
     def ended(number: int, code: int) -> None:
         status = folder.run(number).read_summary().get("status")
-        statuses[number] = "finished" if code == 0 else "interrupted" if status == "interrupted" else "failed"
+        statuses[number] = "interrupted" if status == "interrupted" else "finished" if code == 0 else "failed"
         row = folder.write_table(statuses)[number]
         outcome = row["error"] if row["status"] == "failed" else row.get("phase", "")
         left = sum(status == "waiting" for status in statuses.values())

@@ -35,7 +35,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
     if unknown and not text.startswith("Parser key"):
         text = f"there is no option {unknown[1]}"
-        near = difflib.get_close_matches(unknown[1], [*options, *_options_of_classes()], n=1, cutoff=0.7)
+        known = [name for name in (*options, *_options_of_classes()) if name != unknown[1]]  # of another class
+        near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.7)
         if near:
             text += f": did you mean {near[0]}?"
     return text

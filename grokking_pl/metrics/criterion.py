@@ -51,7 +51,7 @@ class Criterion:
         return self.threshold == 0
 
     def normalise(self, embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch p d"]:
-        """The embeddings as the criterion looks at them."""
+        """The embeddings normalised for the comparison."""
         if self.normalisation is None:
             return embeddings
         if self.normalisation == "standardise":

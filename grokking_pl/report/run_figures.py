@@ -184,7 +184,7 @@ def trajectories(
     return styled(figure, xaxis={"title": {"text": "step"}, "range": [0, float(steps[-1])]}, showlegend=False)
 
 
-def _short(values: Float[np.ndarray, "..."]) -> Any:
+def _short(values: Real[np.ndarray, "..."]) -> Any:
     """Lists of numbers of five digits, which is more than a screen shows."""
     array = np.asarray(values, dtype=float)
     if array.ndim > 1:

@@ -1,6 +1,7 @@
 """The metrics of a run as one CSV file: one row per step, one column per metric, whole after any interruption."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from grokking_pl.runs.files import write_table, writing
+
+LATE_SHARE = 0.1
+"""Rows that come late are put among the others once there are so many of them that it is worth writing all anew."""
 
 ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
 
@@ -29,8 +33,9 @@ class CSVMetrics(Logger):
         self.path = path
         self._columns = ["step"]
         self._rows: dict[int, dict[str, Any]] = {}  # by step, the rows that are not yet in the file
-        self._last_step = -2  # of the rows in the file; -1 is for what has no step
         self._started = False
+        self._last_step = -math.inf  # of the rows in the file
+        self._num_rows = 0  # in the file
         self._resume_step = resume_step
         self._hyperparameters: dict[str, Any] = {}
 
@@ -49,7 +54,9 @@ class CSVMetrics(Logger):
         """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value."""
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
-        _write(self.path.with_name("hyperparameters.csv"), ["name", "value"], rows)
+        path = self.path.with_name("hyperparameters.csv")
+        with writing(path, ADVICE):
+            write_table(path, ["name", "value"], rows)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -65,36 +72,50 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows in memory to the file.
+        """Write the rows in memory to the file, but for a few that belong before others that are there already.
 
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        if not self._rows:
-            return
-        added = [self._rows[step] for step in sorted(self._rows)]
-        new = [name for row in added for name in row if name not in self._columns]
-        with writing(self.path, ADVICE):
-            if new or added[0]["step"] <= self._last_step:
-                self._columns += list(dict.fromkeys(new))
-                self._merge(added)
-            else:
-                with open(self.path, "a", newline="") as file:
-                    csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
-        self._last_step = max(self._last_step, added[-1]["step"])
-        self._rows.clear()
+        late = sum(step <= self._last_step for step in self._rows)
+        self._save(everything=late > LATE_SHARE * self._num_rows)
 
-    def _merge(self, added: list[dict[str, Any]]) -> None:
-        """Write the whole table anew, with rows that need more columns or belong before its end."""
-        rows: dict[int, dict[str, Any]] = {}
-        for row in (*self._read(), *added):
-            rows.setdefault(int(row["step"]), {}).update(row)
-        _write(self.path, self._columns, [rows[step] for step in sorted(rows)])
+    @rank_zero_only
+    def save_all(self) -> None:
+        """Write all rows in memory to the file.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        self._save(everything=True)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write what is left."""
-        self.save()
+        self.save_all()
+
+    def _save(self, everything: bool) -> None:
+        if not self._started:
+            self._start()
+        added = [self._rows[step] for step in sorted(self._rows) if everything or step > self._last_step]
+        if not added:
+            return
+        new = dict.fromkeys(name for row in added for name in row if name not in self._columns)
+        self._columns += new
+        with writing(self.path, ADVICE):
+            if new or added[0]["step"] <= self._last_step:
+                rows = {int(row["step"]): row for row in self._read()}
+                for row in added:
+                    rows.setdefault(row["step"], {}).update(row)
+                write_table(self.path, self._columns, [rows[step] for step in sorted(rows)])
+                self._num_rows = len(rows)
+            else:
+                with open(self.path, "a", newline="") as file:
+                    csv.DictWriter(file, self._columns, lineterminator="\n").writerows(added)
+                self._num_rows += len(added)
+        self._last_step = max(self._last_step, added[-1]["step"])
+        for row in added:
+            del self._rows[row["step"]]
 
     def _start(self) -> None:
         self._started = True
@@ -102,8 +123,11 @@ class CSVMetrics(Logger):
         if self._resume_step is not None:
             kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
             self._columns = list(kept[0]) if kept else self._columns
-            self._last_step = max((int(row["step"]) for row in kept), default=self._last_step)
-        _write(self.path, self._columns, kept)
+            self._last_step = int(kept[-1]["step"]) if kept else self._last_step
+            self._num_rows = len(kept)
+        with writing(self.path, ADVICE):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_table(self.path, self._columns, kept)
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -111,10 +135,3 @@ class CSVMetrics(Logger):
         with open(self.path, newline="") as file:
             # A process killed while it wrote leaves half a line, which has no value in its last columns.
             return [row for row in csv.DictReader(file) if None not in row.values()]
-
-
-def _write(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Write a whole table of a run, whose folder may not be there yet."""
-    with writing(path, ADVICE):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(path, columns, rows)

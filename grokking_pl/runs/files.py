@@ -2,15 +2,18 @@
 
 import csv
 import errno
-import glob
 import io
 import json
+import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from grokking_pl.errors import UserError
 
@@ -22,6 +25,9 @@ except ModuleNotFoundError:  # Windows
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems answer that have no locks, as some network file systems."""
 
+TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.\w+)?")
+"""How the files are named that are not yet whole."""
+
 # Files.
 
 
@@ -29,40 +35,27 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A new file that takes the place of ``path`` when the block ends, so that nobody ever sees half of it.
 
-    If the block fails, what was there before is left as it was. What a process that was killed left of the same file is
-    removed.
+    If the block fails, what was there before is left as it was.
 
     Raises:
         OSError: the disk is full, or the folder is missing or cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """As `atomic_file`, for what opens the new file itself, by a name that ends as that of ``path``."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        _remove_leftovers(path)
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        process = leftover.name.split(".")[-2]
-        if process.isdigit() and not _is_alive(int(process)):
-            leftover.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        return True
-    return True
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -78,6 +71,40 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue())
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Write a whole compressed ``.npz`` file by `atomic_file`."""
+    with atomic_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure by `atomic_file`, in the format that the path ends with."""
+    with atomic_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=150)
+
+
+def json_text(value: Any) -> str:
+    """A value as valid JSON, which knows neither NaN nor infinity: null stands for both."""
+    return json.dumps(_with_finite_numbers(value), indent=2, allow_nan=False) + "\n"
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _with_finite_numbers(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_finite_numbers(item) for item in value]
+    return value
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what `atomic_file` left in a folder when its process was killed; no other process may be writing there."""
+    for path in folder.rglob(".*.tmp*"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -176,13 +203,13 @@ def claim_folder(record: Path, description: Mapping[str, Any], content: str, opt
     Raises:
         UserError: the folder is for something else, or the record cannot be read or written.
     """
-    described = json.loads(json.dumps(description))
+    described = json.loads(json_text(description))
     try:
         recorded = dict(json.loads(record.read_text()))
     except FileNotFoundError:
         with writing(record, f"choose another folder with {option}"):
             record.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(record, json.dumps(described, indent=2) + "\n")
+            write_atomically(record, json_text(described))
         return
     except (OSError, ValueError, TypeError):
         raise UserError(

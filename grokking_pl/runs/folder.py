@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grokking_pl.runs.files import is_taken, write_atomically, writing
+from grokking_pl.runs.files import is_taken, json_text, write_atomically, writing
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RunFolder:
             UserError: the disk is full or the folder has gone.
         """
         with writing(self.summary, "make room, then resume from the last checkpoint with --ckpt_path last"):
-            write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+            write_atomically(self.summary, json_text(summary))
 
     def holds_unfinished(self) -> bool:
         """Whether it holds a run that can be resumed from a checkpoint."""

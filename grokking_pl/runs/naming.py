@@ -69,7 +69,7 @@ class WandbSweepRun:
             given = yaml.safe_load(Path(os.environ["WANDB_SWEEP_PARAM_PATH"]).read_text())
         except (KeyError, OSError):
             given = {}
-        return cls(sweep, run, {name: each["value"] for name, each in given.items() if isinstance(each, dict)})
+        return cls(sweep, run, {name: entry["value"] for name, entry in given.items() if isinstance(entry, dict)})
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Jobs of SLURM that are told before their time ends: to be queued again, so that the run goes on in the next."""
+"""Jobs of SLURM that are told before their time ends: to be queued again, so that the next resumes the run."""
 
 import os
 import signal

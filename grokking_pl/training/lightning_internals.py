@@ -11,6 +11,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from lightning.pytorch import Trainer
+from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.profilers import PassThroughProfiler
 
 # Speed.
@@ -63,6 +65,38 @@ class NoProfiler(PassThroughProfiler):
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
         """Enter and leave at once."""
         return self._nothing
+
+
+# The end of a run.
+
+
+class FitLoopWithEnd(_FitLoop):
+    """Lightning's loop of training, which begins and ends the training even where nothing is left to train.
+
+    Lightning's own returns at once where a checkpoint is at the end, without ``on_train_start`` and ``on_train_end``,
+    and without the validation that was due. Buys a run that was killed after its last step all that belongs to its end.
+    """
+
+    def run(self) -> None:
+        """Train, if there is anything to train."""
+        self.setup_data()
+        if not (self.done and self.max_batches and self.trainer.limit_train_batches):
+            super().run()
+            return
+        self.on_run_start()
+        batches: Any = self.epoch_loop.batch_progress
+        fetcher: Any = self._data_fetcher
+        if batches.current.completed < batches.current.processed:  # the checkpoint is from a batch's end
+            self.restarting = self.epoch_loop.restarting = self.epoch_loop.val_loop.restarting = False
+            batches.increment_completed()
+            self.epoch_loop.on_advance_end(fetcher)
+            self.on_advance_end()
+        self.on_run_end()
+
+
+def run_end_of_trained_run(trainer: Trainer) -> None:
+    """Let a run that is resumed at its end run its end."""
+    trainer.fit_loop.__class__ = FitLoopWithEnd
 
 
 # Processes that are lost.

@@ -19,7 +19,9 @@ PARENT = os.getppid()
 
 def is_lost_process(error: BaseException) -> bool:
     """Whether an error says that a process at the other end of a connection has gone."""
-    return "WORLD_SIZE" in os.environ and re.search(LOST_CONNECTION, str(error)) is not None
+    # Lightning takes WORLD_SIZE out of the environment again when training fails, but not LOCAL_RANK.
+    has_peers = "WORLD_SIZE" in os.environ or "LOCAL_RANK" in os.environ
+    return has_peers and re.search(LOST_CONNECTION, str(error)) is not None
 
 
 def watch_processes() -> None:

@@ -61,7 +61,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         self.fused = fused
         self._compiling = compile
         self._compiler_failed = False
-        self._classified: tuple[Any, Any] = (None, None)
+        self._classified: tuple[Tensor, Tensor] | None = None
 
     # Building: the sizes are known once the data are set up.
 
@@ -133,21 +133,25 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
         """Map a batch of inputs to the network's outputs."""
-        if not self._compiling:
-            return self.network(inputs)
+        outputs: Tensor = self._call_compiled(inputs) if self._compiling else self.network(inputs)
+        return outputs
+
+    def _call_compiled(self, inputs: Shaped[Tensor, "batch ..."]) -> Tensor:
+        """As the network, which is compiled at its first call; once the compiler has failed, without it."""
         if self._compiler_failed:
-            return self._call_uncompiled(inputs)
+            return self._call_eagerly(inputs)
         try:
-            return self.network(inputs)
+            outputs: Tensor = self.network(inputs)
         except RuntimeError as error:
-            outputs = self._call_uncompiled(inputs)  # if the network itself is at fault, this fails as well
+            outputs = self._call_eagerly(inputs)  # if the network itself is at fault, this fails as well
             print(f"training without torch.compile: {type(error).__name__}", file=sys.stderr)
             self._compiler_failed = True
-            return outputs
+        return outputs
 
-    def _call_uncompiled(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
+    def _call_eagerly(self, inputs: Shaped[Tensor, "batch ..."]) -> Tensor:
         with torch.compiler.set_stance("force_eager"):
-            return self.network(inputs)
+            outputs: Tensor = self.network(inputs)
+        return outputs
 
     def compute_loss(
         self, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
@@ -161,7 +165,9 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, " batch *answers"]:
         """The class that a target stands for."""
-        if targets is not self._classified[0]:  # the same targets are asked for at every evaluation
+        if (
+            self._classified is None or targets is not self._classified[0]
+        ):  # the same targets are asked for at every evaluation
             self._classified = (targets, objective.true_class(targets, self.class_targets))
         return self._classified[1]
 

@@ -134,7 +134,8 @@ class PowerModule(GrokkingModule):
             name: weight + self.weight_noise * torch.randn_like(weight)
             for name, weight in self.network.named_parameters()
         }
-        return functional_call(self.network, noisy, (inputs,))
+        outputs: Tensor = functional_call(self.network, noisy, (inputs,))
+        return outputs
 
 
 def rate_factor(step: int, warmup_steps: int, anneal_steps: int | None = None) -> float:

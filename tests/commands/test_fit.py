@@ -144,9 +144,9 @@ def test_validate_test_and_predict_a_checkpoint(grok, trained, tmp_path):
     for command, name in (("validate", "val"), ("test", "test")):
         status, out, err = grok(command, *trained)
         assert status == 0, err
-        found = {name: float(number) for name, number in re.findall(r"(\w+) +│ +([\d.]+) +│", out)}
-        assert found[f"{name}_accuracy"] == pytest.approx(summary["val_accuracy"])
-        assert found[f"{name}_loss"] == pytest.approx(summary["val_loss"], rel=1e-4)
+        measured = {name: float(number) for name, number in re.findall(r"(\w+) +│ +([\d.]+) +│", out)}
+        assert measured[f"{name}_accuracy"] == pytest.approx(summary["val_accuracy"])
+        assert measured[f"{name}_loss"] == pytest.approx(summary["val_loss"], rel=1e-4)
         assert err == ""
     status, out, err = grok("predict", *trained)
     assert status == 0, err

@@ -24,7 +24,8 @@ SETTINGS = {
     "batches": ("toy_addition", {"data.train_count": 50}),
     "transformer": (
         "transformer_modular_addition_small",
-        {"data.task.p": 5, "model.architecture.width": 8},
+        # At higher rates a last digit of the initial weights decides the weights of step 500.
+        {"data.task.p": 5, "model.architecture.width": 8, "model.decoder.lr": 1e-4},
     ),
     "scalar": ("toy_addition", {"model.architecture": "tests.population.architectures.WithGain"}),
     "equations": (

@@ -19,7 +19,7 @@ def test_round_trip(path):
     loaded = SafeCheckpointIO().load_checkpoint(path)
     assert loaded["global_step"] == 7
     assert torch.equal(loaded["state_dict"]["weight"], torch.arange(3.0))
-    assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("file write failed")])
@@ -35,7 +35,7 @@ def test_failed_write_keeps_the_previous_checkpoint(path, monkeypatch, error):
     with pytest.raises(UserError, match=r"cannot write .*last\.ckpt"):
         SafeCheckpointIO().save_checkpoint(CHECKPOINT, path)
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
 def test_process_killed_while_writing_keeps_the_previous_checkpoint(path, monkeypatch):
@@ -53,7 +53,7 @@ def test_process_killed_while_writing_keeps_the_previous_checkpoint(path, monkey
     assert path.read_bytes() == before
     SafeCheckpointIO().save_checkpoint(CHECKPOINT | {"global_step": 8}, path)
     assert SafeCheckpointIO().load_checkpoint(path)["global_step"] == 8
-    assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
 class Code:

@@ -100,3 +100,24 @@ def test_hyperparameters(tmp_path):
         {"name": "run_dir", "value": ""},
         {"name": "width", "value": "a,b\nc"},
     ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc"), st.booleans()), max_size=30))
+def test_rows_are_in_order_and_one_for_each_step_whenever_they_are_logged_and_saved(tmp_path_factory, entries):
+    logger = CSVMetrics(tmp_path_factory.mktemp("csv") / "metrics.csv")
+    expected: dict[int, dict[str, str]] = {}
+    for number, (step, name, saves) in enumerate(entries):
+        logger.log_metrics({name: number}, step)
+        expected.setdefault(step, {})[name] = str(number)
+        if saves:
+            logger.save()
+    logger.finalize("success")
+    rows = table(logger.path)
+    assert [int(row["step"]) for row in rows] == sorted(expected)
+    for row in rows:
+        assert {name: value for name, value in row.items() if value and name != "step"} == expected[int(row["step"])]
+
+
+def test_a_run_that_logs_nothing_has_an_empty_table(tmp_path):
+    CSVMetrics(tmp_path / "metrics.csv").finalize("success")
+    assert table(tmp_path / "metrics.csv") == []

@@ -60,7 +60,7 @@ def test_configuration_and_metrics_in_every_logger(grok, small_mnist, tmp_path, 
     assert hyperparameters["data.train_size"].number_value == 45
     assert hyperparameters["model.architecture"].string_value == "grokking_pl.models.MLP"
     assert {name for name in rows if name not in hyperparameters} == set()
-    scalars = {each.step: each.value for each in events.Scalars("val_accuracy")}
+    scalars = {event.step: event.value for event in events.Scalars("val_accuracy")}
     with open(run_dir / "metrics.csv", newline="") as file:
         metrics = {int(row["step"]): row for row in csv.DictReader(file)}
     assert scalars.keys() == metrics.keys() == {0, 10, 20, 30}

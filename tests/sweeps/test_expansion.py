@@ -47,19 +47,19 @@ def test_grid_is_every_combination_once(sweep):
         "b": {"value": "x"},
         "c": {"min": 2, "max": 5},
     }
-    found = sweep(method="grid", parameters=parameters)
-    assert found.arguments == ["--config", "a.yaml"]
+    read = sweep(method="grid", parameters=parameters)
+    assert read.arguments == ["--config", "a.yaml"]
     wanted = [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
-    assert expand(found) == wanted
-    assert expand(found, count=5) == wanted[:5]
+    assert expand(read) == wanted
+    assert expand(read, count=5) == wanted[:5]
     assert expand(sweep(method="grid", parameters=parameters, run_cap=3)) == wanted[:3]
 
 
 def test_more_random_runs_begin_with_the_same(sweep):
-    found = sweep(method="random", parameters={"a": {"min": 0.0, "max": 1.0}, "b": {"values": [1, 2]}}, run_cap=3)
-    assert expand(found, 20)[:3] == expand(found)
-    assert expand(found, 3, seed=1) != expand(found)
-    assert len({run["a"] for run in expand(found, 200)}) == 200
+    read = sweep(method="random", parameters={"a": {"min": 0.0, "max": 1.0}, "b": {"values": [1, 2]}}, run_cap=3)
+    assert expand(read, 20)[:3] == expand(read)
+    assert expand(read, 3, seed=1) != expand(read)
+    assert len({run["a"] for run in expand(read, 200)}) == 200
 
 
 @given(st.floats(1e-6, 1e3), st.floats(1.01, 1e4), st.integers(0, 2**32))
@@ -98,9 +98,9 @@ def test_medians(spec, median):
 
 def test_discrete_draws():
     assert set(draws({"min": 3, "max": 6})) == {3, 4, 5, 6}
-    counts = Counter(draws({"values": ["a", "b", "c"], "probabilities": [0.7, 0.3, 0.0]}))
-    assert counts["c"] == 0
-    assert counts["a"] / 4000 == pytest.approx(0.7, abs=0.05)
+    drawn = Counter(draws({"values": ["a", "b", "c"], "probabilities": [0.7, 0.3, 0.0]}))
+    assert drawn["c"] == 0
+    assert drawn["a"] / 4000 == pytest.approx(0.7, abs=0.05)
     assert set(draws({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25})) == {0, 0.25, 0.5, 0.75, 1}
     rounded = draws({"distribution": "q_log_uniform_values", "min": 1, "max": 100, "q": 10})
     assert all(isinstance(value, int) and value % 10 == 0 for value in rounded)

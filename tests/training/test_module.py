@@ -84,7 +84,7 @@ def test_predicted_class_in_classification_is_the_largest_output(seed):
 def test_accuracy_is_exact_with_a_last_partial_batch(tmp_path, loss, kind):
     data = Points(kind)
     module = GrokkingModule(lambda sizes: MLP(sizes, width=4), loss=loss)
-    (found,) = trainer(tmp_path).validate(module, data, verbose=False)
+    (measured,) = trainer(tmp_path).validate(module, data, verbose=False)
     with torch.no_grad():
         outputs = module.network(data.inputs[7:])
     if kind == "vectors":
@@ -94,8 +94,8 @@ def test_accuracy_is_exact_with_a_last_partial_batch(tmp_path, loss, kind):
         predicted = outputs.argmax(1)
         expected_loss = F.cross_entropy(outputs, data.labels[7:])
     correct = int((predicted == data.labels[7:]).sum())
-    assert found["val_accuracy"] == pytest.approx(correct / 4099, abs=1e-7)
-    assert found["val_loss"] == pytest.approx(float(expected_loss), rel=1e-5)
+    assert measured["val_accuracy"] == pytest.approx(correct / 4099, abs=1e-7)
+    assert measured["val_loss"] == pytest.approx(float(expected_loss), rel=1e-5)
 
 
 class WithDropout(nn.Module):
@@ -194,3 +194,31 @@ def test_checkpoint_loads_without_its_data(grok, small_mnist, tmp_path):
 def test_loss_must_fit_the_targets(loss, targets):
     with pytest.raises(UserError, match="change the one or the other"):
         built(loss, targets)
+
+
+class Narrow(nn.Module):
+    """A network with a mistake of its own."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        self.layer = nn.Linear(sizes.inputs + 1, sizes.outputs)
+
+    def forward(self, inputs):
+        return self.layer(inputs)
+
+
+def test_a_mistake_of_the_network_is_not_blamed_on_the_compiler(monkeypatch, capsys):
+    original = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self: original(self, backend="eager"))
+    module = GrokkingModule(Narrow, loss="cross_entropy", compile=True)
+    module.build(Sizes(inputs=5, outputs=3), None)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="shape"):
+            module(torch.randn(2, 5))
+    assert "torch.compile" not in capsys.readouterr().err
+
+
+def test_without_a_trainer_there_is_no_network():
+    module = GrokkingModule(lambda sizes: MLP(sizes, width=4))
+    module.configure_model()
+    assert not hasattr(module, "network")

@@ -28,7 +28,7 @@ def by_hand(weights, gradients, kind, decay, noise, lr, betas, eps):
     initial = [weight.clone() for weight in weights]
     first = [torch.zeros_like(weight) for weight in weights]
     second = [torch.zeros_like(weight) for weight in weights]
-    for step, each in enumerate(gradients, start=1):
+    for step, step_gradients in enumerate(gradients, start=1):
         for k, weight in enumerate(weights):
             if kind == "to_zero":
                 weight *= 1 - lr * decay
@@ -37,7 +37,7 @@ def by_hand(weights, gradients, kind, decay, noise, lr, betas, eps):
             elif kind == "jiggle":
                 weight *= math.exp(float(torch.randn(())) * lr * decay)
         for k, weight in enumerate(weights):
-            gradient = each[k] + (decay * weight if kind == "honest" else 0)
+            gradient = step_gradients[k] + (decay * weight if kind == "honest" else 0)
             first[k] = betas[0] * first[k] + (1 - betas[0]) * gradient
             second[k] = betas[1] * second[k] + (1 - betas[1]) * gradient**2
             direction = first[k] / (second[k].sqrt() / math.sqrt(1 - betas[1] ** step) + eps)
@@ -63,8 +63,8 @@ def test_published_update(kind, noise):
         [{"params": ours, **options, "weight_decay": 0.7, "weight_decay_kind": kind, "noise_factor": noise}]
     )
     torch.manual_seed(1)
-    for each in gradients:
-        for parameter, gradient in zip(ours, each, strict=True):
+    for step_gradients in gradients:
+        for parameter, gradient in zip(ours, step_gradients, strict=True):
             parameter.grad = gradient.clone()
         optimizer.step()
     for parameter, weight in zip(ours, expected, strict=True):

@@ -1,0 +1,56 @@
+"""Whether a run that is to be resumed has anything left to train."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+
+from grokking_pl.runs import RunFolder
+from grokking_pl.runs.job import is_first_process
+
+
+def leave_if_finished(folder: RunFolder, checkpoint: dict[str, Any], config: Namespace, record: str) -> None:
+    """End the program with a line, and with status 0, if the run is finished and nothing is left to train.
+
+    Args:
+        folder: the run's.
+        checkpoint: what ``config.ckpt_path`` holds.
+        config: the command's configuration.
+        record: what would be recorded of it in ``config.yaml``.
+    """
+    summary = folder.read_summary()
+    is_own = Path(config.ckpt_path).resolve() == folder.checkpoint.resolve()
+    if not is_own or summary.get("status") != "finished" or summary.get("steps") != checkpoint.get("global_step"):
+        return
+    if _is_at_limit(checkpoint, config.trainer) or _is_same(folder.config, record):
+        if is_first_process():
+            advice = "to train it further, give a larger --trainer.max_steps"
+            print(f"grok: {folder.path} holds a finished run, and nothing is left to train: {advice}", file=sys.stderr)
+        sys.exit(0)
+
+
+def _is_at_limit(checkpoint: dict[str, Any], trainer: Namespace) -> bool:
+    """Whether the checkpoint is at the trainer's last step or epoch; -1 and null are no limits."""
+    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    made = {"max_steps": checkpoint.get("global_step"), "max_epochs": progress.get("processed")}
+    limits = {name: trainer[name] for name in made}
+    return any(
+        isinstance(limits[name], int) and limits[name] >= 0 and isinstance(number, int) and number >= limits[name]
+        for name, number in made.items()
+    )
+
+
+def _is_same(path: Path, record: str) -> bool:
+    """Whether the recorded configuration is this one, wherever the folder has been moved."""
+    try:
+        recorded, ours = yaml.safe_load(path.read_text()), yaml.safe_load(record)
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    if not isinstance(recorded, dict):
+        return False
+    for settings in (recorded, ours):
+        settings.pop("run_dir", None)
+        settings["trainer"] = {**settings.get("trainer", {}), "default_root_dir": None}
+    return bool(recorded == ours)
