@@ -18,7 +18,7 @@ CHANGES_NO_TRAINING = {
 }  # fmt: skip
 """Options of the trainer that change where, or what is shown and kept of it, but not how a run trains."""
 
-DEFAULTS = {
+DEFAULTS: dict[str, tuple[Any, ...]] = {
     "accumulate_grad_batches": (1,),
     "gradient_clip_val": (0, 0.0),
     "overfit_batches": (0, 0.0),
