@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from grokking_pl.commands.diagram import build_parser
-from grokking_pl.population.diagram import find_base, read_grid
+from grokking_pl.experiments import read_grid
+from grokking_pl.population.diagram import check_cells, find_base, read_base
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_"))
@@ -104,7 +105,9 @@ SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
 def test_diagram_is_a_grid_of_runs(path):
     """Its axes exist, and their ends are settings that can be trained."""
     config = build_parser("diagram").parse_args(["--config", str(path)])
-    grid, base = read_grid(find_base(config.base, [path]), config.set, config.axes, config.seeds)
+    base, seed, _ = read_base(find_base(config.base, [path]), config.set)
+    grid = read_grid(config.axes, config.seeds or [seed])
+    check_cells(grid, base)
     assert len(grid) == len(grid.seeds) * math.prod(len(values) for values in grid.axes.values()) > 1
     assert set(base) == {"model", "data"}
     assert path.read_text().startswith("# ")

@@ -12,21 +12,23 @@ from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 from rich.table import Table
 
+from grokking_pl.commands.base_callbacks import check_callbacks
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import UserError
+from grokking_pl.experiments import Grid, read_grid
 from grokking_pl.metrics import Criterion
 from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.population.curves import MOST_RUNS
-from grokking_pl.population.diagram import find_base, read_grid, train_left
+from grokking_pl.population.diagram import check_cells, find_base, read_base, train_left
 from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.ranks import Ranks
 from grokking_pl.population.training import Plan
 from grokking_pl.runs.diagram_folder import DiagramFolder
-from grokking_pl.runs.files import FolderLock
+from grokking_pl.runs.files import FolderLock, atomic_file
 from grokking_pl.runs.job import is_first_process
 
 RUNS = Path("runs/diagrams")
@@ -53,9 +55,12 @@ def build_parser(name: str) -> LightningArgumentParser:
         "--axes",
         type=dict[str, Any],
         default={},
-        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}.",
+        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}; or, under a short "
+        "name, {paths: [...], label: ...} with either.",
     )
-    parser.add_argument("--seeds", type=list[int], default=[0], help="Seeds with which every cell is run.")
+    parser.add_argument(
+        "--seeds", type=list[int] | None, help="Seeds with which every cell is run; by default that of the base."
+    )
     parser.add_argument("--steps", type=int, default=10_000, help="Steps within which a phase is decided.")
     parser.add_class_arguments(PhaseCriteria, "phase")
     parser.add_class_arguments(ObservationOptions, "observe")
@@ -82,7 +87,10 @@ def draw_diagram(config: Namespace) -> None:
     """
     files = [Path(str(file)) for file in config.config or []]
     base_file = find_base(config.base, files)
-    grid, base = read_grid(base_file, config.set, config.axes, config.seeds)
+    base, seed, callbacks = read_base(base_file, config.set)
+    check_callbacks(callbacks)
+    grid = read_grid(config.axes, [seed] if config.seeds is None else config.seeds)
+    check_cells(grid, base)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
     if config.steps < 1:
@@ -92,6 +100,8 @@ def draw_diagram(config: Namespace) -> None:
     description = {
         "base": base,
         "axes": grid.axes,
+        "paths": grid.paths,
+        "labels": grid.labels,
         "seeds": grid.seeds,
         "steps": config.steps,
         "phase": asdict(criteria),
@@ -107,7 +117,7 @@ def draw_diagram(config: Namespace) -> None:
         else:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
-                _complete(folder)
+                _complete(folder, grid)
 
 
 def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
@@ -124,21 +134,23 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
         )
         ranks.wait()
         if ranks.rank == 0:
-            folder.merge()
-            folder.drop_states()
-            _draw(folder)
+            _complete(folder, plan.grid)
             _print_table(folder, time.monotonic() - start)
     except BaseException:
         ranks.stop()
         raise
 
 
-def _complete(folder: DiagramFolder) -> None:
-    """Merge and draw what a process that was killed in its last moments left in parts."""
-    if any(folder.path.glob("runs_*.csv")):
-        folder.merge()
-    if not (folder.path / "phases.png").exists():
-        _draw(folder)
+def _complete(folder: DiagramFolder, grid: Grid) -> None:
+    """Sort the tables of a diagram whose runs have all ended, draw its figure, and remove what is left of the work.
+
+    States go last: as long as there are any, a process that was killed in its last moments has left the rest undone.
+    """
+    if folder.is_tidy() and all(figure.exists() for figure in folder.figures):
+        return
+    folder.merge()
+    _draw(folder, grid)
+    folder.drop_states()
 
 
 def _device(config: Namespace) -> str:
@@ -160,15 +172,16 @@ def _read_observation(given: Namespace) -> ObservationOptions:
     return ObservationOptions(**{**values, "criterion": criterion and Criterion(**vars(criterion))})
 
 
-def _draw(folder: DiagramFolder) -> None:
+def _draw(folder: DiagramFolder, grid: Grid) -> None:
     """Draw the figure of a finished table."""
     import pandas as pd  # with matplotlib, seconds to import
 
     from grokking_pl.plots.diagram import phase_diagram
 
-    figure = phase_diagram(pd.read_csv(folder.table), folder.axes)
-    for ending in ("png", "svg"):
-        figure.savefig(folder.path / f"phases.{ending}", dpi=150)
+    figure = phase_diagram(pd.read_csv(folder.table), folder.axes, grid.labels)
+    for path in folder.figures:
+        with atomic_file(path) as file:
+            figure.savefig(file, dpi=150, format=path.suffix[1:])
 
 
 def _print_table(folder: DiagramFolder, seconds: float) -> None:

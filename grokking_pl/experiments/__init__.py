@@ -1,7 +1,7 @@
 """The description of a run: its settings, what is built from them and a seed, and grids of them."""
 
 from grokking_pl.experiments.builder import Experiment, ExperimentBuilder
-from grokking_pl.experiments.grid import Cell, Grid, read_axis
+from grokking_pl.experiments.grid import Cell, Grid, read_axis, read_grid
 from grokking_pl.experiments.settings import Settings, as_argument, flatten, set_value
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "as_argument",
     "flatten",
     "read_axis",
+    "read_grid",
     "set_value",
 ]

@@ -3,13 +3,14 @@
 import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments.settings import Settings, set_value
+from grokking_pl.runs.diagram_folder import value_text
 
 MAX_CELLS = 10**6
 
@@ -34,12 +35,17 @@ class Grid:
     """All runs of a diagram.
 
     Args:
-        axes: the values of each hyperparameter, by its path as on the command line of ``grok fit``.
+        axes: the values on each axis, by its name: that of a setting on the command line of ``grok fit``, or a short
+            one for several settings.
         seeds: every cell is run with each.
+        paths: the settings that an axis with a short name sets.
+        labels: what figures and reports call an axis, if not by its name.
     """
 
     axes: dict[str, list[Any]]
     seeds: list[int]
+    paths: dict[str, list[str]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.seeds) * math.prod(len(values) for values in self.axes.values())
@@ -59,9 +65,65 @@ class Grid:
     def settings(self, base: Settings, cell: Cell) -> Settings:
         """The settings of a cell: those of the base, with the cell's coordinates put in."""
         settings = copy.deepcopy(base)
-        for path, value in zip(self.axes, cell.values, strict=True):
-            set_value(settings, path, value)
+        for axis, value in zip(self.axes, cell.values, strict=True):
+            for path in self.paths_of(axis):
+                set_value(settings, path, value)
         return settings
+
+    def paths_of(self, axis: str) -> list[str]:
+        """The settings that an axis sets."""
+        return self.paths.get(axis, [axis])
+
+    def label_of(self, axis: str) -> str:
+        """What figures and reports call an axis."""
+        return self.labels.get(axis, axis)
+
+
+def read_grid(axes: Mapping[str, Any], seeds: Any) -> Grid:
+    """The grid of some axes and seeds, as a diagram's configuration gives them.
+
+    Args:
+        axes: by name, as `read_axis` takes them; an axis may also be ``{paths: [...], label: ..., ...}``, whose name
+            then is that of the column alone. Its values are under ``values``, or a scale with low, high and n.
+        seeds: a list.
+
+    Raises:
+        UserError: an axis is wrong, two set the same setting or have the same label, or a seed is no seed.
+    """
+    if not isinstance(axes, Mapping) or not 1 <= len(axes) <= 2:
+        raise UserError(f"there are {len(axes) if axes else 0} axes; a diagram has one or two")
+    values, paths, labels = {}, {}, {}
+    for name, given in axes.items():
+        rest = dict(given) if isinstance(given, Mapping) else given
+        if isinstance(rest, dict):
+            if "paths" in rest:
+                paths[name] = _texts(name, "paths", rest.pop("paths"))
+            if "label" in rest:
+                labels[name] = _texts(name, "label", [rest.pop("label")])[0]
+            rest = rest["values"] if set(rest) == {"values"} else rest
+        values[name] = read_axis(name, rest)
+    grid = Grid(values, _read_seeds(seeds), paths, labels)
+    settings = [path for axis in grid.axes for path in grid.paths_of(axis)]
+    for described, words in (("set", settings), ("are labelled", [grid.label_of(axis) for axis in grid.axes])):
+        if repeated := {word for word in words if words.count(word) > 1}:
+            raise UserError(f"two axes {described} {repeated.pop()}: change one of them")
+    if len(grid) > MAX_CELLS:
+        raise UserError(f"the grid has {len(grid)} runs; at most {MAX_CELLS} are possible")
+    return grid
+
+
+def _texts(axis: str, option: str, given: Any) -> list[str]:
+    if not isinstance(given, list) or not given or not all(isinstance(text, str) and text for text in given):
+        raise UserError(f"the axis {axis} has {option} {given!r}; give at least one name")
+    return given
+
+
+def _read_seeds(given: Any) -> list[int]:
+    seeds = read_axis("seeds", given)
+    for seed in seeds:
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise UserError(f"a seed is {seed!r}; it must be a whole number from 0 to {2**32 - 1}")
+    return seeds
 
 
 def read_axis(path: str, given: Any) -> list[Any]:
@@ -79,7 +141,7 @@ def read_axis(path: str, given: Any) -> list[Any]:
         raise UserError(f"the axis {path} is {given!r}; give a list, or {{scale: log, low: ..., high: ..., n: ...}}")
     if not given:
         raise UserError(f"the axis {path} is empty; give at least one value")
-    if len({repr(value) for value in given}) < len(given):
+    if len({value_text(value) for value in given}) < len(given):
         raise UserError(f"the axis {path} holds a value twice: {list(given)}")
     return list(given)
 
@@ -92,8 +154,8 @@ def _range(path: str, given: dict[str, Any]) -> list[float]:
     scale, low, high, n = (given[name] for name in ("scale", "low", "high", "n"))
     if scale not in ("linear", "log"):
         raise UserError(f"the axis {path} has the scale {scale!r}; it must be linear or log")
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise UserError(f"the axis {path} has n = {n!r}; it must be a whole number of at least 1")
+    if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MAX_CELLS:
+        raise UserError(f"the axis {path} has n = {n!r}; it must be a whole number from 1 to {MAX_CELLS}")
     try:
         low, high = float(low), float(high)
     except (TypeError, ValueError):

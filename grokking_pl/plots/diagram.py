@@ -20,7 +20,7 @@ MOST_LETTERED = 15
 """Cells in a row or column of a diagram up to which there is room for letters."""
 
 
-def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
+def phase_diagram(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}) -> Figure:
     """Draw the phase of each cell, and the median steps to both thresholds over its seeds.
 
     Where the seeds of a cell disagree, the cell has the colour of the most frequent phase (the better one of two that
@@ -29,6 +29,7 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     Args:
         runs: one row per run, with a column per axis, ``phase``, ``steps_to_train`` and ``steps_to_val``.
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
+        labels: what axes are called, if not by their columns.
     """
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
     columns, rows = _values(runs, across), _values(runs, up) if up else [None]
@@ -42,7 +43,7 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
     height = 3.6 if up else 1.9
     figure = Figure(figsize=(13.5, height + 0.9), layout="constrained")
     panels = figure.subplots(1, 3)
-    draw_phases(panels[0], runs, axes)
+    draw_phases(panels[0], runs, axes, labels)
     draw_phase_legend(panels[0], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     longest = max(2.0, float(np.nanmax([np.nanmax(v) if np.isfinite(v).any() else 2 for v in steps.values()])))
     shortest = min([longest / 2, *(max(1.0, float(np.nanmin(v))) for v in steps.values() if np.isfinite(v).any())])
@@ -54,7 +55,7 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str]) -> Figure:
         figure.colorbar(image, ax=panel, label=f"{name.replace('_', ' ')} (grey: never)")
         panel.set_title(name.replace("_", " "), loc="left", fontweight="bold")
     for panel in panels[1:]:
-        _label_axes(panel, runs, axes)
+        _label_axes(panel, runs, axes, labels)
     return figure
 
 

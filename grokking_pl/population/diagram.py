@@ -12,10 +12,10 @@ from typing import Any
 import yaml
 
 from grokking_pl.errors import UserError
-from grokking_pl.experiments import Grid, Settings, flatten, read_axis, set_value
-from grokking_pl.experiments.grid import MAX_CELLS
+from grokking_pl.experiments import Grid, Settings, flatten, set_value
 from grokking_pl.experiments.settings import check_name
 from grokking_pl.population.display import DiagramProgress
+from grokking_pl.population.honoured import check_trainer
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.outcome import Outcome
 from grokking_pl.population.ranks import Ranks
@@ -35,50 +35,52 @@ def find_base(base: str, files: Sequence[Path]) -> Path:
     return path
 
 
-def read_grid(
-    base_file: Path, changes: dict[str, Any], axes_given: dict[str, Any], seeds_given: Any
-) -> tuple[Grid, Settings]:
-    """The grid, and the settings of ``grok fit`` that its cells change; checked before any work.
+def read_base(base_file: Path, changes: dict[str, Any]) -> tuple[Settings, int, Any]:
+    """The settings of ``grok fit`` that a diagram's cells change, its seed and callbacks; checked before any work.
 
     Args:
         base_file: configuration of ``grok fit``.
         changes: settings to change in it, by name.
-        axes_given: values on each axis, by name, as `read_axis` takes them.
-        seeds_given: seeds with which every cell is run.
 
     Raises:
-        UserError: a file cannot be read, a path does not exist, a value is of the wrong type, or an axis is empty.
+        UserError: the file cannot be read, a setting does not exist or is of the wrong type, or the configuration asks
+            for something that a population cannot do.
     """
     try:
         given = yaml.safe_load(base_file.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or "it is no YAML"
         raise UserError(f"cannot read the base configuration {base_file}: {reason}") from None
+    given = given if isinstance(given, dict) else {}
+    trainer = given.get("trainer") or {}
+    check_trainer(trainer)
     builder = MemberBuilder()
-    base = builder.complete(given if isinstance(given, dict) else {})
-    paths = list(flatten(base))
-    for path, value in changes.items():
-        check_name(path, paths)
-        set_value(base, path, value)
-    if changes:
-        base = builder.complete(base)
-        paths = list(flatten(base))
-    if not 1 <= len(axes_given) <= 2:
-        raise UserError(f"there are {len(axes_given)} axes; a diagram has one or two")
-    for path in axes_given:
-        check_name(path, paths)
-    axes = {path: read_axis(path, values) for path, values in axes_given.items()}
-    seeds = read_axis("seeds", seeds_given)
-    grid = Grid(axes, seeds)
-    if len(grid) > MAX_CELLS:
-        raise UserError(f"the grid has {len(grid)} runs; at most {MAX_CELLS} are possible")
-    # The ends of every axis are built once, so that a value that cannot be trained is known before any work.
-    for path, values in axes.items():
-        for value in {repr(value): value for value in (values[0], values[-1])}.values():
+    base = builder.complete(given)
+    names = list(flatten(base))
+    for name, value in changes.items():
+        check_name(name, names)
+        set_value(base, name, value)
+    seed = given.get("seed_everything", 0)
+    seed = seed if isinstance(seed, int) and seed is not True else 0
+    return builder.complete(base) if changes else base, seed, trainer.get("callbacks")
+
+
+def check_cells(grid: Grid, base: Settings) -> None:
+    """See that every value of every axis can be trained, before any is.
+
+    Raises:
+        UserError: no configuration has a setting, or one of its values is wrong.
+    """
+    builder = MemberBuilder()
+    names = list(flatten(base))
+    for axis, values in grid.axes.items():
+        for name in grid.paths_of(axis):
+            check_name(name, names)
+        for value in values:
             settings = grid.settings(base, grid.cell(0))
-            set_value(settings, path, value)
-            builder.build(0, builder.complete(settings), seeds[0])
-    return grid, base
+            for name in grid.paths_of(axis):
+                set_value(settings, name, value)
+            builder.build(0, builder.complete(settings), grid.seeds[0])
 
 
 def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compiled: bool | None) -> None:

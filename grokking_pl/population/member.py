@@ -12,8 +12,8 @@ from torch import Tensor
 
 from grokking_pl.data.batches import IndexStream
 from grokking_pl.data.datamodule import TensorDataModule
-from grokking_pl.errors import UserError
 from grokking_pl.experiments import ExperimentBuilder, Settings
+from grokking_pl.population.honoured import check_trainable
 from grokking_pl.training import GrokkingModule, GroupOptions
 
 GROUPS = ("embeddings", "decoder")
@@ -112,18 +112,6 @@ def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule)
     return json.dumps(
         [model, shapes, str(data.sizes), None if takes_all else data.batch_size, digest.hexdigest()], sort_keys=True
     )
-
-
-def check_trainable(module: Any, data: Any) -> None:
-    """Raise a `UserError` unless the module's training step is the one that populations know."""
-    if not isinstance(data, TensorDataModule) or not isinstance(module, GrokkingModule):
-        raise UserError(
-            f"a population trains a GrokkingModule on a TensorDataModule, and not {type(module).__name__} on "
-            f"{type(data).__name__}: derive them from these, or use grok fit"
-        )
-    for name in ("training_step", "compute_loss", "score", "predict_class", "true_class", "configure_optimizers"):
-        if getattr(type(module), name) is not getattr(GrokkingModule, name):
-            raise UserError(f"{type(module).__name__} has a {name} of its own, which only grok fit can train")
 
 
 def initial_parameters(member: Member) -> dict[str, Tensor]:

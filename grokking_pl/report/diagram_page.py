@@ -42,7 +42,7 @@ def diagram_page(folder: Path) -> Page:
     """
     results = read_diagram(folder)
     grid = results.grid
-    axes = " and ".join(grid.axes)
+    axes = " and ".join(map(grid.label_of, grid.axes))
     subtitle = f"{len(grid)} runs over {axes}, of at most {results.steps} steps each."
     page = Page(folder.resolve().name, f"<p>{html.escape(subtitle)}</p>")
     parts = []
@@ -179,14 +179,14 @@ def _values(
 
 def _words(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int | None) -> list[list[str]]:
     """The words for each cell on hover."""
-    axes = results.grid.axes
+    axes, label = results.grid.axes, results.grid.label_of
     across = list(axes.items())[-1]
     up = next(iter(axes.items())) if len(axes) == 2 else None
 
     def say(x: int, y: int, cell: dict[int, int]) -> str:
-        coordinates = [f"{across[0]}: {tick(across[1][x])}"]
+        coordinates = [f"{label(across[0])}: {tick(across[1][x])}"]
         if up:
-            coordinates.append(f"{up[0]}: {tick(up[1][y])}")
+            coordinates.append(f"{label(up[0])}: {tick(up[1][y])}")
         runs = _chosen(results, cell, seed)
         if not runs:
             return "<br>".join([*map(html.escape, coordinates), "not finished"])
@@ -235,7 +235,7 @@ def _runs_of_cells(results: DiagramResults, cells: list[list[dict[int, int]]]) -
 
 def _map(results: DiagramResults, measure: str, words: str) -> go.Figure:
     """The grid in one measure, without its values, which ``page.js`` puts in."""
-    axes = list(results.grid.axes.items())
+    axes = [(results.grid.label_of(name), values) for name, values in results.grid.axes.items()]
     heat: dict[str, Any] = {"xgap": 1, "ygap": 1, "hovertemplate": "%{customdata}<extra></extra>", "hoverongaps": True}
     if measure == "phase":
         phases = len(Phase)

@@ -66,7 +66,9 @@ def read_diagram(path: Path) -> DiagramResults:
     except (OSError, ValueError):
         raise corrupt(record, "it is no JSON") from None
     try:
-        grid = Grid(description["axes"], description["seeds"])
+        grid = Grid(
+            description["axes"], description["seeds"], description.get("paths", {}), description.get("labels", {})
+        )
         steps, criteria = int(description["steps"]), dict(description["phase"])
         empty = not len(grid)
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import pickle
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ RESULT_COLUMNS = [
 ]  # fmt: skip
 
 CURVE_COLUMNS = ["seed", "step", "train_accuracy", "val_accuracy", "rqi", "predicted_accuracy", "effective_dimension"]
+
+PART = re.compile(r"(runs|curves)\.rank\d+\.csv")
+"""The name of a part of a table, which one process of a job writes."""
 
 ADVICE = "make room, then run the same command again"
 
@@ -48,8 +52,8 @@ class Finished:
 class DiagramFolder:
     """The files of a diagram. Rows are appended as runs end; a row half written by a killed process is run again.
 
-    The first process of a job writes ``runs.csv``, every other one a part ``runs_<rank>.csv``; the first merges them.
-    So it is with ``curves.csv``, where curves are kept.
+    The first process of a job writes ``runs.csv``, every other one a part ``runs.rank<number>.csv``; the first merges
+    them. So it is with ``curves.csv``, where curves are kept.
 
     Args:
         path: the folder.
@@ -62,9 +66,9 @@ class DiagramFolder:
         self.path = path
         self.axes = list(axes)
         self.columns = [*axes, *RESULT_COLUMNS]
-        self._positions = [{_text(value): n for n, value in enumerate(axis)} for axis in (seeds, *axes.values())]
+        self._positions = [{value_text(value): n for n, value in enumerate(axis)} for axis in (seeds, *axes.values())]
         self.curve_columns = [*axes, *CURVE_COLUMNS]
-        part = "" if rank == 0 else f"_{rank}"
+        part = "" if rank == 0 else f".rank{rank}"
         self._mine, self._my_curves = path / f"runs{part}.csv", path / f"curves{part}.csv"
 
     @property
@@ -99,6 +103,15 @@ class DiagramFolder:
                 phases[phase] += 1
         return Finished(flags, phases)
 
+    @property
+    def figures(self) -> list[Path]:
+        """The figure of the phases, in two formats."""
+        return [self.path / f"phases.{ending}" for ending in ("png", "svg")]
+
+    def is_tidy(self) -> bool:
+        """Whether nothing is left of the work: no parts of tables, and no states of members."""
+        return not (self._parts("runs") or self._parts("curves") or any((self.path / "checkpoints").glob("*.pt")))
+
     def merge(self) -> None:
         """Write the tables anew: every run once, in the order of their numbers, and no parts.
 
@@ -114,8 +127,12 @@ class DiagramFolder:
         self._write(self.table, self.columns, lines)
         if curves:
             self._write(self.curves, self.curve_columns, curves)
-        for part in (*self.path.glob("runs_*.csv"), *self.path.glob("curves_*.csv")):
+        for part in (*self._parts("runs"), *self._parts("curves")):
             part.unlink()
+
+    def _parts(self, name: str) -> list[Path]:
+        """The parts that other processes of a job wrote; no other file has such a name."""
+        return sorted(path for path in self.path.glob(f"{name}.rank*.csv") if PART.fullmatch(path.name))
 
     def _write(self, path: Path, columns: list[str], lines: dict[tuple[int, int], str]) -> None:
         header = io.StringIO()
@@ -138,15 +155,16 @@ class DiagramFolder:
             UserError: the disk is full or the folder has gone.
         """
         if self._my_curves == self.curves and not self.curves.exists():
-            header = {name: name for name in self.curve_columns}
-            self._append(self.curves, self.curve_columns, [header])
+            self._write(self.curves, self.curve_columns, {})
         self._append(self._my_curves, self.curve_columns, rows)
 
     def _append(self, path: Path, columns: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for row in rows:
-            writer.writerow([_text(row[name]) if name in self.axes else _result(row.get(name)) for name in columns])
+            writer.writerow(
+                [value_text(row[name]) if name in self.axes else _result(row.get(name)) for name in columns]
+            )
         with writing(path, ADVICE), open(path, "a", newline="") as file:
             file.write(text.getvalue())
 
@@ -158,7 +176,7 @@ class DiagramFolder:
     def rows(self, name: str, columns: list[str]) -> Iterator[tuple[int, list[str], str]]:
         """Number of the run, values and line of every whole row of a table and its parts."""
         axes = len(self.axes)
-        for path in (self.path / f"{name}.csv", *self.path.glob(f"{name}_*.csv")):
+        for path in (self.path / f"{name}.csv", *self._parts(name)):
             if not path.exists():
                 continue
             with open(path, newline="") as file:
@@ -218,7 +236,14 @@ class DiagramFolder:
             file.unlink()
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value of an axis as it is written in tables: a number with up to twelve digits, so 1e-05 and 0.3.
+
+    >>> value_text(10**-5 * 0.9999999999999999), value_text(3), value_text(None)
+    ('1e-05', '3', 'null')
+    """
+    if isinstance(value, float):
+        return f"{value:.12g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 

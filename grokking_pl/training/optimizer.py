@@ -32,7 +32,7 @@ class GroupOptions:
 
     def __post_init__(self) -> None:
         for name, value in (("lr", self.lr), ("weight_decay", self.weight_decay), ("eps", self.eps)):
-            if not 0 <= value < float("inf"):
+            if not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise UserError(f"{name} is {value}; it must be a number of at least 0")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"betas are {self.betas}; each must be at least 0 and less than 1")

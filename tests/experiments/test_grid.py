@@ -1,7 +1,7 @@
 import pytest
 
 from grokking_pl.errors import UserError
-from grokking_pl.experiments.grid import Grid, read_axis
+from grokking_pl.experiments.grid import Grid, read_axis, read_grid
 from grokking_pl.experiments.settings import check_name, set_value
 
 
@@ -48,3 +48,36 @@ def test_paths_leave_out_init_args():
     settings = {"data": {"class_path": "D", "init_args": {"task": {"class_path": "t", "init_args": {"p": 10}}}}}
     set_value(settings, "data.task.p", 7)
     assert settings["data"]["init_args"]["task"]["init_args"]["p"] == 7
+
+
+def test_an_axis_may_set_several_settings_under_a_short_name():
+    decay = {"paths": ["model.embeddings.weight_decay", "model.decoder.weight_decay"], "label": "weight decay"}
+    grid = read_grid({"decay": {**decay, "values": [0, 0.1]}, "model.decoder.lr": [1e-3]}, [0])
+    base = {"model": {"embeddings": {"weight_decay": 3}, "decoder": {"weight_decay": 3, "lr": 1}}}
+    settings = grid.settings(base, grid.cell(1))["model"]
+    assert settings == {"embeddings": {"weight_decay": 0.1}, "decoder": {"weight_decay": 0.1, "lr": 1e-3}}
+    assert [grid.label_of(axis) for axis in grid.axes] == ["weight decay", "model.decoder.lr"]
+    logarithmic = read_grid({"decay": {**decay, "scale": "log", "low": 0.01, "high": 1, "n": 3}}, [0])
+    assert logarithmic.axes["decay"] == pytest.approx([0.01, 0.1, 1])
+
+
+@pytest.mark.parametrize(
+    ("axes", "seeds", "wanted"),
+    [
+        ({}, [0], "there are 0 axes"),
+        ({"a": [1], "b": [1], "c": [1]}, [0], "there are 3 axes"),
+        ({"x": {"paths": ["a"], "values": [1]}, "a": [2]}, [0], "two axes set a"),
+        ({"x": {"paths": ["a", "a"], "values": [1]}}, [0], "two axes set a"),
+        ({"a": {"label": "l", "values": [1]}, "b": {"label": "l", "values": [1]}}, [0], "two axes are labelled l"),
+        ({"x": {"paths": [], "values": [1]}}, [0], r"paths \[\]"),
+        ({"x": {"paths": ["a"], "values": []}}, [0], "empty"),
+        ({"a": {"scale": "log", "low": 1, "high": 2, "n": 10**9}}, [0], "n = 1000000000"),
+        ({"a": [1], "b": list(range(2000))}, list(range(1000)), "2000000 runs"),
+        ({"a": [1]}, [-1], "a seed is -1"),
+        ({"a": [1]}, [0.5], "a seed is 0.5"),
+        ({"a": [1e-5, 1e-5 * (1 + 1e-15)]}, [0], "twice"),
+    ],
+)
+def test_wrong_grid(axes, seeds, wanted):
+    with pytest.raises(UserError, match=wanted):
+        read_grid(axes, seeds)

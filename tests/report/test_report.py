@@ -92,7 +92,7 @@ def test_a_run_of_which_one_file_is_left(left, grok, run_copy):
 def test_report_of_an_unfinished_diagram(grok, diagram_copy):
     lines = (diagram_copy / "runs.csv").read_text().splitlines(keepends=True)
     (diagram_copy / "runs.csv").write_text("".join(lines[:5]) + lines[5][:-9])
-    (diagram_copy / "runs_1.csv").write_text(lines[8])  # of another process, which has not been merged
+    (diagram_copy / "runs.rank1.csv").write_text(lines[8])  # of another process, which has not been merged
     status, _, err = grok("report", diagram_copy)
     assert (status, err) == (0, "")
     assert "5 of 18 runs have ended, the others are blank" in text_of(diagram_copy / "report.html")

@@ -1,0 +1,153 @@
+"""What a diagram refuses of its base, by name and before any work; and what becomes of one that is finished."""
+
+import copy
+
+import pytest
+import yaml
+from lightning.pytorch import Callback
+
+from grokking_pl.callbacks import Reporting
+from grokking_pl.runs.diagram_folder import DiagramFolder
+from grokking_pl.training import GrokkingModule
+from tests.conftest import ROOT
+
+BASE = yaml.safe_load((ROOT / "configs/toy_addition.yaml").read_text())
+BASE["model"]["init_args"]["architecture"]["init_args"]["width"] = 8
+AXES = {"model.decoder.lr": {"scale": "log", "low": 1e-5, "high": 1e-3, "n": 3}}
+
+
+class Doubles(Callback):
+    """Changes the training."""
+
+    def on_after_backward(self, trainer, pl_module):
+        for parameter in pl_module.parameters():
+            parameter.grad *= 2
+
+
+class Watches(Callback, Reporting):
+    """Says that it only watches."""
+
+
+class Clips(GrokkingModule):
+    """Has a step of its own."""
+
+    def on_after_backward(self):
+        """Clip."""
+
+
+@pytest.fixture
+def diagram(grok, tmp_path):
+    """Run a diagram of three cells over a changed base; return its status, errors and folder."""
+
+    def run(change=lambda base: None, *options, **keys):
+        base = copy.deepcopy(BASE)
+        change(base)
+        (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+        given = {"base": "base.yaml", "axes": AXES, "steps": 5, "compile": False, "device": "cpu", "workers": 1}
+        (tmp_path / "diagram.yaml").write_text(yaml.safe_dump({**given, **keys}))
+        config, folder = tmp_path / "diagram.yaml", tmp_path / "folder"
+        status, _, err = grok("diagram", "--config", config, "--folder", folder, *options)
+        return status, err, folder
+
+    return run
+
+
+def set_trainer(**options):
+    return lambda base: base["trainer"].update(options)
+
+
+def set_model(**options):
+    return lambda base: base["model"].update(options)
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (set_trainer(gradient_clip_val=1.0), "trainer.gradient_clip_val 1.0"),
+        (set_trainer(accumulate_grad_batches=4), "trainer.accumulate_grad_batches 4"),
+        (set_trainer(precision="bf16-mixed"), "trainer.precision 'bf16-mixed'"),
+        (set_trainer(overfit_batches=2), "trainer.overfit_batches 2"),
+        (set_trainer(max_time="00:00:01:00"), "trainer.max_time"),
+        (set_trainer(callbacks=["EarlyStopping"]), "the callback EarlyStopping"),
+        (set_trainer(callbacks=[{"class_path": f"{__name__}.Doubles"}]), "Doubles"),
+        (set_trainer(callbacks="NoSuchCallback"), "NoSuchCallback"),
+        (set_model(class_path=f"{__name__}.Clips"), "Clips has a on_after_backward of its own"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused(diagram, change, wanted):
+    status, err, folder = diagram(change)
+    assert status == 2
+    assert wanted in err
+    assert len(err.splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_what_changes_no_training_is_taken(diagram):
+    watchers = ["PhaseTracker", "LearningRateMonitor", {"class_path": f"{__name__}.Watches"}]
+    harmless = {"accumulate_grad_batches": 1, "gradient_clip_val": None, "precision": 32, "callbacks": watchers}
+    status, err, _ = diagram(set_trainer(**harmless))
+    assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        ({"axes": {"model.decoder.lr": [0.1, "high", 0.2]}}, "high"),
+        ({"axes": {"model.decoder.lr": [0.1, -1, 0.2]}}, "lr is -1"),
+        ({"axes": {"model.decoder.lr": [0.1, None]}}, "lr is None"),
+        ({"axes": {"x": {"paths": ["model.decodr.lr"], "values": [1]}}}, "did you mean model.decoder.lr?"),
+        ({"set": {"model.decoder.lr": float("nan")}, "axes": {"model.decoder.weight_decay": [1]}}, "lr is nan"),
+        ({"seeds": [-1]}, "a seed is -1"),
+    ],
+)
+def test_every_value_is_checked_before_any_work(diagram, keys, wanted):
+    status, err, folder = diagram(**keys)
+    assert status == 2, err
+    assert wanted in err
+    assert len(err.splitlines()) == 1
+    assert not folder.exists()
+
+
+def test_the_seed_is_that_of_the_base(diagram):
+    status, err, folder = diagram()
+    assert status == 0, err
+    assert {line.split(",")[1] for line in (folder / "runs.csv").read_text().splitlines()[1:]} == {"58"}
+
+
+def test_values_are_printed_as_written(diagram):
+    _, err, folder = diagram()
+    first = [line.split(",")[0] for line in (folder / "runs.csv").read_text().splitlines()[1:]]
+    assert first == ["1e-05", "0.0001", "0.001"], err
+    assert len(DiagramFolder(folder, {"model.decoder.lr": [1e-5, 1e-4, 1e-3]}, [58]).finished()) == 3
+
+
+def test_a_short_name_is_the_column(diagram):
+    decay = {"paths": ["model.embeddings.weight_decay", "model.decoder.weight_decay"], "label": "weight decay"}
+    status, err, folder = diagram(axes={"decay": {**decay, "values": [0, 1.5]}})
+    assert status == 0, err
+    assert (folder / "runs.csv").read_text().startswith("decay,seed,")
+    assert "weight decay" in (folder / "phases.svg").read_text() or (folder / "phases.svg").stat().st_size
+
+
+def test_a_finished_diagram_is_tidied_and_redrawn(diagram):
+    _, err, folder = diagram()
+    table = (folder / "runs.csv").read_text()
+    header, *rows = table.splitlines(keepends=True)
+    curves = (folder / "curves.csv").read_text()
+    # As if a job of two processes had been killed after its last run, and while it drew.
+    (folder / "runs.csv").write_text(header + rows[2])
+    (folder / "runs.rank1.csv").write_text(rows[1] + rows[0])
+    (folder / "runs_backup.csv").write_text("the user's\n")
+    (folder / "runs.rank_mine.csv").write_text("the user's too\n")
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "checkpoints/rank_0_0.pt").write_bytes(b"")
+    (folder / "phases.svg").unlink()
+    status, err, _ = diagram()
+    assert status == 0, err
+    assert (folder / "runs.csv").read_text() == table
+    assert (folder / "curves.csv").read_text() == curves
+    assert (folder / "phases.svg").stat().st_size > 0
+    assert sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != ".lock") == [
+        "curves.csv", "diagram.json", "phases.png", "phases.svg", "runs.csv", "runs.rank_mine.csv", "runs_backup.csv",
+    ]  # fmt: skip
+    assert not list((folder / "checkpoints").iterdir())
