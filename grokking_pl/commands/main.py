@@ -5,13 +5,12 @@ import importlib
 import os
 import sys
 import warnings
-from contextlib import nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 from grokking_pl import __version__
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import errors_as_lines, fail
-from grokking_pl.commands.torchmetrics_internals import without_image_metrics
 
 HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 
@@ -51,7 +50,11 @@ def main(arguments: list[str] | None = None) -> None:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     with errors_as_lines(COMMANDS[name].when_stopped):
-        with without_image_metrics() if {"--help", "-h"} & {*words} else nullcontext():
+        with ExitStack() as while_importing:
+            if {"--help", "-h"} & {*words}:
+                from grokking_pl.commands.torchmetrics_internals import without_image_metrics
+
+                while_importing.enter_context(without_image_metrics())
             command = importlib.import_module(COMMANDS[name].module)
         command.run(words)
 
