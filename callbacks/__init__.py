@@ -1,5 +1,6 @@
 """What watches a run: Lightning callbacks. Those that also report mix in ``Reporting``, as ``Measurement`` does."""
 
+from grokking_pl.callbacks.decision_map import DecisionMap
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
 from grokking_pl.callbacks.effective_theory import EffectiveTheory
 from grokking_pl.callbacks.embedding_circle import EmbeddingCircle
@@ -15,9 +16,12 @@ from grokking_pl.callbacks.reporting import Reporting
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.callbacks.run_checkpoint import RunCheckpoint
 from grokking_pl.callbacks.run_recorder import RunRecorder
+from grokking_pl.callbacks.stitched_accuracy import StitchedAccuracy
+from grokking_pl.callbacks.truncated_accuracy import TruncatedAccuracy
 from grokking_pl.callbacks.weight_norms import WeightNorms
 
 __all__ = [
+    "DecisionMap",
     "EffectiveDimension",
     "EffectiveTheory",
     "EmbeddingCircle",
@@ -33,5 +37,7 @@ __all__ = [
     "RunCheckpoint",
     "RunProgress",
     "RunRecorder",
+    "StitchedAccuracy",
+    "TruncatedAccuracy",
     "WeightNorms",
 ]

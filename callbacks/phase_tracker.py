@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement, Values
+from grokking_pl.callbacks.sample_shares import Share, add_over_processes, sample_shares
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.crossings import Crossings, PhaseCriteria, check_criteria
 from grokking_pl.metrics.phases import Phase, classify
 
-EVALUATION_CHUNK = 2048
 PENDING = 64
 
 
@@ -60,7 +60,7 @@ class PhaseTracker(Measurement):
         self.budget = budget
         self.stop_when_decided = stop_when_decided
         self._history: list[tuple[float, ...]] = []
-        self._chunks: list[tuple[tuple[Tensor, Tensor], int]] | None = None
+        self._shares: list[Share] = []
         self._sizes = (0, 0)
         self._crossings = Crossings(self.criteria, budget, self._sizes)
 
@@ -176,23 +176,20 @@ class PhaseTracker(Measurement):
         self.most_pending = (
             1 if trainer.strategy.root_device.type == "cpu" or self.every_n_steps >= PENDING else PENDING
         )
-        self._chunks = None
+        self._shares = sample_shares(trainer)
         self._track((data.num_train, len(data.inputs) - data.num_train))
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> Float[Tensor, " 4"]:
         """The number of correct samples and the sum of the losses, of the training and of the validation set."""
         parts = []
-        for batch, train in self._batches(trainer):
+        for batch, train in self._shares:
             losses, correct = pl_module.evaluate(batch)
             # Half precision could not count the samples.
             losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
             # (correct and loss, samples) -> correct and loss on the training set, then on the validation set
             both = torch.stack((correct.to(losses.dtype), losses))
             parts.append(torch.cat((both[:, :train].sum(1), both[:, train:].sum(1))))
-        sums = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
-        if trainer.world_size > 1:
-            sums = trainer.strategy.reduce(sums, reduce_op="sum")
-        return sums
+        return add_over_processes(trainer, parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
 
     def keep(self, step: int, measured: Float[Tensor, " 4"]) -> None:
         """Take in an evaluation."""
@@ -207,15 +204,3 @@ class PhaseTracker(Measurement):
         self._crossings = Crossings(self.criteria, self.budget, sizes)
         for step, train, val, *_ in self._history:
             self._crossings.update(int(step), (round(train * sizes[0]), round(val * sizes[1])))
-
-    def _batches(self, trainer: pl.Trainer) -> list[tuple[tuple[Tensor, Tensor], int]]:
-        """This process's share of all samples, in chunks, and how many of each chunk are training samples."""
-        if self._chunks is None:
-            data = trainer.datamodule  # type: ignore[attr-defined]
-            rank, world_size = trainer.global_rank, trainer.world_size
-            self._chunks = []
-            for start in range(0, len(data.inputs), EVALUATION_CHUNK):
-                mine = slice(start + rank, start + EVALUATION_CHUNK, world_size)
-                train = max(0, -(-(data.num_train - mine.start) // world_size))
-                self._chunks.append(((data.inputs[mine], data.targets[mine]), train))
-        return self._chunks

@@ -137,6 +137,16 @@ def require_representation(module: Any, callback: str) -> None:
         raise UserError(f"{callback}: {error}") from None
 
 
+def require_scores(trainer: pl.Trainer, callback: str) -> None:
+    """Raise a `UserError` unless the module scores samples and groups its parameters, as `GrokkingModule` does."""
+    module, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
+    if not (hasattr(data, "train_set") and hasattr(module, "score") and hasattr(module, "parameter_groups")):
+        raise UserError(
+            f"{callback} needs a datamodule with train_set and val_set, and a module with score and parameter_groups: "
+            "derive them from TensorDataModule and GrokkingModule"
+        )
+
+
 def require_table(trainer: pl.Trainer, callback: str) -> Any:
     """The datamodule, which must have an operation table and a split, for a module with a representation.
 

@@ -15,6 +15,7 @@ from grokking_pl.metrics.predicted_accuracy import PredictedAccuracy, predicted_
 from grokking_pl.metrics.representation import Representation, add, matrix_product
 from grokking_pl.metrics.representation_metric import RepresentationMetric
 from grokking_pl.metrics.rqi import RepresentationQualityIndex, rqi
+from grokking_pl.metrics.truncation import truncated_embeddings
 
 __all__ = [
     "Criterion",
@@ -39,4 +40,5 @@ __all__ = [
     "predicted_accuracy",
     "published_criterion",
     "rqi",
+    "truncated_embeddings",
 ]

@@ -1,17 +1,45 @@
 """What a decoder makes of the plane in which two-dimensional embeddings lie (figure 2 of the paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-LEAST_ROOM = 5
+LEAST_ROOM = 4
 """Points around a number, at least."""
 NUMBER_DISTANCE = 90
 """Points between two numbers of the same class, at least."""
-SYMBOL_RADIUS = 6
+SYMBOL_RADIUS, PAIR_RADIUS = 6, 2
+WRONG_COLOUR = "#c1440e"
+PAIRS: dict[str, dict[str, Any]] = {
+    "training pair": {"marker": "o", "s": 16, "color": "black", "linewidth": 0},
+    "validation pair": {"marker": "D", "s": 20, "color": "white", "edgecolor": "black", "linewidth": 0.9},
+    "wrong, pair or symbol with itself": {"marker": "x", "s": 34, "color": WRONG_COLOUR, "linewidth": 1.5},
+}
+"""How the pairs are drawn; the mark of a wrong one lies over the other."""
+
+
+def decision_map(arrays: Mapping[str, Any], step: int, published: tuple[float, float] | None = None) -> Figure:
+    """Draw the decision map of a run, with its accuracies in the title.
+
+    Args:
+        arrays: what `draw_decision_map` draws, by name, as the callback ``DecisionMap`` writes it.
+        step: the number of updates made.
+        published: training and validation accuracy of a published run, to stand beside.
+    """
+    figure = Figure(figsize=(7, 7.4), layout="constrained")
+    axes = figure.add_subplot()
+    draw_decision_map(axes, **arrays)
+    axes.set(xlabel="first dimension of what the decoder reads", ylabel="second dimension")
+    words = accuracies_in_words(arrays["train"], arrays["correct"], published)
+    axes.set_title(f"step {step}\n{words}", loc="left", fontsize=10)
+    draw_pair_legend(figure, loc="outside lower center", ncols=3, fontsize=9)
+    return figure
 
 
 def draw_decision_map(
@@ -19,18 +47,24 @@ def draw_decision_map(
     x: Float[np.ndarray, " columns"],
     y: Float[np.ndarray, " rows"],
     classes: Int[np.ndarray, "rows columns"],
-    embeddings: Float[np.ndarray, "p 2"],
-    symbols: Sequence[str],
+    symbols: Float[np.ndarray, "p 2"],
+    names: Sequence[str],
+    pairs: Float[np.ndarray, "pairs 2"],
+    train: Bool[np.ndarray, " pairs"],
+    correct: Bool[np.ndarray, " pairs"],
 ) -> None:
-    """Draw the class of each point as a colour, borders and number of its regions, and the symbols at their embeddings.
+    """Draw the class of each point as a colour, borders and number of its regions, and symbols and pairs.
 
     Args:
         axes: the panel.
         x: the columns' first coordinate.
         y: the rows' second coordinate.
         classes: the decoder's class at each point.
-        embeddings: the symbols' places.
-        symbols: their names.
+        symbols: the places of the symbols, each combined with itself.
+        names: the symbols' names.
+        pairs: the places of the pairs.
+        train: which of them are for training.
+        correct: which of them are answered right.
     """
     number = int(classes.max()) + 1
     # A cyclic map whose neighbours alternate in lightness: adjacent classes stay apart in grey.
@@ -44,19 +78,49 @@ def draw_decision_map(
         np.ma.masked_greater(depth, 0), origin="lower", extent=extent, aspect="auto", cmap="gray", vmin=-1, vmax=3,
         interpolation="nearest",
     )  # fmt: skip
-    # Numbers keep clear of the symbols.
-    free = np.hypot((x - embeddings[:, :1])[:, None] / half[0], (y - embeddings[:, 1:])[:, :, None] / half[1]).min(0)
-    room = np.minimum(depth, free / 2 - SYMBOL_RADIUS)
+    # Numbers keep clear of symbols and pairs.
+    room = depth
+    for marks, radius in ((symbols, SYMBOL_RADIUS), (pairs, PAIR_RADIUS)):
+        distance = np.hypot((x - marks[:, :1])[:, None] / half[0], (y - marks[:, 1:])[:, :, None] / half[1])
+        room = np.minimum(room, distance.min(0) / 2 - radius)
     for k in np.unique(classes):
         inside = np.where(classes == k, room, -np.inf)
         while inside.max() >= LEAST_ROOM:
             row, column = np.unravel_index(inside.argmax(), inside.shape)
             axes.text(x[column], y[row], str(k), fontsize=8, color="black", ha="center", va="center", style="italic")
             inside[np.hypot(*np.ogrid[-row : len(y) - row, -column : len(x) - column]) < NUMBER_DISTANCE] = -np.inf
-    axes.scatter(embeddings[:, 0], embeddings[:, 1], s=150, color="white", edgecolor="black", linewidth=0.8, zorder=3)
-    for name, point in zip(symbols, embeddings, strict=True):
-        axes.annotate(name, point, fontsize=8, ha="center", va="center", zorder=4, fontweight="bold")
+    for style, chosen in zip(PAIRS.values(), (train, ~train, ~correct), strict=True):
+        axes.scatter(pairs[chosen, 0], pairs[chosen, 1], zorder=3, **style)
+    axes.scatter(symbols[:, 0], symbols[:, 1], s=150, color="white", edgecolor="black", linewidth=0.8, zorder=4)
+    for name, point in zip(names, symbols, strict=True):
+        # A symbol hides its pair with itself, and takes its colour.
+        is_wrong = not correct[(pairs == point).all(1)].all()
+        colour = WRONG_COLOUR if is_wrong else "black"
+        axes.annotate(name, point, fontsize=8, ha="center", va="center", zorder=5, fontweight="bold", color=colour)
     axes.set(xlim=extent[:2], ylim=extent[2:])
+
+
+def draw_pair_legend(figure: Figure, **options: Any) -> None:
+    """Say in the figure's margin how pairs are drawn; ``options`` are those of a legend."""
+    handles = [
+        Line2D(
+            [], [], linestyle="none", marker=style["marker"], color=style["color"], label=name,
+            markeredgecolor=style.get("edgecolor", style["color"]), markersize=style["s"] ** 0.5,
+        )
+        for name, style in PAIRS.items()
+    ]  # fmt: skip
+    figure.legend(handles=handles, frameon=False, **options)
+
+
+def accuracies_in_words(
+    train: Bool[np.ndarray, " pairs"], correct: Bool[np.ndarray, " pairs"], published: tuple[float, float] | None = None
+) -> str:
+    """Both accuracies to three digits, each with the published one if there is any."""
+    words = []
+    for number, (name, chosen) in enumerate((("training", train), ("validation", ~train))):
+        beside = "" if published is None else f" (published {published[number]:.3f})"
+        words.append(f"{name} accuracy {correct[chosen].mean():.3f}{beside}")
+    return ", ".join(words)
 
 
 def depths(classes: Int[np.ndarray, "rows columns"]) -> Int[np.ndarray, "rows columns"]:

@@ -1,8 +1,21 @@
 """Training one network: the LightningModule and its optimizer."""
 
+from grokking_pl.training.decision_map import decision_map
 from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.noisy_adam import NoisyAdam
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
 from grokking_pl.training.power import PowerModule, PowerOptions
+from grokking_pl.training.stitched_accuracy import stitched_accuracy
+from grokking_pl.training.truncated_accuracy import truncated_accuracy
 
-__all__ = ["GrokkingModule", "GroupOptions", "NoisyAdam", "PowerModule", "PowerOptions", "two_group_adam"]
+__all__ = [
+    "GrokkingModule",
+    "GroupOptions",
+    "NoisyAdam",
+    "PowerModule",
+    "PowerOptions",
+    "decision_map",
+    "stitched_accuracy",
+    "truncated_accuracy",
+    "two_group_adam",
+]

@@ -1,0 +1,32 @@
+"""The share that each process has in an evaluation of all samples."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from jaxtyping import Shaped
+from torch import Tensor
+
+EVALUATION_CHUNK = 2048
+
+Share = tuple[tuple[Tensor, Tensor], int]
+"""Inputs and targets of some samples, and how many of them, the first ones, are training samples."""
+
+
+def sample_shares(trainer: pl.Trainer) -> list[Share]:
+    """This process's share of all samples, in chunks."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    rank, world_size = trainer.global_rank, trainer.world_size
+    shares = []
+    for start in range(0, len(data.inputs), EVALUATION_CHUNK):
+        mine = slice(start + rank, start + EVALUATION_CHUNK, world_size)
+        train = max(0, -(-(data.num_train - mine.start) // world_size))
+        shares.append(((data.inputs[mine], data.targets[mine]), train))
+    return shares
+
+
+def add_over_processes(trainer: pl.Trainer, counts: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """The sum over the shares of all processes."""
+    if trainer.world_size == 1:
+        return counts
+    total: Tensor = trainer.strategy.reduce(counts, reduce_op="sum")
+    return total

@@ -1,0 +1,75 @@
+"""The weights of a network at chosen steps: a compressed file per step in the run's folder, nothing of it in memory."""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grokking_pl.runs.files import write_arrays, writing
+
+ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
+
+
+@dataclass(frozen=True)
+class WeightSnapshots:
+    """The folder ``weights/`` of a run; ``step_00000100.npz`` holds the weights at step 100, by name.
+
+    Args:
+        path: the folder.
+    """
+
+    path: Path
+
+    def file(self, step: int) -> Path:
+        """The file of a step."""
+        return self.path / f"step_{step:08d}.npz"
+
+    def write(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Write the weights at a step; the file is whole or absent.
+
+        Raises:
+            UserError: the disk is full or the folder cannot be written.
+        """
+        with writing(self.file(step), ADVICE):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_arrays(self.file(step), **{name: _as_array(value) for name, value in weights.items()})
+
+    def read(self, step: int) -> dict[str, Tensor]:
+        """The weights at a step, on the CPU; those in half precision come in single.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        with np.load(self.file(step)) as file:
+            return {name: torch.from_numpy(file[name]) for name in file}
+
+    def steps(self) -> list[int]:
+        """The steps of which there are weights, in ascending order."""
+        return sorted(int(file.stem.removeprefix("step_")) for file in self.path.glob("step_*.npz"))
+
+    def keep_only(self, steps: Iterable[int]) -> None:
+        """Remove the weights at all other steps, which are of another run or of a part that is trained again."""
+        for step in set(self.steps()) - set(steps):
+            self.file(step).unlink()
+
+    def take_from(self, other: "WeightSnapshots", steps: Iterable[int]) -> list[int]:
+        """Copy the weights of some steps that are not here from another run's folder; those that are in neither."""
+        missing = []
+        for step in set(steps) - set(self.steps()):
+            if other.file(step).exists():
+                with writing(self.file(step), ADVICE):
+                    self.path.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(other.file(step), self.file(step))
+            else:
+                missing.append(step)
+        return sorted(missing)
+
+
+def _as_array(weight: Tensor) -> np.ndarray:
+    """The weight as NumPy's, which has no bfloat16."""
+    dtype = torch.promote_types(weight.dtype, torch.float32) if weight.is_floating_point() else weight.dtype
+    return weight.detach().to("cpu", dtype).numpy()

@@ -1,0 +1,67 @@
+"""What a network answers with other weights than its own, which stay as they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from grokking_pl.data.batches import Batch
+from grokking_pl.errors import UserError
+from grokking_pl.training.module import GrokkingModule
+
+
+@torch.no_grad()
+def correct_with(module: GrokkingModule, weights: Mapping[str, Tensor], batch: Batch) -> Bool[Tensor, " samples"]:
+    """Which samples the module's network answers right with other weights, in evaluation mode.
+
+    Args:
+        module: its network, and how answers are judged.
+        weights: by their names in the network; the network's own take the place of those that are not given.
+        batch: inputs and targets.
+    """
+    inputs, targets = batch
+    network = module.network
+    was_training = network.training
+    network.train(False)
+    try:
+        own = network.state_dict()
+        named = {f"network.{name}": value.to(own[name]) for name, value in weights.items()}
+        outputs: Tensor = functional_call(_Uncompiled(network), named, (inputs,))
+    finally:
+        network.train(was_training)
+    correct: Tensor = module.score(outputs, targets)[1]
+    return correct
+
+
+def weights_with(network: nn.Module, embeddings: Float[Tensor, "p d"]) -> dict[str, Tensor]:
+    """The weight that holds the network's embeddings, by its name, with others in their place.
+
+    Raises:
+        UserError: the network's embeddings are no view of one of its weights.
+    """
+    own: Any = network.embeddings
+    for name, weight in network.named_parameters():
+        first = own.data_ptr() - weight.data_ptr()
+        if 0 <= first < weight.numel() * weight.element_size():
+            changed = weight.detach().clone()
+            changed.as_strided(own.shape, own.stride(), first // weight.element_size()).copy_(embeddings)
+            return {name: changed}
+    raise UserError(
+        f"the embeddings of {type(network).__name__} are no part of one of its weights, so that others cannot take "
+        "their place: remove the callback, or let its property embeddings return a weight or a slice of one"
+    )
+
+
+class _Uncompiled(nn.Module):
+    """A network whose compiled code, which is for its own weights, is left aside."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.network.forward(inputs)
+        return outputs
