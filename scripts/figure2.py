@@ -26,7 +26,8 @@ def draw(run: FigureRun) -> None:
     configs = {panel: f"figures/figure2{panel}.yaml" for panel in PANELS}
     folders = run.fit({f"figure2{panel}": (config, ("--trainer.logger=false",)) for panel, config in configs.items()})
     figure = Figure(figsize=(11, 11.4), layout="constrained")
-    tables, outcomes = {}, []
+    tables: dict[str, pd.DataFrame] = {}
+    outcomes = []
     for axes, (panel, title) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
         folder = folders[f"figure2{panel}"]
         with np.load(folder / "decision_map.npz") as file:
@@ -49,7 +50,8 @@ def published_accuracies(config: str) -> tuple[float, float] | None:
     """The published accuracies that a configuration gives its decision map, if there are any."""
     callbacks = yaml.safe_load((CONFIGS / config).read_text())["trainer"]["callbacks"]
     (options,) = (one.get("init_args", {}) for one in callbacks if one["class_path"].endswith(".DecisionMap"))
-    return options.get("published")
+    published: tuple[float, float] | None = options.get("published")
+    return published
 
 
 def tables_of(panel: str, arrays: dict[str, np.ndarray]) -> dict[str, pd.DataFrame]:
