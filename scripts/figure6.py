@@ -1,7 +1,7 @@
 """Figure 6 of the paper: four phase diagrams of the toy model.
 
 python scripts/figure6.py --quick    9 of the cells and 2000 steps each
-python scripts/figure6.py            100 to 110 cells and 10^5 steps each
+python scripts/figure6.py            the paper's 169 and 176 cells, 10^5 steps each: two to three hours of two cores
 """
 
 import json
@@ -33,10 +33,11 @@ QUICK_STEPS, QUICK_DELAY = 2000, 200
 
 
 def draw(run: FigureRun) -> None:
-    """The four phase diagrams, and below the first two the published ones."""
+    """The four phase diagrams, and below the first two the published runs."""
     steps = run.steps or (QUICK_STEPS if run.quick else 100_000)
     delay = QUICK_DELAY if run.quick else DELAY
     tables = dict(zip(PANELS, diagrams(run).values(), strict=True))
+    again = tables if run.quick else published_again(run)
     figure = Figure(figsize=(15, 7.2), layout="constrained")
     above, below = figure.subplots(2, 4)
     agreement = []
@@ -46,7 +47,7 @@ def draw(run: FigureRun) -> None:
         letter(panel, mark, title)
         if published is not None:
             budget = min(steps, STEPS)
-            both = tables[f"{mark}_published"] = beside_published(tables[mark], published, budget, delay)
+            both = tables[f"{mark}_published"] = beside_published(again[mark], published, budget, delay)
             draw_phases(lower, both.assign(phase=both.published_phase), (vertical, "model.decoder.lr"), NAMES)
             lower.set_title(f"published runs, {budget} steps", loc="left", fontsize=9)
             agree = (both.phase_within_budget == both.published_phase).sum()
@@ -60,13 +61,20 @@ def draw(run: FigureRun) -> None:
 def diagrams(run: FigureRun) -> dict[str, pd.DataFrame]:
     """The four tables, by the names of their diagrams."""
     if not run.quick:
-        return run.diagrams({f"figure6{mark}": (f"figure6{mark}", ()) for mark in PANELS})
+        return run.diagrams({f"figure6{mark}": (f"figures/figure6{mark}", ()) for mark in PANELS})
     quick = {}
     for mark, (_, _, vertical, values) in PANELS.items():
         axes = json.dumps({vertical: values, "model.decoder.lr": [1e-4, 1e-3, 1e-2]})
         options = (f"--axes={axes}", f"--steps={QUICK_STEPS}", f"--phase.delay={QUICK_DELAY}")
-        quick[f"figure6{mark}_small"] = (f"figure6{mark}_small", options)
+        quick[f"figure6{mark}_small"] = (f"figures/figure6{mark}_small", options)
     return run.diagrams(quick)
+
+
+def published_again(run: FigureRun) -> dict[str, pd.DataFrame]:
+    """The published runs made here: on fewer cells than the paper's grids, and drawn in another order."""
+    marks = {mark: published for mark, (_, published, _, _) in PANELS.items() if published}
+    tables = run.diagrams({name: (f"diagrams/{name}", ()) for name in marks.values()})
+    return dict(zip(marks, tables.values(), strict=True))
 
 
 def beside_published(runs: pd.DataFrame, name: str, budget: int, delay: int) -> pd.DataFrame:
@@ -114,9 +122,9 @@ def caption(tables: dict[str, pd.DataFrame], agreement: list[str], steps: int, d
     Figure 6. Phase diagrams of learning for the addition group and the permutation group, within {steps} steps. (a) The
     competition between representation and decoder. (b, c, d) Weight decay and learning rate of the decoder. Phases as
     in table 1, with grokking from a delay of {delay} steps on. Cells: {cells}. Below: the published runs behind (a)
-    and (b) at the same cells. Phases equal to the published ones, both decided within {min(steps, STEPS)}
-    steps: {", ".join(agreement)}. With fewer than the paper's 10^5 steps, cells that take longer are memorization or
-    confusion here.
+    and (b), on their own grid. Phases of the same runs made here that are equal, both decided within
+    {min(steps, STEPS)} steps: {", ".join(agreement)}. With fewer than the paper's 10^5 steps, cells that take longer
+    are memorization or confusion here.
     """
 
 

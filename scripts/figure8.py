@@ -24,8 +24,8 @@ AXES = {"model.decoder.weight_decay": "weight decay", "model.decoder.lr": "learn
 
 def draw(run: FigureRun) -> None:
     """Training curves of a run that groks, and the phase diagram."""
-    name = "mnist_small" if run.quick else "mnist_grok_published"
-    config, options = ("mnist_grok.yaml", QUICK_OPTIONS) if run.quick else ("mnist_grok_published.yaml", ())
+    name = "mnist_small" if run.quick else "figure8_left"
+    config, options = ("mnist_grok.yaml", QUICK_OPTIONS) if run.quick else ("figures/figure8_left.yaml", ())
     folder = run.fit({name: (config, options)})[name]
     runs = run.diagram("figure8_right_small", QUICK_SET) if run.quick else run.diagram("figure8_right")
     summary, metrics = summary_of(folder), metrics_of(folder, "train_accuracy", "val_accuracy")

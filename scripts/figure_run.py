@@ -63,19 +63,19 @@ class FigureRun:
         """The tables of diagrams; ``grok diagram`` trains the runs that they lack.
 
         Args:
-            diagrams: name in configs/diagrams and options of each diagram, by the name of its folder.
+            diagrams: name in configs/ and options of each diagram, by the name of its folder.
         """
         folders = {name: self._run_folder(name) for name in diagrams}
         self._run(
-            ["diagram", f"--config={CONFIGS}/diagrams/{config}.yaml", f"--folder={folders[name]}", *options,
+            ["diagram", f"--config={CONFIGS}/{config}.yaml", f"--folder={folders[name]}", *options,
              *self._budget("steps"), f"--workers={self._cores_per_command(len(diagrams))}"]
             for name, (config, options) in diagrams.items()
         )  # fmt: skip
         return {name: pd.read_csv(folder / "runs.csv") for name, folder in folders.items()}
 
-    def diagram(self, config: str, *options: str) -> pd.DataFrame:
-        """The table of one diagram in configs/diagrams."""
-        return self.diagrams({config: (config, options)})[config]
+    def diagram(self, name: str, *options: str) -> pd.DataFrame:
+        """The table of one diagram in configs/figures."""
+        return self.diagrams({name: (f"figures/{name}", options)})[name]
 
     def save(self, figure: Figure, caption: str, tables: Mapping[str, pd.DataFrame]) -> None:
         """Write the figure with its caption as PNG and SVG, the caption as text, and what is drawn as CSV."""

@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "diagram": Command(
         "grokking_pl.commands.diagram",
-        "train a grid of runs: grok diagram --config configs/diagrams/figure6a_small.yaml",
+        "train a grid of runs: grok diagram --config configs/figures/figure6a_small.yaml",
         RESUMES,
     ),
     "theory": Command(

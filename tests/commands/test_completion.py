@@ -23,7 +23,7 @@ def script(grok, tmp_path_factory):
     [
         ("grok fi", ["fit"]),
         ("grok fit --trainer.max_st", ["--trainer.max_steps"]),
-        ("grok fit --config configs/mnist_gr", ["configs/mnist_grok.yaml", "configs/mnist_grok_published.yaml"]),
+        ("grok fit --config configs/figures/figure8_l", ["configs/figures/figure8_left.yaml"]),
         ("grok diagram --phase.de", ["--phase.delay"]),
         ("grok sweep --check configs/sweeps/toy_gr", ["configs/sweeps/toy_grid.yaml"]),
         ("grok completion ba", ["bash"]),

@@ -11,7 +11,7 @@ import pytest
 from tests.children import children
 from tests.conftest import ROOT
 
-CONFIG = ROOT / "configs/diagrams/figure6b_small.yaml"
+CONFIG = ROOT / "configs/figures/figure6b_small.yaml"
 SHORT = (
     "--steps=60", "--compile=false", "--set={model.architecture.width: 8}", "--device=cpu",
     "--phase.train_threshold=0.3", "--phase.val_threshold=0.1",

@@ -327,3 +327,19 @@ def test_data_that_do_not_fit():
         Transformer(EQUATIONS)
     with pytest.raises(UserError, match="data are vectors"):
         Transformer(Sizes(inputs=784, outputs=10))
+
+
+@pytest.mark.parametrize("norm", ["before", "after", "none"])
+def test_first_block_by_symbol_is_exact(norm):
+    """All pairs at once, the first block computed symbol by symbol, against one pair at a time."""
+    torch.manual_seed(1)
+    network = Transformer(PAIRS, layers=2, heads=2, width=12, norm=norm, positions="none").double()
+    perturbed(network)
+    pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
+    draws = torch.randn(49, 7, dtype=torch.float64)
+    whole = torch.autograd.grad((network(pairs) * draws).sum(), tuple(network.parameters()))
+    one_by_one = torch.cat([network(pair) for pair in pairs.split(1)])
+    assert torch.allclose(network(pairs), one_by_one, rtol=1e-12, atol=1e-12)
+    apart = torch.autograd.grad((one_by_one * draws).sum(), tuple(network.parameters()))
+    for mine, other in zip(whole, apart, strict=True):
+        assert torch.allclose(mine, other, rtol=1e-10, atol=1e-11)

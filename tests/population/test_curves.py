@@ -96,7 +96,7 @@ def test_a_curve_goes_on_from_its_state_and_leaves_nothing_to_the_next_member(bu
 
 def test_the_table_of_a_diagram(grok, tmp_path):
     command = (
-        "diagram", "--config", ROOT / "configs/diagrams/figure6b_small.yaml", "--steps=60", "--compile=false",
+        "diagram", "--config", ROOT / "configs/figures/figure6b_small.yaml", "--steps=60", "--compile=false",
         "--set={model.architecture.width: 8}", "--device=cpu", "--folder", tmp_path, "--places=3",
         "--axes={model.decoder.lr: [0.001, 0.0001, 0.01], model.decoder.weight_decay: [0, 1]}", "--workers=1",
     )  # fmt: skip

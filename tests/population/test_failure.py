@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 def test_too_little_memory_asks_for_fewer_places(grok, tmp_path):
     status, _, err = grok(
-        "diagram", "--config", ROOT / "configs/diagrams/figure6b_small.yaml", "--steps=20", "--workers=1",
+        "diagram", "--config", ROOT / "configs/figures/figure6b_small.yaml", "--steps=20", "--workers=1",
         "--set={model.architecture: tests.population.architectures.TooLarge}", "--folder", tmp_path, "--places=3",
         "--axes={model.decoder.lr: [0.001, 0.0001, 0.01]}", "--device=cpu",
     )  # fmt: skip

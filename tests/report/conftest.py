@@ -20,7 +20,7 @@ def diagram_folder(grok, tmp_path_factory):
     """A diagram of three times two cells and three seeds."""
     folder = tmp_path_factory.mktemp("report") / "diagram"
     status, _, err = grok(
-        "diagram", "--config", ROOT / "configs/diagrams/figure6b_small.yaml", "--folder", folder,
+        "diagram", "--config", ROOT / "configs/figures/figure6b_small.yaml", "--folder", folder,
         "--steps=150", "--compile=false", "--set={model.architecture.width: 24}", "--device=cpu", "--workers=1",
         "--axes={model.decoder.weight_decay: [0, 3], model.decoder.lr: [0.0001, 0.001, 0.01]}",
         "--seeds=[58, 59, 60]", "--phase.train_threshold=0.1", "--phase.val_threshold=0.2", "--phase.delay=20",

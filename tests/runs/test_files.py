@@ -218,7 +218,7 @@ def test_every_command_refuses_a_folder_in_use(command, grok, small_mnist, tmp_p
     words = {
         "fit": ["fit", *small_mnist, "--run_dir", folder],
         "diagram": [
-            "diagram", "--config", ROOT / "configs/diagrams/figure6b_small.yaml", "--folder", folder, "--device=cpu",
+            "diagram", "--config", ROOT / "configs/figures/figure6b_small.yaml", "--folder", folder, "--device=cpu",
         ],
         "theory": ["theory", "--config", ROOT / "configs/theory_addition.yaml", "--folder", folder],
         "sweep": ["sweep", tmp_path / "sweep.yaml", "--folder", folder],
