@@ -77,6 +77,10 @@ class FigureRun:
         """The table of one diagram in configs/figures."""
         return self.diagrams({name: (f"figures/{name}", options)})[name]
 
+    def curves(self, name: str) -> pd.DataFrame:
+        """The curves of a diagram that has been made, one row per run and step."""
+        return pd.read_csv(self._run_folder(name) / "curves.csv")
+
     def save(self, figure: Figure, caption: str, tables: Mapping[str, pd.DataFrame]) -> None:
         """Write the figure with its caption as PNG and SVG, the caption as text, and what is drawn as CSV."""
         folder = self.folder / self.name

@@ -118,7 +118,7 @@ def test_diagram_is_a_grid_of_runs(path):
     assert path.read_text().startswith("# ")
 
 
-PANELS = ("3", "4b", "6a", "6b", "6c", "6d", "7_centre", "7_right", "8_right")
+PANELS = ("3", "4b", "6a", "6b", "6c", "6d", "7_left_seeds", "7_centre", "7_right", "8_right")
 
 
 def test_every_diagram_of_the_paper_has_a_small_one():
@@ -133,7 +133,7 @@ def test_diagram_is_named_after_its_figure_in_the_paper(path):
     """Its first line says which figure and panel it is, and whether it is a small version."""
     first = path.read_text().splitlines()[0]
     number, panel = re.fullmatch(r"(?:figure|published_)(\d)([a-d]?|_\w+?)(?:_small)?", path.stem).groups()
-    figure = f"{number}, {panel[1:]}" if panel.startswith("_") else number + panel
+    figure = f"{number}, {panel[1:].split('_')[0]}" if panel.startswith("_") else number + panel
     assert re.match(rf"# Figures? {figure}\b", first)
     assert "of the paper" in first
     assert (", small: " in first) == path.stem.endswith("_small")

@@ -62,6 +62,12 @@ def build_parser(name: str) -> LightningArgumentParser:
         "--seeds", type=list[int] | None, help="Seeds with which every cell is run; by default that of the base."
     )
     parser.add_argument("--steps", type=int, default=10_000, help="Steps within which a phase is decided.")
+    parser.add_argument(
+        "--stop_when_decided",
+        type=bool,
+        default=True,
+        help="End a run as soon as its phase is decided; false trains every run for all steps.",
+    )
     parser.add_class_arguments(PhaseCriteria, "phase")
     parser.add_class_arguments(ObservationOptions, "observe")
     parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/diagrams/ and the config's name.")
@@ -104,12 +110,17 @@ def draw_diagram(config: Namespace) -> None:
         "labels": grid.labels,
         "seeds": grid.seeds,
         "steps": config.steps,
-        "phase": asdict(criteria),
+        "phase": asdict(criteria) | ({} if config.stop_when_decided else {"stop_when_decided": False}),
         "observe": asdict(observe),
     }
     device = _device(config)
     plan = Plan(grid, base, criteria, observe, config.steps, device, config.places)
-    plan = replace(plan, checkpoint_seconds=config.checkpoint_seconds, keep_curves=len(grid) <= MOST_RUNS)
+    plan = replace(
+        plan,
+        checkpoint_seconds=config.checkpoint_seconds,
+        keep_curves=len(grid) <= MOST_RUNS,
+        stop_when_decided=config.stop_when_decided,
+    )
     with FolderLock(path, "--folder", is_first_process()):
         folder.claim(description)
         if len(folder.finished()) < len(grid):

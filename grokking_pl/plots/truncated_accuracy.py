@@ -8,7 +8,6 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
 
@@ -38,14 +37,13 @@ def truncated_accuracy(
     left.set_xscale("log")
     chosen = np.unique(np.linspace(0, len(components) - 1, min(TICKS, len(components))).round().astype(int))
     left.set_xticks([components[k] for k in chosen], labels=[str(components[k]) for k in chosen])
-    left.xaxis.set_minor_formatter(NullFormatter())
+    left.minorticks_off()
     left.set(xlabel="principal components of the embeddings that are kept", ylabel="accuracy", ylim=(-0.02, 1.05))
     left.legend(loc="best")
 
     norm = LogNorm(min(components), max(max(components), min(components) + 1))
     for number, k in enumerate(components):
         right.plot(steps, val[:, number], color=colormaps[COLOUR_MAP](norm(k)), linewidth=1.3)
-    right.set_xscale("symlog", linthresh=1, linscale=0.3)
     right.set(xlabel="training step", ylabel="validation accuracy", ylim=(-0.02, 1.05), xlim=(0, max(steps[-1], 1)))
     bar = figure.colorbar(ScalarMappable(norm, COLOUR_MAP), ax=right, label="principal components that are kept")
     bar.set_ticks([components[k] for k in chosen], labels=[str(components[k]) for k in chosen])

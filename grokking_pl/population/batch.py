@@ -46,6 +46,7 @@ class Batch:
         shared_samples: whether all members have the same samples, targets and split.
         observe: when to look at the embeddings; None for never.
         keep_curves: whether outcomes tell how the member came there.
+        stop_when_decided: whether a member ends as soon as its phase is decided, or trains for the whole budget.
 
     Attributes:
         members: the member at each place; None where it is empty.
@@ -64,12 +65,13 @@ class Batch:
         shared_samples: bool = False,
         observe: ObservationOptions | None = None,
         keep_curves: bool = False,
+        stop_when_decided: bool = True,
     ) -> None:
         device = torch.device(device)
         self.criteria = criteria
         self.budget = budget
         self.members: list[Member | None] = [None] * places
-        self.state = State(template, places, criteria, budget, keep_curves, device)
+        self.state = State(template, places, criteria, budget, keep_curves, device, stop_when_decided)
         self._samples = SampleStack(template.data, places, shared_samples, device)
         self._network = MemberNetwork(template.module, device)
         self._architecture = type(template.module.network).__name__
@@ -124,11 +126,11 @@ class Batch:
         return {**self.state.saved(place), "observed": asdict(self._observed[place])}
 
     def take_decided(self) -> list[Outcome]:
-        """Remove the members whose phase is decided."""
+        """Remove the members that have ended."""
         outcomes = []
-        for place, decided in enumerate(self.state.tracking.decided()):
+        for place, ended in enumerate(self.state.tracking.ended()):
             member = self.members[place]
-            if member is None or not decided:
+            if member is None or not ended:
                 continue
             outcomes.append(self.state.tracking.outcome(place, member, self._observed[place]))
             self.members[place] = None
@@ -139,7 +141,7 @@ class Batch:
     # Training.
 
     def advance(self, steps: int) -> None:
-        """Train every member for ``steps`` steps, or until its phase is decided.
+        """Train every member for ``steps`` steps, or until it ends.
 
         Raises:
             UserError: the architecture does something that cannot be done for many networks at once.
@@ -179,9 +181,9 @@ class Batch:
         """Look at the embeddings of all members that have a look to come, or of newcomers alone."""
         if self._observer is None:
             return
-        steps, decided = self.state.tracking.step.tolist(), self.state.tracking.decided()
+        steps, ended = self.state.tracking.step.tolist(), self.state.tracking.ended()
         looks = [
-            Look(place, member, steps[place], decided[place], observed)
+            Look(place, member, steps[place], ended[place], observed)
             for place, (member, observed) in enumerate(zip(self.members, self._observed, strict=True))
             if member is not None and steps[place] <= self.budget and not observed.closed
         ]

@@ -56,7 +56,7 @@ class ObservationOptions:
 class Observed:
     """What was seen of a member's embeddings: the latest values, nan before the first look or where it diverged.
 
-    The last look is the first one after the phase is decided, or the last one within the budget.
+    The last look is the first one after the run has ended, or the last one within the budget.
 
     Args:
         steps_to_rqi: step of the first look at which RQI was above its threshold; None for none.
@@ -85,14 +85,14 @@ class Look(NamedTuple):
         place: where the member is.
         member: the member.
         step: updates that it has made.
-        decided: whether its phase is decided; then this is the last look.
+        ended: whether it has ended; then this is the last look.
         observed: what has been seen of it; updated.
     """
 
     place: int
     member: Member
     step: int
-    decided: bool
+    ended: bool
     observed: Observed
 
 
@@ -120,7 +120,7 @@ class Observer:
             observed = look.observed
             if not finite[look.place]:
                 observed.rqi = observed.predicted_accuracy = observed.effective_dimension = math.nan
-            observed.looked, observed.closed = True, look.decided
+            observed.looked, observed.closed = True, look.ended
 
     def _look_at(self, embeddings: Float[Tensor, "members p d"], looks: Sequence[Look]) -> None:
         """Look at members of one operation."""
@@ -142,7 +142,7 @@ class Observer:
                 observed.steps_to_rqi = look.step
             # Evenly spaced on a logarithmic axis, so that a run of any length keeps few.
             kept = observed.looks
-            if self._keep_curves and (look.decided or not kept or look.step >= SPACING * kept[-1][0]):
+            if self._keep_curves and (look.ended or not kept or look.step >= SPACING * kept[-1][0]):
                 kept.append((look.step, quality, predicted, dimension))
 
 

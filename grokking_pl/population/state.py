@@ -25,6 +25,7 @@ class State:
         budget: steps within which the thresholds must be reached.
         keep_curves: whether to keep the accuracies on the way.
         device: where the members are trained.
+        stop_when_decided: whether a member ends as soon as its phase is decided, or trains for the whole budget.
 
     Attributes:
         parameters: the parameters.
@@ -43,6 +44,7 @@ class State:
         budget: int,
         keep_curves: bool,
         device: torch.device,
+        stop_when_decided: bool = True,
     ) -> None:
         self.parameters: Stack = {
             name: torch.zeros(places, *value.shape, dtype=value.dtype, device=device)
@@ -54,7 +56,7 @@ class State:
         self.options: Float[Tensor, "places groups 6"] = torch.zeros(
             places, len(GROUPS), 6, dtype=torch.float64, device=device
         )
-        self.tracking = Tracking(places, criteria, budget, keep_curves, device)
+        self.tracking = Tracking(places, criteria, budget, keep_curves, device, stop_when_decided)
 
     def put(self, place: int, member: Member, saved: dict[str, Any] | None) -> None:
         """Start a member at a place, or go on with it from what `saved` returned."""

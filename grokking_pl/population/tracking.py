@@ -25,21 +25,29 @@ class Tracking:
         budget: steps within which the thresholds must be reached.
         keep_curves: whether to keep the accuracies on the way.
         device: where the members are trained.
+        stop_when_decided: whether a member ends as soon as its phase is decided, or trains for the whole budget.
 
     Attributes:
         step: updates made.
         needed: from how many correct training and validation samples on each threshold is passed.
         since: first step of the present stay above each threshold; -1 outside.
         reached: step at which each threshold was passed; -1 for not yet.
-        final: numbers of correct samples at the last evaluation before the phase was decided.
+        final: numbers of correct samples at the last evaluation before the phase was decided, or within the budget.
         curve: numbers of correct samples at the steps of the curve, if curves are kept.
     """
 
     def __init__(
-        self, places: int, criteria: PhaseCriteria, budget: int, keep_curves: bool, device: torch.device
+        self,
+        places: int,
+        criteria: PhaseCriteria,
+        budget: int,
+        keep_curves: bool,
+        device: torch.device,
+        stop_when_decided: bool = True,
     ) -> None:
         self._criteria = criteria
         self._budget = budget
+        self._stop_when_decided = stop_when_decided
 
         def full(value: int, *shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.full((places, *shape), value, dtype=dtype, device=device)
@@ -83,7 +91,7 @@ class Tracking:
     def take_in(self, correct: Int[Tensor, "places 2"], evaluated: Bool[Tensor, " places"]) -> None:
         """Take in one evaluation, of the members that are ``evaluated`` at their present step."""
         if self.curve is not None:
-            running = evaluated & ~decided(self.reached, self.step, self._budget)
+            running = evaluated & ~self._ended()
             record_point(self.curve, self._slots, correct, self.step, running)
         track_crossings(
             correct,
@@ -96,16 +104,24 @@ class Tracking:
             self._budget,
             self._criteria.window,
         )
+        if not self._stop_when_decided:
+            running = (evaluated & ~self._ended())[:, None]
+            self.final.copy_(torch.where(running, correct, self.final))
 
-    def decided(self) -> list[bool]:
-        """Whether the phase is decided, at every place; it is where the place is empty."""
-        return decided(self.reached, self.step, self._budget).tolist()
+    def ended(self) -> list[bool]:
+        """Whether a member has ended, at every place; it has where the place is empty."""
+        return self._ended().tolist()
+
+    def _ended(self) -> Bool[Tensor, " places"]:
+        if self._stop_when_decided:
+            return decided(self.reached, self.step, self._budget)
+        return self.step > self._budget
 
     def outcome(self, place: int, member: Member, observed: Observed) -> Outcome:
-        """The result of the member at a place, whose phase is decided."""
+        """The result of the member at a place, which has ended."""
         to_train, to_val = (None if step == NEVER else step for step in self.reached[place].tolist())
         steps = self._budget
-        if to_train is not None and to_val is not None:
+        if self._stop_when_decided and to_train is not None and to_val is not None:
             steps = max(to_train, to_val) + self._criteria.window
         sizes = member.set_sizes
         train, val = (count / max(1, size) for count, size in zip(self.final[place].tolist(), sizes, strict=True))

@@ -46,6 +46,7 @@ class Plan:
         threads: threads of a worker.
         checkpoint_seconds: time between two checkpoints.
         keep_curves: whether to keep the curves of the runs.
+        stop_when_decided: whether a run ends as soon as its phase is decided, or trains for the whole budget.
     """
 
     grid: Grid
@@ -60,6 +61,7 @@ class Plan:
     threads: int = 1
     checkpoint_seconds: float = 30.0
     keep_curves: bool = False
+    stop_when_decided: bool = True
 
 
 class Source:
@@ -153,6 +155,7 @@ class Worker:
             self._shared_samples,
             plan.observe,
             plan.keep_curves,
+            plan.stop_when_decided,
         )
 
     def _train_batch(self, batch: Batch, kind: str) -> None:

@@ -61,6 +61,25 @@ def test_table_and_figure(folder):
     assert "model.decoder.lr" in (folder / "phases.svg").read_text() or (folder / "phases.svg").stat().st_size > 0
 
 
+def test_runs_that_are_not_stopped_train_for_all_steps(diagram, folder, tmp_path):
+    """Their steps to the thresholds are the same; curves and final values are those of the last step."""
+    easy = ("--phase.train_threshold=0.1", "--phase.val_threshold=0.1", "--workers=1")
+    assert diagram(tmp_path / "stopped", *easy)[0] == 0
+    status, _, err = diagram(tmp_path / "whole", *easy, "--stop_when_decided=false")
+    assert status == 0, err
+    stopped, whole = table(tmp_path / "stopped"), table(tmp_path / "whole")
+    for name in COLUMNS[:6]:
+        assert [row[name] for row in stopped] == [row[name] for row in whole], name
+    finished = {(row["model.decoder.weight_decay"], row["model.decoder.lr"]): row for row in table(folder)}
+    for row in whole:  # the thresholds of the other diagram are passed by none, so that it trained for all steps too
+        other = finished[row["model.decoder.weight_decay"], row["model.decoder.lr"]]
+        if not (other["steps_to_train"] and other["steps_to_val"]):
+            assert row["train_accuracy"] == other["train_accuracy"]
+    status, _, err = diagram(tmp_path / "whole", *easy)
+    assert status == 2
+    assert "another diagram (phase differ)" in err
+
+
 def test_a_finished_diagram_says_so_and_does_nothing(diagram, folder):
     before = (folder / "runs.csv").stat().st_mtime_ns
     status, _, err = diagram(folder)

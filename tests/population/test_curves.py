@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from grokking_pl.callbacks import PhaseTracker, RepresentationQuality
+from grokking_pl.callbacks import EffectiveDimension, PhaseTracker, RepresentationQuality
 from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.batch import Batch
 from grokking_pl.population.curves import curve_steps
@@ -54,6 +54,35 @@ def test_curves_are_those_of_grok_fit(name, every, builder, tmp_path):
         assert [step for step, *_ in looks][:3] == [0, interval, 2 * interval]
         for step, rqi, *_ in looks:
             assert rqi == pytest.approx(qualities[step])
+
+
+@pytest.mark.parametrize(("name", "every"), [("regression", 1), ("batches", 7)])
+def test_a_run_that_is_not_stopped_is_followed_to_the_end_of_the_budget(name, every, builder, tmp_path):
+    settings = settings_of(name, builder)
+    members = build_members(builder, settings)
+    # So low that every member has a phase from the first evaluations on.
+    criteria, observe = PhaseCriteria(every, 0.01, 0.01), ObservationOptions(every_n_steps=10)
+    batch = Batch(
+        members[0], 3, criteria, BUDGET, compiled=False, observe=observe, keep_curves=True, stop_when_decided=False
+    )
+    for member in members:
+        batch.put(member)
+    batch.advance(BUDGET // 2)
+    assert outcomes_of(batch) == {}
+    batch.advance(BUDGET)
+    outcomes = outcomes_of(batch)
+    for index, (member_settings, seed) in enumerate(settings):
+        tracker = PhaseTracker(every, 0.01, 0.01, budget=BUDGET)
+        dimension = EffectiveDimension(10)
+        fit(member_settings, seed, BUDGET, [tracker, dimension], tmp_path)
+        outcome = outcomes[index]
+        assert (outcome.steps_to_train, outcome.steps_to_val) == (tracker.steps_to_train, tracker.steps_to_val)
+        assert outcome.steps == BUDGET
+        assert (outcome.train_accuracy, outcome.val_accuracy) == pytest.approx(tracker.history[-1, 1:3].tolist())
+        assert [step for step, *_ in outcome.curve] == sorted({*curve_steps(BUDGET, every), BUDGET})
+        assert outcome.observed.looks[-1][0] > BUDGET - batch.interval
+        if every == 1:
+            assert outcome.observed.effective_dimension == pytest.approx(dimension.values["effective_dimension"])
 
 
 def test_keeping_curves_changes_no_outcome(builder):

@@ -1,0 +1,85 @@
+"""Runs that differ in their seeds: a measure over steps with its spread, and steps against a setting (figure 7)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
+from grokking_pl.plots.theory import BAND_COLOUR, REFERENCE_COLOUR, THEORY_COLOUR
+
+MOST_LINES = 5
+"""Seeds up to which the curve of each is drawn."""
+
+
+def draw_over_seeds(axes: Axes, curves: pd.DataFrame, name: str, marks: Mapping[str, float] = {}) -> None:
+    """Draw the mean over seeds of a measure at each step, and a band of one standard deviation on both sides.
+
+    Args:
+        axes: the panel.
+        curves: columns seed, step and the measure; steps that not all seeds have are left out.
+        name: the measure's column.
+        marks: steps to mark by a vertical line, by what they are; those that are infinite are left out.
+    """
+    table = curves.pivot(index="step", columns="seed", values=name).dropna()
+    steps, mean, spread = table.index.to_numpy(), table.mean(axis=1), table.std(axis=1, ddof=0)
+    seeds = table.shape[1]
+    if seeds <= MOST_LINES:
+        axes.plot(steps, table.to_numpy(), color="#aaaaaa", linewidth=0.7)
+    axes.fill_between(
+        steps, mean - spread, mean + spread, color=BAND_COLOUR, alpha=0.35, linewidth=0, label="standard deviation"
+    )
+    axes.plot(steps, mean, color=THEORY_COLOUR, linewidth=2, label=f"mean of {seeds} seed{'s' * (seeds > 1)}")
+    for (words, step), colour in zip(marks.items(), (TRAIN_COLOUR, VAL_COLOUR), strict=False):
+        if np.isfinite(step):
+            axes.axvline(step, color=colour, linestyle="--", linewidth=1, label=words)
+    axes.set(xlabel="training step")
+    axes.grid(alpha=0.2)
+    axes.legend(fontsize=8)
+
+
+def steps_by(runs: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """The medians over seeds, for each value of a setting, of the steps to both thresholds and of their difference.
+
+    A run that never passed counts as one that would take longer than all others; medians of such are infinite.
+
+    Args:
+        runs: one row per run, with columns seed, steps_to_train, steps_to_val and the setting.
+        setting: its column.
+
+    Returns:
+        Columns steps_to_train, steps_to_val and difference, a row per value.
+
+    >>> runs = pd.DataFrame({"a": [0, 0, 0], "steps_to_train": [1.0, 2.0, 3.0], "steps_to_val": [9.0, 4.0, np.nan]})
+    >>> steps_by(runs, "a").loc[0].tolist()
+    [2.0, 9.0, 8.0]
+    """
+    steps = runs[["steps_to_train", "steps_to_val"]].astype(float).fillna(np.inf)
+    difference = np.where(np.isinf(steps.steps_to_val), np.inf, steps.steps_to_val - steps.steps_to_train)
+    return steps.assign(difference=difference).groupby(runs[setting]).median()
+
+
+def draw_steps_by(axes: Axes, runs: pd.DataFrame, setting: str, label: str, threshold: float) -> None:
+    """Draw the medians of `steps_by`, and each run as a point; what never passed is not drawn.
+
+    Args:
+        axes: the panel.
+        runs: as `steps_by` takes them.
+        setting: the column to the right.
+        label: what the setting is called.
+        threshold: accuracy that is passed.
+    """
+    medians = steps_by(runs, setting).replace(np.inf, np.nan)
+    for name, style, colour, words in (
+        ("steps_to_train", "s--", TRAIN_COLOUR, f"training passes {threshold:g}"),
+        ("steps_to_val", "o-", VAL_COLOUR, f"validation passes {threshold:g}"),
+        ("difference", "^:", REFERENCE_COLOUR, "difference"),
+    ):
+        axes.plot(medians.index, medians[name], style, color=colour, label=f"{words} (median)")
+        if name in runs:
+            axes.plot(runs[setting], runs[name], style[0], color=colour, markersize=3, alpha=0.5)
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set(xlabel=label, ylabel="training steps", ylim=(0, None))
+    axes.grid(alpha=0.2)
+    axes.legend(fontsize=8)
