@@ -34,9 +34,9 @@ def truncated_embeddings(
         UserError: a number is not positive, or an embedding is nan or infinite.
 
     >>> truncated_embeddings(torch.tensor([[0.0, 0.1], [2.0, 0.0], [4.0, 0.2], [2.0, 0.1]]), [1])[0].round(decimals=2)
-    tensor([[0.0000, 0.0600],
+    tensor([[0.0000, 0.0500],
             [2.0000, 0.1000],
-            [4.0000, 0.1400],
+            [4.0000, 0.1500],
             [2.0000, 0.1000]])
     """
     if wrong := [k for k in components if k < 1]:

@@ -36,7 +36,7 @@ def draw_over_seeds(axes: Axes, curves: pd.DataFrame, name: str, marks: Mapping[
             axes.axvline(step, color=colour, linestyle="--", linewidth=1, label=words)
     axes.set(xlabel="training step")
     axes.grid(alpha=0.2)
-    axes.legend(fontsize=8)
+    axes.legend(loc="lower left", fontsize=8)
 
 
 def steps_by(runs: pd.DataFrame, setting: str) -> pd.DataFrame:

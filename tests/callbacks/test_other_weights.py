@@ -91,6 +91,29 @@ def test_watching_changes_no_weight(fit, tmp_path):
         assert torch.equal(watched[name], value), name
 
 
+@pytest.mark.slow
+def test_two_processes_find_the_same(fit, grok_process, tmp_path):
+    options = [*WATCHED, "--trainer.callbacks+=DecisionMap", "--trainer.max_steps=12", "--trainer.precision=64-true"]
+    one = fit("toy", tmp_path / "one", *options)
+    process = grok_process(
+        "fit", *SETTINGS["toy"], *QUIET, *options, "--trainer.accelerator=cpu", "--trainer.devices=2",
+        "--run_dir", tmp_path / "two",
+    )  # fmt: skip
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    two = json.loads((tmp_path / "two/summary.json").read_text())
+    assert two["devices"] == 2
+    for name in ("truncated_accuracy", "last_decoder_on_first_embeddings", "first_decoder_on_last_embeddings"):
+        assert one[name] == two[name]
+    for name in ("stitched_accuracy", "decision_map"):
+        with np.load(tmp_path / f"one/{name}.npz") as ours, np.load(tmp_path / f"two/{name}.npz") as theirs:
+            for key in ours:
+                if ours[key].dtype.kind == "f":
+                    np.testing.assert_allclose(theirs[key], ours[key], atol=1e-9)
+                else:
+                    assert np.array_equal(theirs[key], ours[key]), key
+
+
 @pytest.mark.parametrize("place", ["same folder", "another folder", "another folder, weights lost"])
 def test_a_run_that_goes_on_has_the_maps_of_a_whole_one(grok, fit, tmp_path, place):
     kept = ["--trainer.callbacks+=StitchedAccuracy", "--trainer.callbacks.steps=[0,5,9,20]"]

@@ -26,7 +26,9 @@ def built(config, changes=(), seed=0):
     builder = ExperimentBuilder()
     settings["model"]["init_args"]["architecture"]["init_args"] |= dict(changes)
     if config == "power_addition":
-        settings["data"]["init_args"] |= {"modulus": 7}
+        settings["data"]["init_args"]["modulus"] = 7
+    if config == "transformer_dropout":
+        settings["data"]["init_args"]["task"]["init_args"]["p"] = 7
     experiment = builder.instantiate(builder.complete({k: settings[k] for k in ("model", "data")}), seed)
     experiment.build()
     data = experiment.data
