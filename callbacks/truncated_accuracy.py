@@ -20,8 +20,9 @@ CHOSEN = 12
 class TruncatedAccuracy(Measurement):
     """Logs both accuracies with the embeddings replaced by their projection on the first k principal components.
 
-    The embeddings' mean is kept, and the network that is trained stays as it is. At the end ``truncated_accuracy.png``
-    shows the accuracies against k, and how those on the validation set came there.
+    The embeddings' mean is kept, and the network that is trained stays as it is. The columns are
+    ``train_accuracy_K_components`` and ``val_accuracy_K_components``, with the number in place of K. At the end
+    ``truncated_accuracy.png`` shows the accuracies against k, and how those on the validation set came there.
 
     Args:
         every_n_steps: steps between measurements.
