@@ -154,6 +154,27 @@ def test_a_process_that_does_not_answer_stops_the_others(endless, victim):
     assert "did not answer in time" in line_of(err)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["first", "second"])
+def test_a_diagram_says_in_one_line_that_a_process_died(grok_process, tmp_path, victim):
+    folder = tmp_path / "diagram"
+    first = grok_process(
+        "diagram", "--config", ROOT / "configs/diagrams/figure6a_small.yaml", "--folder", folder, "--device=cpu",
+        "--devices=2", "--workers=1", "--steps=1000000", "--places=2", "--checkpoint_seconds=0.5", "--compile=false",
+    )  # fmt: skip
+    while len(list(folder.glob("checkpoints/rank_*.pt"))) < 2:
+        assert first.poll() is None, first.communicate()[1]
+        time.sleep(0.05)
+    (second,) = filter(is_python, children(first.pid))
+    os.kill(first.pid if victim == "first" else second, signal.SIGKILL)
+    _, err = first.communicate(timeout=90)
+    assert not is_python(second)
+    lines = [line for line in err.splitlines() if not line.startswith("diagram in ") and "runs" not in line[:20]]
+    assert lines == [
+        "grok: error: a process of the job died; what was finished is kept: run the same command again to resume"
+    ]
+
+
 def is_running(pid: int) -> bool:
     """Whether a process has not ended, though nobody may have asked for its status."""
     try:

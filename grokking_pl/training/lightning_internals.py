@@ -121,6 +121,10 @@ class _Observer(logging.Handler):
         super().__init__()
         self._react = react
 
+    def createLock(self) -> None:
+        """Have none: the reaction takes its time, and Python waits for a handler's lock when it leaves."""
+        self.lock = None
+
     def emit(self, record: logging.LogRecord) -> None:
         if OBSERVED in record.getMessage():
             self._react()
