@@ -7,7 +7,6 @@ runs that are left and writes what it finished at once. They wait for each other
 import os
 import subprocess
 import sys
-import threading
 import time
 from datetime import timedelta
 
@@ -16,7 +15,7 @@ from lightning.fabric.strategies import DDPStrategy
 
 from grokking_pl.errors import UserError
 from grokking_pl.training.lightning_internals import call_on_lost_process, launched_processes
-from grokking_pl.training.lost_process import first_process_has_gone, is_launched, wait_for_end_of_first_process
+from grokking_pl.training.lost_process import first_process_has_gone, is_launched, watch_first_process
 
 GRACE_SECONDS = 30
 """Time in which a process that learns of the death of another saves its members and ends."""
@@ -51,7 +50,9 @@ class Ranks:
         # The processes exchange no gradients, but wait for each other as long as the longest takes.
         strategy = DDPStrategy(process_group_backend="gloo", timeout=timedelta(days=365))
         try:
-            self._watch()
+            # Whatever a process waits for, it ends when one that it launched dies, or the one that launched it.
+            call_on_lost_process(self._on_lost_process)
+            watch_first_process(_say_after_grace)
             self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
             self._fabric.launch()
         except (ValueError, RuntimeError) as error:
@@ -120,20 +121,9 @@ class Ranks:
         if isinstance(reason, KeyboardInterrupt | ProcessDied) and is_launched() and not first_process_has_gone(1):
             sys.exit(1)
 
-    def _watch(self) -> None:
-        """Have this process end when one that it launched dies, or the one that launched it, whatever it waits for."""
-        call_on_lost_process(self._on_lost_process)
-        if is_launched():
-            threading.Thread(target=self._end_after_first_process, daemon=True).start()
-
     def _on_lost_process(self) -> None:
         self._has_lost_process = True
         _say_after_grace()
-
-    def _end_after_first_process(self) -> None:
-        wait_for_end_of_first_process()
-        _say_after_grace()
-        os._exit(1)
 
 
 def _say_after_grace() -> None:

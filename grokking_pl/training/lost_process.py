@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -32,7 +32,17 @@ MESSAGE_NO_ANSWER = (
 GRACE_SECONDS = 10
 """Time in which a process whose peer has gone notices it by itself, writes its summary, and ends."""
 AT_ONCE = 0.5
-PARENT = os.getppid()
+FIRST_PROCESS = "GROK_FIRST_PROCESS"
+"""Where the first process tells those that Lightning starts for it who it is: it may be gone when they look."""
+
+
+def is_launched() -> bool:
+    """Whether Lightning started this process for the first one, and not torchrun or SLURM."""
+    by_lightning = "NODE_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
+    return by_lightning and int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+PARENT = int(os.environ.get(FIRST_PROCESS, 0) if is_launched() and os.name == "posix" else 0) or os.getppid()
 
 
 @contextmanager
@@ -47,8 +57,7 @@ def ending_together(strategy: Any) -> Iterator[None]:
     """
     say = _Once()
     call_on_lost_process(partial(_say_after_grace, say))  # after which Lightning kills this process
-    if is_launched():
-        threading.Thread(target=_end_after_first_process, args=(say,), daemon=True).start()
+    watch_first_process(partial(_say_after_grace, say))
     try:
         yield
     except Exception as error:
@@ -87,12 +96,6 @@ class _Once:
             print(f"grok: error: {line}", file=sys.stderr, flush=True)
 
 
-def is_launched() -> bool:
-    """Whether Lightning started this process for the first one, and not torchrun or SLURM."""
-    by_lightning = "NODE_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
-    return by_lightning and int(os.environ.get("LOCAL_RANK", "0")) > 0
-
-
 def first_process_has_gone(seconds: float = 0) -> bool:
     """Whether the process that started this one has ended, or does within so many seconds."""
     end = time.monotonic() + seconds
@@ -103,10 +106,15 @@ def first_process_has_gone(seconds: float = 0) -> bool:
     return True
 
 
-def wait_for_end_of_first_process() -> None:
-    """Wait until the process that started this one has ended."""
-    while not first_process_has_gone(3600):
-        pass
+def watch_first_process(react: Callable[[], None]) -> None:
+    """Have a process that Lightning starts end, after ``react()``, when the first one has gone, whatever it waits for.
+
+    To be called in all processes of a run before it starts any.
+    """
+    if is_launched():
+        threading.Thread(target=_end_after_first_process, args=(react,), daemon=True).start()
+    else:
+        os.environ[FIRST_PROCESS] = str(os.getpid())
 
 
 def _let_first_process_end() -> bool:
@@ -137,8 +145,8 @@ def _say_after_grace(say: _Once) -> None:
     say(MESSAGE)
 
 
-def _end_after_first_process(say: _Once) -> None:
-    """End a process that Lightning started once the first one has gone, whatever it waits for."""
-    wait_for_end_of_first_process()
-    _say_after_grace(say)
+def _end_after_first_process(react: Callable[[], None]) -> None:
+    while not first_process_has_gone(3600):
+        pass
+    react()
     os._exit(1)
