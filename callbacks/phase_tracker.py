@@ -217,10 +217,11 @@ class PhaseTracker(Measurement):
         """This process's share of all samples, in chunks, and how many of each chunk are training samples."""
         if self._chunks is None:
             data = trainer.datamodule  # type: ignore[attr-defined]
-            rank, world_size = trainer.global_rank, trainer.world_size
+            samples = range(trainer.global_rank, len(data.inputs), trainer.world_size)
             self._chunks = []
-            for start in range(0, len(data.inputs), EVALUATION_CHUNK):
-                mine = slice(start + rank, start + EVALUATION_CHUNK, world_size)
-                train = max(0, -(-(data.num_train - mine.start) // world_size))
+            for start in range(0, max(1, len(samples)), EVALUATION_CHUNK):
+                chunk = samples[start : start + EVALUATION_CHUNK]
+                mine = slice(chunk.start, chunk.stop, chunk.step)
+                train = len(range(chunk.start, min(chunk.stop, data.num_train), chunk.step))
                 self._chunks.append(((data.inputs[mine], data.targets[mine]), train))
         return self._chunks

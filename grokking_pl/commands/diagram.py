@@ -136,8 +136,8 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
         if ranks.rank == 0:
             _complete(folder, plan.grid)
             _print_table(folder, time.monotonic() - start)
-    except BaseException:
-        ranks.stop()
+    except BaseException as error:
+        ranks.stop(error)
         raise
 
 
