@@ -10,7 +10,7 @@ from torch import Tensor
 from grokking_pl.callbacks.measurement import Measurement, Values
 from grokking_pl.callbacks.sample_shares import Share, add_over_processes, sample_shares
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.crossings import Crossings, PhaseCriteria, check_criteria
+from grokking_pl.metrics.crossings import Crossings, PhaseCriteria, check_criteria, further_columns
 from grokking_pl.metrics.phases import Phase, classify
 
 PENDING = 64
@@ -29,7 +29,9 @@ class PhaseTracker(Measurement):
         window: steps for which an accuracy must stay at its threshold or above; 0 accepts the first crossing.
         delay: from this many steps between the two crossings on, the run grokked.
         budget: steps within which the thresholds must be reached, and stayed at for the window.
-        stop_when_decided: end the run as soon as nothing can change its phase.
+        stop_when_decided: end the run as soon as nothing can change its phase, nor the steps to further thresholds.
+        further_thresholds: further accuracies, ascending, whose first steps on both sets are kept too, as
+            ``steps_to_train_0.6`` and ``steps_to_val_0.6`` in the summary; they change no phase.
 
     Raises:
         UserError: a parameter is out of its range, or the datamodule has no ``train_set`` and ``val_set``.
@@ -46,6 +48,7 @@ class PhaseTracker(Measurement):
         delay: int = 1000,
         budget: int = 100_000,
         stop_when_decided: bool = False,
+        further_thresholds: list[float] | None = None,
     ) -> None:
         criteria = {
             "every_n_steps": every_n_steps,
@@ -53,6 +56,7 @@ class PhaseTracker(Measurement):
             "val_threshold": val_threshold,
             "window": window,
             "delay": delay,
+            "further_thresholds": further_thresholds,
         }
         check_criteria("PhaseTracker: ", **criteria, budget=budget)
         super().__init__(every_n_steps)
@@ -88,7 +92,7 @@ class PhaseTracker(Measurement):
 
     @property
     def decided(self) -> bool:
-        """Whether no further training can change the phase."""
+        """Whether no further training can change the phase, nor the steps to further thresholds."""
         return self._crossings.decided
 
     @property
@@ -155,6 +159,7 @@ class PhaseTracker(Measurement):
             "phase_decided": self.decided,
             "steps_to_train": self.steps_to_train,
             "steps_to_val": self.steps_to_val,
+            **dict(zip(further_columns(self.criteria.further_thresholds), self._crossings.further, strict=True)),
             "train_accuracy": train_accuracy,
             "val_accuracy": val_accuracy,
             "train_loss": train_loss,

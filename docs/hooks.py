@@ -18,6 +18,8 @@ from typing import Any
 from unittest import mock
 
 from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 
 from grokking_pl.commands.main import main
 
@@ -25,7 +27,9 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 HELP = re.compile(r"^<!-- (grok [a-z -]+) -->$", re.MULTILINE)
 ROOM = re.compile(r"^<!-- all of (grokking_pl\.\w+) -->$", re.MULTILINE)
 FILES = re.compile(r"^<!-- files of (configs[\w/]*) -->$", re.MULTILINE)
+GALLERY = "<!-- figures of docs/results -->"
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs/results"
 COLUMNS = "92"
 ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)$"
 """What every callback has, so that it tells nothing of one."""
@@ -34,8 +38,10 @@ ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
     """Put what they stand for in place of comments.
 
-    These are ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->`` and ``<!-- files of FOLDER -->``.
+    These are ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->``, ``<!-- files of FOLDER -->`` and
+    ``<!-- figures of docs/results -->``.
     """
+    markdown = markdown.replace(GALLERY, gallery() if GALLERY in markdown else "")
     markdown = FILES.sub(lambda found: table_of(found[1]), markdown)
     markdown = HELP.sub(lambda found: f"```text\n{output_of(found[1])}\n```", markdown)
     return ROOM.sub(lambda found: names_of(found[1]), markdown)
@@ -89,6 +95,27 @@ def names_of(package: str) -> str:
 def submodules(package: ModuleType) -> list[str]:
     """The dotted names of a package's modules."""
     return [f"{package.__name__}.{module.name}" for module in pkgutil.iter_modules(package.__path__)]
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pictures of docs/results to the site."""
+    for picture in sorted(RESULTS.glob("*/*.png")):
+        files.append(File.generated(config, f"results/{picture.name}", abs_src_path=str(picture)))
+    return files
+
+
+def gallery() -> str:
+    """A section for each figure kept in docs/results: the picture, its caption, and how it was made."""
+    lines = []
+    for folder in sorted(path.parent for path in RESULTS.glob("*/caption.md")):
+        lines += [
+            f"## {folder.name}\n",
+            f"![{folder.name}](results/{folder.name}.png)\n",
+            (folder / "caption.md").read_text(),
+        ]
+        tables = ", ".join(f"`{table.name}`" for table in sorted(folder.glob("*.csv")))
+        lines.append(f"What is drawn: {tables} in `docs/results/{folder.name}/`.\n")
+    return "\n".join(lines)
 
 
 def table_of(folder: str) -> str:

@@ -311,6 +311,13 @@ def transformer() -> list[Row]:
     return transformer(time_grok, WARM_UP, REPEATS)
 
 
+def batches() -> list[Row]:
+    """Batches of larger networks against one run at a time."""
+    from benchmark_batches import batches
+
+    return batches(time_grok, REPEATS)
+
+
 MEASURE_MEMORY = """
 import os, subprocess, sys
 job = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
@@ -360,6 +367,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "small": small,
     "toy": toy,
     "diagram": diagram,
+    "batches": batches,
     "metrics": metrics,
     "theory": theory,
     "transformer": transformer,

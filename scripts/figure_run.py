@@ -3,13 +3,16 @@
 import argparse
 import json
 import os
+import platform
 import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ from grokking_pl.plots.captions import add_caption
 from grokking_pl.runs import RunFolder
 
 CONFIGS = ROOT / "configs"
+RESULTS = ROOT / "docs/results"
+"""What is kept of finished figures, and shown by the documentation."""
+PACKAGES = ("grokking_pl", "torch", "lightning", "numpy")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class FigureRun:
         folder: of all figures; the runs, which several figures share, are in its folder ``runs``.
         steps: steps of every run, in place of the figure's own; for a trial.
         jobs: how many commands run at a time.
+        keep: whether the figure is also kept in docs/results.
     """
 
     name: str
@@ -40,6 +47,7 @@ class FigureRun:
     folder: Path
     steps: int | None
     jobs: int
+    keep: bool
 
     def fit(self, runs: Mapping[str, tuple[str, Sequence[str]]]) -> dict[str, Path]:
         """Train with ``grok fit`` what has not been trained yet; a run that was interrupted goes on.
@@ -83,18 +91,14 @@ class FigureRun:
 
     def save(self, figure: Figure, caption: str, tables: Mapping[str, pd.DataFrame]) -> None:
         """Write the figure with its caption as PNG and SVG, the caption as text, and what is drawn as CSV."""
-        folder = self.folder / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.to_csv(folder / f"{name}.csv", index=False)
         if self.steps is not None:
             caption = f"TRIAL OF {self.steps} STEPS. {caption}"
         caption = re.sub(r"\s+", " ", caption).strip()
-        command = shlex.join(["python", *map(os.path.relpath, sys.argv[:1]), *sys.argv[1:]])
-        (folder / "caption.md").write_text(f"{caption}\n\nMade by `{command}`.\n")
+        if self.keep:
+            write_figure(RESULTS / self.name, figure, f"{caption}\n\n{provenance()}", tables, ("png",))
         add_caption(figure, caption)
-        for ending in ("png", "svg"):
-            figure.savefig(folder / f"{self.name}.{ending}", dpi=150)
+        folder = self.folder / self.name
+        write_figure(folder, figure, f"{caption}\n\n{provenance()}", tables, ("png", "svg"))
         print(folder / f"{self.name}.png")
 
     def _run(self, commands: Iterable[Sequence[str]]) -> None:
@@ -121,6 +125,27 @@ class FigureRun:
         return [] if self.steps is None else [f"--{option}={self.steps}"]
 
 
+def write_figure(
+    folder: Path, figure: Figure, caption: str, tables: Mapping[str, pd.DataFrame], endings: Iterable[str]
+) -> None:
+    """Write a figure, its caption, and what is drawn, one table per panel, into a folder of its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    (folder / "caption.md").write_text(f"{caption}\n")
+    for ending in endings:
+        figure.savefig(folder / f"{folder.name}.{ending}", dpi=150)
+
+
+def provenance() -> str:
+    """By which command, when, where and with which versions a figure was made."""
+    words = [os.path.relpath(sys.argv[0], ROOT), *(word for word in sys.argv[1:] if word != "--keep")]
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    machine = f"{cores()} cores of {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+    date = time.strftime("%d %B %Y").lstrip("0")
+    return f"Made by `{shlex.join(['python', *words])}` on {date}: {machine}, {versions}."
+
+
 def make(draw: Callable[[FigureRun], None], about: str | None) -> None:
     """Read the command line and make the figure that the script is named after."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -128,9 +153,11 @@ def make(draw: Callable[[FigureRun], None], about: str | None) -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "runs/figures", help="for all figures and their runs")
     parser.add_argument("--steps", type=int, help="steps of every run, in place of the figure's own; for a trial")
     parser.add_argument("--jobs", type=int, default=cores(), help="how many commands run at a time")
+    parser.add_argument("--keep", action="store_true", help="also in docs/results, which the documentation shows")
     chosen = parser.parse_args()
+    name = Path(sys.argv[0]).stem
     try:
-        draw(FigureRun(Path(sys.argv[0]).stem, chosen.quick, chosen.folder.resolve(), chosen.steps, chosen.jobs))
+        draw(FigureRun(name, chosen.quick, chosen.folder.resolve(), chosen.steps, chosen.jobs, chosen.keep))
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)  # grok has said why
     except KeyboardInterrupt:

@@ -1,5 +1,7 @@
 """The scripts that draw the paper's figures: what they leave, and that nothing is trained twice."""
 
+import importlib
+import importlib.metadata
 import os
 import runpy
 import subprocess
@@ -21,7 +23,8 @@ def draw(tmp_path, monkeypatch):
     def run(figure):
         script = str(ROOT / f"scripts/{figure}.py")
         monkeypatch.syspath_prepend(ROOT / "scripts")
-        monkeypatch.setattr(sys, "argv", [script, "--quick", "--folder", str(tmp_path), "--steps=20"])
+        importlib.import_module("figure_run").RESULTS = tmp_path / "kept"
+        monkeypatch.setattr(sys, "argv", [script, "--quick", "--folder", str(tmp_path), "--steps=20", "--keep"])
         runpy.run_path(script, run_name="__main__")
         return tmp_path / figure
 
@@ -42,6 +45,12 @@ def check_files(place, figure, *tables):
 def test_figure_of_a_run(draw, tmp_path):
     place = draw("figure1")
     check_files(place, "figure1", "a", "b", "c", "accuracies")
+    kept = {path.name for path in (tmp_path / "kept/figure1").iterdir()}
+    assert kept == {"figure1.png", "caption.md", "a.csv", "b.csv", "c.csv", "accuracies.csv"}
+    made = (tmp_path / "kept/figure1/caption.md").read_text().splitlines()[-1]
+    assert made.startswith("Made by `python scripts/figure1.py --quick --folder")
+    assert "--keep" not in made
+    assert f"torch {importlib.metadata.version('torch')}" in made
     assert "TRIAL OF 20 STEPS" in (place / "caption.md").read_text()
     with np.load(tmp_path / "runs/transformer_modular_addition_small_20_steps/embeddings.npz") as file:
         last = file["embeddings"][-1]

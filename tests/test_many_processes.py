@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -14,8 +12,10 @@ import pandas as pd
 import pytest
 import torch
 
+from grokking_pl.training.lost_process import MESSAGE
 from tests.children import children
 from tests.conftest import ROOT, SMALL_MNIST
+from tests.many_runs import torchrun
 
 EXPERIMENTS = sorted(
     path for path in (ROOT / "configs").glob("*.yaml")
@@ -23,16 +23,6 @@ EXPERIMENTS = sorted(
 )  # fmt: skip
 DOUBLE = ["--trainer.precision=64-true"]
 QUIET = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.callbacks+=RunCheckpoint"]
-
-
-def torchrun(processes: int, runs: list[list[str]], timeout: float = 900) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-         str(ROOT / "tests/many_runs.py"), json.dumps([[str(word) for word in words] for words in runs])],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr[-6000:]
 
 
 def outcome(folder: Path) -> tuple[dict, pd.DataFrame, dict]:
@@ -95,28 +85,102 @@ def test_checkpoint_of_two_processes_goes_on_with_one_and_three(grok, tmp_path):
         assert_same(tmp_path / "whole", tmp_path / name, 1e-6)
 
 
+@pytest.fixture
+def endless(grok_process, tmp_path):
+    """Start a run without an end on two processes or more, and wait for its first checkpoint.
+
+    Returns the options that started it, and its processes.
+    """
+
+    def start(*options):
+        words = [
+            "--config", ROOT / "configs/toy_addition.yaml", *QUIET, "--trainer.callbacks.every_n_steps=50",
+            "--trainer.max_steps=1000000", "--model.architecture.width=8", "--run_dir", tmp_path / "run", *options,
+        ]  # fmt: skip
+        first = grok_process("fit", *words)
+        while not (tmp_path / "run/checkpoints/last.ckpt").exists():
+            assert first.poll() is None, first.communicate()[1]
+            time.sleep(0.05)
+        return words, first, [pid for pid in children(first.pid) if is_python(pid)]
+
+    return start
+
+
+def line_of(err: str) -> str:
+    """The one line of an error, which only the greeting is before."""
+    greeting, line = err.splitlines()
+    assert greeting.startswith("run folder ")
+    assert line.startswith("grok: error: ")
+    return line
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
 @pytest.mark.parametrize("victim", ["first", "second"])
-def test_killed_process_stops_the_others(grok_process, grok, tmp_path, victim):
-    options = ["--config", ROOT / "configs/toy_addition.yaml", *QUIET, "--trainer.callbacks.every_n_steps=50"]
-    endless = [*options, "--trainer.max_steps=1000000", "--model.architecture.width=8", "--run_dir", tmp_path / "run"]
-    process = grok_process("fit", *endless, "--trainer.devices=2")
-    checkpoint = tmp_path / "run/checkpoints/last.ckpt"
-    while not checkpoint.exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    (child,) = filter(is_python, children(process.pid))
-    os.kill(process.pid if victim == "first" else child, signal.SIGKILL)
-    _, err = process.communicate(timeout=60)  # ends when the pipe is closed by both
-    assert process.returncode != 0
-    assert not is_python(child)
-    (line,) = {line for line in err.splitlines() if line.startswith("grok: error: ")}
-    assert "another process of this run ended" in line
-    assert "Traceback" not in err
-    step = torch.load(checkpoint)["global_step"]
-    status, _, err = grok("fit", *endless, f"--trainer.max_steps={step + 10}", "--ckpt_path=last")
+def test_killed_process_stops_the_others(endless, grok, tmp_path, victim, processes):
+    words, first, others = endless(f"--trainer.devices={processes}")
+    assert len(others) == processes - 1
+    os.kill(first.pid if victim == "first" else others[0], signal.SIGKILL)
+    _, err = first.communicate(timeout=60)  # ends when the pipe is closed by all
+    assert first.returncode != 0
+    assert not any(map(is_python, others))
+    if processes == 2 or victim == "second":
+        assert "another process of this run ended" in line_of(err)
+    else:
+        # The others cannot know of each other who speaks.
+        assert {line_of(f"run folder \n{line}") for line in err.splitlines()[1:]} == {f"grok: error: {MESSAGE}"}
+    step = torch.load(tmp_path / "run/checkpoints/last.ckpt")["global_step"]
+    rest = ("--trainer.devices=1", f"--trainer.max_steps={step + 10}", "--ckpt_path=last")
+    status, _, err = grok("fit", *words, *rest)
     assert status == 0, err
     assert outcome(tmp_path / "run")[0]["steps"] == step + 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["first", "second"])
+def test_a_process_that_does_not_answer_stops_the_others(endless, victim):
+    timeout = "--trainer.strategy.init_args.timeout=0:00:20"
+    strategy = "--trainer.strategy.class_path=lightning.pytorch.strategies.DDPStrategy"
+    _, first, (second,) = endless("--trainer.devices=2", strategy, timeout)
+    os.kill(first.pid if victim == "first" else second, signal.SIGSTOP)
+    if victim == "first":
+        end = time.monotonic() + 90
+        while is_running(second) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not is_running(second)
+        first.kill()
+    _, err = first.communicate(timeout=90)
+    assert not is_python(second)
+    assert "did not answer in time" in line_of(err)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["first", "second"])
+def test_a_diagram_says_in_one_line_that_a_process_died(grok_process, tmp_path, victim):
+    folder = tmp_path / "diagram"
+    first = grok_process(
+        "diagram", "--config", ROOT / "configs/diagrams/figure6a_small.yaml", "--folder", folder, "--device=cpu",
+        "--devices=2", "--workers=1", "--steps=1000000", "--places=2", "--checkpoint_seconds=0.5", "--compile=false",
+    )  # fmt: skip
+    while len(list(folder.glob("checkpoints/rank_*.pt"))) < 2:
+        assert first.poll() is None, first.communicate()[1]
+        time.sleep(0.05)
+    (second,) = filter(is_python, children(first.pid))
+    os.kill(first.pid if victim == "first" else second, signal.SIGKILL)
+    _, err = first.communicate(timeout=90)
+    assert not is_python(second)
+    lines = [line for line in err.splitlines() if not line.startswith("diagram in ") and "runs" not in line[:20]]
+    assert lines == [
+        "grok: error: a process of the job died; what was finished is kept: run the same command again to resume"
+    ]
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended, though nobody may have asked for its status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def is_python(pid: int) -> bool:

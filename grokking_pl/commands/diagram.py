@@ -20,7 +20,7 @@ from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Grid, read_grid
 from grokking_pl.metrics import Criterion
-from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.metrics.crossings import PhaseCriteria, further_columns
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.population.curves import MOST_RUNS
 from grokking_pl.population.diagram import check_cells, find_base, read_base, train_left
@@ -102,7 +102,7 @@ def draw_diagram(config: Namespace) -> None:
     if config.steps < 1:
         raise UserError(f"steps is {config.steps}; it must be at least 1")
     path = Path(config.folder or RUNS / (files[0].stem if files else "diagram"))
-    folder = DiagramFolder(path, grid.axes, grid.seeds)
+    folder = DiagramFolder(path, grid.axes, grid.seeds, further=further_columns(criteria.further_thresholds))
     description = {
         "base": base,
         "axes": grid.axes,
@@ -147,8 +147,8 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
         if ranks.rank == 0:
             _complete(folder, plan.grid)
             _print_table(folder, time.monotonic() - start)
-    except BaseException:
-        ranks.stop()
+    except BaseException as error:
+        ranks.stop(error)
         raise
 
 

@@ -36,10 +36,6 @@ def errors_as_lines(when_stopped: str) -> Iterator[None]:
         line = str(find_user_error(error) or "") or _duplicate_callback(error) or _misconfiguration(error)
         if line:
             fail(line)
-        from grokking_pl.training import lost_process  # takes a second to import
-
-        if lost_process.is_lost_process(error):
-            fail(lost_process.MESSAGE, 1)
         raise
 
 

@@ -17,7 +17,7 @@ from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRe
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.finished import leave_if_finished
 from grokking_pl.commands.parser import GrokParser
-from grokking_pl.commands.predictions import write_predictions
+from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
 from grokking_pl.errors import UserError
@@ -28,7 +28,7 @@ from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
 from grokking_pl.runs.slurm import is_requeued
 from grokking_pl.training.lightning_internals import NoProfiler, leave_out_empty_hooks
-from grokking_pl.training.lost_process import let_first_process_finish, watch_processes
+from grokking_pl.training.lost_process import ending_together
 
 RUNS = Path("runs")
 
@@ -44,12 +44,7 @@ TRAINER_DEFAULTS = {
 def run(words: list[str]) -> None:
     """Run one of the trainer's commands."""
     quieten()
-    watch_processes()
-    try:
-        call_trainer(words)
-    except Exception:
-        let_first_process_finish()
-        raise
+    call_trainer(words)
 
 
 def call_trainer(words: list[str]) -> None:
@@ -133,6 +128,8 @@ class GrokCLI(LightningCLI):
                 self.folder.check_free()
             if is_first_process():
                 remove_temporary_files(self.folder.path)
+        if self._command == "predict":
+            check_not_written(self.folder.predictions)
         self._resume_step = None
         if config.ckpt_path is not None:
             checkpoint = SafeCheckpointIO().load_checkpoint(config.ckpt_path, map_location="cpu")
@@ -186,9 +183,10 @@ class GrokCLI(LightningCLI):
                 where = "a trial, of which nothing is written" if is_trial else f"run folder {self.folder.path}"
                 print(f"{where}, seed {self.config.seed_everything}", file=sys.stderr)
         arguments = {name: self.config_init[name] for name in self._method_arguments}
-        outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
-        if self._command == "predict":
-            write_predictions(outcome, self.folder.path / "predictions.csv")
+        with ending_together(self.trainer.strategy):
+            outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
+            if self._command == "predict":
+                write_predictions(outcome, self.trainer, self.folder.predictions)
 
 
 def refuse_split_networks(strategy: Any) -> None:

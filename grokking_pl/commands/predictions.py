@@ -1,25 +1,51 @@
-"""What ``grok predict`` writes: one row per sample."""
+"""What ``grok predict`` writes: one row per sample, on however many processes."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch.distributed
+from lightning.pytorch import Trainer
 from torch import Tensor
+from torch.utils.data import DistributedSampler
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs.files import write_table, writing
 
+Row = dict[str, Any]
 
-def write_predictions(batches: Any, path: Path) -> None:
+
+def check_not_written(path: Path) -> None:
+    """See that no predictions would be lost.
+
+    Raises:
+        UserError: there are some.
+    """
+    if path.exists():
+        raise UserError(f"{path} holds predictions already: move or delete it to predict anew")
+
+
+def write_predictions(batches: Any, trainer: Trainer, path: Path) -> None:
     """Write the number of each sample and what the module's ``predict_step`` returned for it.
 
     A tensor whose first dimension is the samples becomes the column ``prediction``; a dictionary of such tensors, a
-    column per name.
+    column per name. The first process writes the rows of all, in the order of the samples.
+
+    Args:
+        batches: what the module returned on this process.
+        trainer: that has called it.
+        path: the file.
 
     Raises:
         UserError: ``predict_step`` returns something else, or the file cannot be written.
     """
-    rows = list(_rows(batches or []))
+    numbers = _numbers(trainer.predict_dataloaders) if trainer.world_size > 1 else None
+    shares = gather((numbers, batches or []), trainer.world_size, trainer.is_global_zero)
+    if not trainer.is_global_zero:
+        return
+    by_number = dict(chain.from_iterable(_numbered_rows(*share) for share in shares))
+    rows = [{"sample": number, **by_number[number]} for number in sorted(by_number)]
     columns = list(rows[0]) if rows else ["sample", "prediction"]
     with writing(path, "make room, or choose another folder with --run_dir"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +53,39 @@ def write_predictions(batches: Any, path: Path) -> None:
     print(f"{len(rows)} predictions in {path}")
 
 
-def _rows(batches: Any) -> Iterator[dict[str, Any]]:
-    number = 0
+def gather(mine: Any, world_size: int, is_first: bool) -> list[Any]:
+    """What every process has, in the order of the processes; in the first one only."""
+    if world_size == 1:
+        return [mine]
+    gathered: list[Any] | None = [None] * world_size if is_first else None
+    torch.distributed.gather_object(mine, gathered)
+    return gathered or []
+
+
+def _numbers(loader: Any) -> list[int] | None:
+    """The numbers of the samples that a loader gave to this process; None where it gave all of them to every process.
+
+    A loader that shares them out says so in ``samples``, or has a distributed sampler.
+    """
+    if hasattr(loader, "samples"):
+        return list(loader.samples)
+    sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    return list(sampler) if isinstance(sampler, DistributedSampler) else None
+
+
+def _numbered_rows(numbers: list[int] | None, batches: Any) -> Iterator[tuple[int, Row]]:
+    rows = list(_rows(batches))
+    if numbers is None:
+        return enumerate(rows)
+    if len(rows) > len(numbers):
+        raise UserError(
+            f"predict_step returns {len(rows)} rows for {len(numbers)} samples, so that those of several processes "
+            "have no order: predict with --trainer.devices 1"
+        )
+    return zip(numbers, rows, strict=False)  # fewer, where limit_predict_batches ends it
+
+
+def _rows(batches: Any) -> Iterator[Row]:
     for batch in batches:
         named = batch if isinstance(batch, Mapping) else {"prediction": batch}
         if not all(isinstance(value, Tensor) and value.ndim for value in named.values()):
@@ -39,5 +96,4 @@ def _rows(batches: Any) -> Iterator[dict[str, Any]]:
             )
         values = {name: value.tolist() for name, value in named.items()}
         for row in zip(*values.values(), strict=True):
-            yield {"sample": number, **dict(zip(values, row, strict=True))}
-            number += 1
+            yield dict(zip(values, row, strict=True))

@@ -49,7 +49,8 @@ class TrainingBatches:
         indices: which samples each batch takes.
         steps_per_epoch: length of one iteration.
         rank: this process's number.
-        world_size: number of processes; each takes every ``world_size``-th sample of a batch.
+        world_size: number of processes; each takes every ``world_size``-th sample of a batch, but all of a batch of
+            fewer samples than there are processes, so that none has to average over nothing.
     """
 
     def __init__(
@@ -83,17 +84,27 @@ class TrainingBatches:
         for index in self.indices(self.consumed):
             self.consumed += 1
             if isinstance(index, slice):
-                yield inputs[self.rank :: self.world_size], targets[self.rank :: self.world_size]
-            else:
-                mine = index[self.rank :: self.world_size].to(inputs.device, non_blocking=True)
+                mine = share(len(inputs), self.rank, self.world_size)
                 yield inputs[mine], targets[mine]
+            else:
+                numbers = index[share(len(index), self.rank, self.world_size)].to(inputs.device, non_blocking=True)
+                yield inputs[numbers], targets[numbers]
 
 
 class EvaluationBatches:
-    """One pass over a set in order, in chunks; each process sees its own share, every sample exactly once."""
+    """One pass over a set in order, in chunks; each process sees its own share, every sample exactly once.
+
+    Of a set of fewer samples than there are processes each sees all, which leaves a mean over processes the same.
+
+    Attributes:
+        samples: the numbers, within the set, of the samples that this process sees.
+    """
 
     def __init__(self, data: Batch, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        self.data = (data[0][rank::world_size], data[1][rank::world_size])
+        size = len(data[0])
+        mine = share(size, rank, world_size)
+        self.samples = range(size)[mine]
+        self.data = (data[0][mine], data[1][mine])
         self.batch_size = batch_size
 
     def __len__(self) -> int:
@@ -103,3 +114,11 @@ class EvaluationBatches:
         # Splitting no samples would give one empty batch, whose mean loss is not a number.
         if len(self.data[0]):
             yield from zip(self.data[0].split(self.batch_size), self.data[1].split(self.batch_size), strict=True)
+
+
+def share(size: int, rank: int, world_size: int) -> slice:
+    """Which of ``size`` samples a process takes; all of them if there are fewer than processes.
+
+    A process without samples could give neither a loss nor a gradient.
+    """
+    return slice(None) if size < world_size else slice(rank, None, world_size)

@@ -1,6 +1,8 @@
 """When accuracies pass their thresholds, for many runs at once (table 1 of the paper)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ class PhaseCriteria:
         val_threshold: accuracy on the validation set that counts as generalised.
         window: steps for which an accuracy must stay at its threshold or above; 0 accepts the first crossing.
         delay: from this many steps between the two crossings on, the run grokked.
+        further_thresholds: further accuracies, ascending, whose first steps on both sets are wanted too. They change no
+            phase, but a run is not decided before it has reached them.
 
     Raises:
         UserError: a value is out of its range.
@@ -32,9 +36,19 @@ class PhaseCriteria:
     val_threshold: float = 0.9
     window: int = 0
     delay: int = 1000
+    further_thresholds: list[float] | None = None
 
     def __post_init__(self) -> None:
         check_criteria("phase.", **vars(self))
+
+    def least_correct(self, sizes: tuple[int, int]) -> list[int]:
+        """The least numbers of correct samples that pass each threshold, in the order of a run's crossings.
+
+        Args:
+            sizes: number of training and of validation samples.
+        """
+        pairs = [(self.train_threshold, self.val_threshold), *((each, each) for each in self.further_thresholds or ())]
+        return [least_correct(*limits) for pair in pairs for limits in zip(pair, sizes, strict=True)]
 
 
 def check_criteria(prefix: str, **values: Any) -> None:
@@ -45,6 +59,21 @@ def check_criteria(prefix: str, **values: Any) -> None:
     for name in ("train_threshold", "val_threshold"):
         if not 0 < values[name] <= 1:
             raise UserError(f"{prefix}{name} is {values[name]}; it must be above 0 and at most 1")
+    further = values.get("further_thresholds")
+    if further is not None and not (further and further == sorted(set(further)) and 0 < further[0] <= further[-1] <= 1):
+        raise UserError(
+            f"{prefix}further_thresholds is {further}; give accuracies above 0 and at most 1, in ascending order, or "
+            "leave it out"
+        )
+
+
+def further_columns(thresholds: Sequence[float] | None) -> list[str]:
+    """What the steps to further thresholds are called in tables and summaries.
+
+    >>> further_columns([0.6, 0.99])
+    ['steps_to_train_0.6', 'steps_to_val_0.6', 'steps_to_train_0.99', 'steps_to_val_0.99']
+    """
+    return [f"steps_to_{which}_{threshold:g}" for threshold in thresholds or () for which in ("train", "val")]
 
 
 def least_correct(threshold: float, samples: int) -> int:
@@ -59,16 +88,18 @@ def least_correct(threshold: float, samples: int) -> int:
 
 def track_crossings(
     correct: Int[Tensor, "members 2"],
-    needed: Int[Tensor, "members 2"],
+    needed: Int[Tensor, "members crossings"],
     step: Int[Tensor, " members"],
-    since: Int[Tensor, "members 2"],
-    reached: Int[Tensor, "members 2"],
+    since: Int[Tensor, "members crossings"],
+    reached: Int[Tensor, "members crossings"],
     final: Int[Tensor, "members 2"],
     evaluated: Bool[Tensor, " members"],
     budget: int,
     window: int,
 ) -> None:
     """Take in one evaluation, in place; nothing changes for members that are decided.
+
+    The crossings are those of the training and the validation accuracy, then both for each further threshold.
 
     Args:
         correct: number of correct training and validation samples.
@@ -83,15 +114,18 @@ def track_crossings(
     """
     running = (evaluated & ~decided(reached, step, budget))[:, None]
     now = step[:, None]
-    stay = torch.where(correct >= needed, torch.where(since == NEVER, now, since), NEVER)
+    accuracies = correct.repeat(1, needed.shape[1] // 2)
+    stay = torch.where(accuracies >= needed, torch.where(since == NEVER, now, since), NEVER)
     passed = (reached == NEVER) & (stay != NEVER) & (now - stay >= window)
     reached.copy_(torch.where(running & passed, stay, reached))
     since.copy_(torch.where(running, stay, since))
     final.copy_(torch.where(running, correct, final))
 
 
-def decided(reached: Int[Tensor, "members 2"], step: Int[Tensor, " members"], budget: int) -> Bool[Tensor, " members"]:
-    """Whether no further training can change the phase: both thresholds are passed, or the budget is spent."""
+def decided(
+    reached: Int[Tensor, "members crossings"], step: Int[Tensor, " members"], budget: int
+) -> Bool[Tensor, " members"]:
+    """Whether no further training can change the outcome: all thresholds are passed, or the budget is spent."""
     return (reached != NEVER).all(1) | (step > budget)
 
 
@@ -105,17 +139,19 @@ class Crossings:
 
     Attributes:
         steps: step at which each accuracy passed its threshold; None for not yet.
+        further: the same for the further thresholds, training before validation.
         decided: whether no further training can change the steps.
     """
 
     def __init__(self, criteria: PhaseCriteria, budget: int, sizes: tuple[int, int]) -> None:
-        thresholds = (criteria.train_threshold, criteria.val_threshold)
         self.steps: tuple[int | None, int | None] = (None, None)
+        self._least = criteria.least_correct(sizes)
+        self.further: list[int | None] = [None] * (len(self._least) - 2)
         self.decided = False
         self._budget, self._window = budget, criteria.window
-        self._least = [least_correct(threshold, size) for threshold, size in zip(thresholds, sizes, strict=True)]
         self._needed = torch.tensor([self._least])
-        self._since, self._reached, self._final = (torch.full((1, 2), NEVER) for _ in range(3))
+        self._since, self._reached = (torch.full_like(self._needed, NEVER) for _ in range(2))
+        self._final = torch.full((1, 2), NEVER)
         self._stays = False  # whether an accuracy that has not passed yet was at its threshold
 
     def update(self, step: int, correct: tuple[int, int]) -> None:
@@ -127,7 +163,7 @@ class Crossings:
         """
         passes = any(
             passed is None and number >= least
-            for passed, number, least in zip(self.steps, correct, self._least, strict=True)
+            for passed, number, least in zip((*self.steps, *self.further), cycle(correct), self._least)
         )
         if self.decided or not (passes or self._stays or step >= self._budget):
             return
@@ -136,7 +172,7 @@ class Crossings:
             torch.tensor([correct]), self._needed, now, self._since, self._reached, self._final,
             torch.tensor([True]), self._budget, self._window,
         )  # fmt: skip
-        train, val = (None if reached == NEVER else reached for reached in self._reached[0].tolist())
+        train, val, *self.further = (None if reached == NEVER else reached for reached in self._reached[0].tolist())
         self.steps = (train, val)
         self._stays = bool(((self._reached == NEVER) & (self._since != NEVER)).any())
         self.decided = bool(decided(self._reached, now + 1, self._budget))

@@ -73,7 +73,7 @@ class Batch:
         self.members: list[Member | None] = [None] * places
         self.state = State(template, places, criteria, budget, keep_curves, device, stop_when_decided)
         self._samples = SampleStack(template.data, places, shared_samples, device)
-        self._network = MemberNetwork(template.module, device)
+        self._network = MemberNetwork(template.module, template.data.inputs, device)
         self._architecture = type(template.module.network).__name__
 
         self._fused = template.takes_all and criteria.every_n_steps == 1 and not trains_at_random(template)

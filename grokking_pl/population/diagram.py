@@ -14,6 +14,7 @@ import yaml
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Grid, Settings, flatten, set_value
 from grokking_pl.experiments.settings import check_name
+from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.population.display import DiagramProgress
 from grokking_pl.population.honoured import check_trainer
 from grokking_pl.population.member import MemberBuilder
@@ -94,7 +95,8 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
         compiled: whether to compile the step; None for where it pays.
     """
     grid = plan.grid
-    folder = DiagramFolder(path, grid.axes, grid.seeds, ranks.rank)
+    further = further_columns(plan.criteria.further_thresholds)
+    folder = DiagramFolder(path, grid.axes, grid.seeds, ranks.rank, further)
     finished = folder.finished()
     states = folder.load_states()
     ranks.wait()  # what the others append now would change the shares

@@ -21,14 +21,17 @@ class MemberNetwork:
 
     Args:
         module: the module of any member; it is copied, and its weights are never used.
+        inputs: samples of that member.
         device: where to compute.
 
     Attributes:
         module: the copy, in training mode.
         has_penalty: whether the network adds a penalty to the loss.
+        widest: numbers in the widest layer's output for one sample.
     """
 
-    def __init__(self, module: GrokkingModule, device: torch.device) -> None:
+    def __init__(self, module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."], device: torch.device) -> None:
+        self.widest = widest_layer(module, inputs)
         self.module = copy.deepcopy(module).to(device).train()
         self.has_penalty = hasattr(module.network, "penalty")
         self._reader = _Reader(self.module)
@@ -53,6 +56,22 @@ class MemberNetwork:
         tensors = {f"module.{name}": value for name, value in parameters.items()}
         answer: Tensor = functional_call(self._reader, tensors, (question,))
         return answer
+
+
+def widest_layer(module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."]) -> int:
+    """How many numbers the widest layer of a network makes of one sample."""
+    sizes = [1]
+
+    def note(layer: nn.Module, arguments: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    hooks = [layer.register_forward_hook(note) for layer in module.modules()]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        module(inputs[:1])
+    for hook in hooks:
+        hook.remove()
+    return max(sizes)
 
 
 class _Reader(nn.Module):

@@ -1,7 +1,7 @@
 """The result of a member, and the rows that it adds to the tables of a diagram."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from grokking_pl.experiments import Cell
@@ -22,6 +22,7 @@ class Outcome:
         steps: updates made by then.
         observed: what was seen of its embeddings.
         curve: step, training accuracy and validation accuracy on the way, if curves are kept.
+        further_steps: updates until further thresholds were passed, by column.
     """
 
     index: int
@@ -32,6 +33,7 @@ class Outcome:
     steps: int
     observed: Observed
     curve: Sequence[tuple[int, float, float]] = ()
+    further_steps: Mapping[str, int | None] = field(default_factory=dict)
 
     def row(self, axes: Sequence[str], cell: Cell, delay: int) -> dict[str, Any]:
         """The run's row of the table, by column; ``delay`` is that of the phases."""
@@ -46,6 +48,7 @@ class Outcome:
             "rqi": self.observed.rqi,
             "predicted_accuracy": self.observed.predicted_accuracy,
             "effective_dimension": self.observed.effective_dimension,
+            **self.further_steps,
         }
 
     def curve_rows(self, axes: Sequence[str], cell: Cell) -> Iterator[dict[str, Any]]:

@@ -5,13 +5,27 @@ runs that are left and writes what it finished at once. They wait for each other
 """
 
 import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
 
 from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 
 from grokking_pl.errors import UserError
-from grokking_pl.training.lightning_internals import launched_processes
+from grokking_pl.training.lightning_internals import call_on_lost_process, launched_processes
+from grokking_pl.training.lost_process import first_process_has_gone, is_launched, watch_first_process
+
+GRACE_SECONDS = 30
+"""Time in which a process that learns of the death of another saves its members and ends."""
+
+
+class ProcessDied(UserError):
+    """Another process of the job died before its time."""
+
+    def __init__(self) -> None:
+        super().__init__("a process of the job died; what was finished is kept: run the same command again to resume")
 
 
 class Ranks:
@@ -29,13 +43,16 @@ class Ranks:
     def __init__(self, accelerator: str, devices: int | None, num_nodes: int | None) -> None:
         launched_devices, launched_nodes = _launched()
         devices, num_nodes = devices or launched_devices, num_nodes or launched_nodes
-        self._parent = os.getppid()
+        self._has_lost_process = False
         self._fabric: Fabric | None = None
         if devices * num_nodes == 1:
             return
         # The processes exchange no gradients, but wait for each other as long as the longest takes.
         strategy = DDPStrategy(process_group_backend="gloo", timeout=timedelta(days=365))
         try:
+            # Whatever a process waits for, it ends when one that it launched dies, or the one that launched it.
+            call_on_lost_process(self._on_lost_process)
+            watch_first_process(_say_after_grace)
             self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
             self._fabric.launch()
         except (ValueError, RuntimeError) as error:
@@ -66,29 +83,53 @@ class Ranks:
         """Wait until every process is here.
 
         Raises:
-            UserError: one of them has died.
+            ProcessDied: one of them has.
         """
         if self._fabric is None:
             return
         try:
             self._fabric.barrier()
         except RuntimeError:
-            raise UserError(
-                "a process of the job died; what was finished is kept: run the same command again to resume"
-            ) from None
+            raise ProcessDied from None
 
     def check(self) -> None:
-        """Stop if the process that launched this one was killed: nobody would wait for it, or merge its results."""
-        if self.rank and os.getppid() != self._parent:
-            raise KeyboardInterrupt
+        """See that no process is missing: nobody would wait for this one, or merge its results.
 
-    def stop(self) -> None:
-        """End the processes that this one launched; they save their members."""
+        Raises:
+            ProcessDied: one that this one launched, or the one that launched this one, is missing.
+        """
+        if self._has_lost_process or (self.rank and first_process_has_gone()):
+            raise ProcessDied
+
+    def stop(self, reason: BaseException) -> None:
+        """End the processes that this one launched; they save their members.
+
+        Args:
+            reason: why this process ends.
+
+        Raises:
+            SystemExit: another process ends this one, and says why.
+        """
         launched = launched_processes(self._fabric.strategy) if self._fabric else []
         for process in launched:
             process.terminate()
         for process in launched:
-            process.wait()
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:  # it is paused, or hangs
+                process.kill()
+        if isinstance(reason, KeyboardInterrupt | ProcessDied) and is_launched() and not first_process_has_gone(1):
+            sys.exit(1)
+
+    def _on_lost_process(self) -> None:
+        self._has_lost_process = True
+        _say_after_grace()
+
+
+def _say_after_grace() -> None:
+    """Say why this process ends, unless it ends by itself before it is killed."""
+    time.sleep(GRACE_SECONDS)
+    print(f"grok: error: {ProcessDied()}", file=sys.stderr, flush=True)
 
 
 def _launched() -> tuple[int, int]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from grokking_pl.metrics.crossings import NEVER, PhaseCriteria, decided, least_correct, track_crossings
+from grokking_pl.metrics.crossings import NEVER, PhaseCriteria, decided, further_columns, track_crossings
 from grokking_pl.population.curves import UNSEEN, curve_slots, curve_steps, points_of, record_point
 from grokking_pl.population.member import Member
 from grokking_pl.population.observation import Observed
@@ -54,9 +54,10 @@ class Tracking:
 
         # An empty place has spent its budget, so that nothing happens there.
         self.step: Int[Tensor, " places"] = full(budget + 1)
-        self.needed: Int[Tensor, "places 2"] = full(0, 2)
-        self.since: Int[Tensor, "places 2"] = full(NEVER, 2)
-        self.reached: Int[Tensor, "places 2"] = full(NEVER, 2)
+        self._crossings = len(criteria.least_correct((0, 0)))
+        self.needed: Int[Tensor, "places crossings"] = full(0, self._crossings)
+        self.since: Int[Tensor, "places crossings"] = full(NEVER, self._crossings)
+        self.reached: Int[Tensor, "places crossings"] = full(NEVER, self._crossings)
         self.final: Int[Tensor, "places 2"] = full(0, 2)
         self.curve: Int[Tensor, "places points 2"] | None = None
         if keep_curves:
@@ -70,12 +71,11 @@ class Tracking:
         """Start the record of a new member, or go on with what `saved` told of it."""
         if self.curve is not None:
             self.curve[place] = UNSEEN
-        saved = saved or {"step": 0, "since": [NEVER] * 2, "reached": [NEVER] * 2, "final": [0] * 2}
+        never = [NEVER] * self._crossings
+        saved = saved or {"step": 0, "since": never, "reached": never, "final": [0] * 2}
         for name, value in saved.items():
             getattr(self, name)[place] = torch.as_tensor(value)
-        thresholds = (self._criteria.train_threshold, self._criteria.val_threshold)
-        needed = [least_correct(*pair) for pair in zip(thresholds, member.set_sizes, strict=True)]
-        self.needed[place] = torch.tensor(needed)
+        self.needed[place] = torch.tensor(self._criteria.least_correct(member.set_sizes))
 
     def saved(self, place: int) -> dict[str, Any]:
         """Everything that `put` needs to go on with the member of a place."""
@@ -119,16 +119,17 @@ class Tracking:
 
     def outcome(self, place: int, member: Member, observed: Observed) -> Outcome:
         """The result of the member at a place, which has ended."""
-        to_train, to_val = (None if step == NEVER else step for step in self.reached[place].tolist())
+        to_train, to_val, *further = (None if step == NEVER else step for step in self.reached[place].tolist())
         steps = self._budget
-        if self._stop_when_decided and to_train is not None and to_val is not None:
-            steps = max(to_train, to_val) + self._criteria.window
+        if self._stop_when_decided and None not in (to_train, to_val, *further):
+            steps = int(self.reached[place].max()) + self._criteria.window
+        named_further = dict(zip(further_columns(self._criteria.further_thresholds), further, strict=True))
         sizes = member.set_sizes
         train, val = (count / max(1, size) for count, size in zip(self.final[place].tolist(), sizes, strict=True))
         curve: list[tuple[int, float, float]] = []
         if self.curve is not None:
             curve = points_of(self.curve[place].tolist(), self._curve_steps, sizes, (steps, train, val))
-        return Outcome(member.index, to_train, to_val, train, val, steps, observed, curve)
+        return Outcome(member.index, to_train, to_val, train, val, steps, observed, curve, named_further)
 
     def tensors(self) -> list[Tensor]:
         """All that changes while members are trained."""

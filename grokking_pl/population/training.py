@@ -16,6 +16,7 @@ from grokking_pl.population.member import Member, MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.outcome import Outcome
 from grokking_pl.population.places import is_small, places_for
+from grokking_pl.population.ranks import ProcessDied
 from grokking_pl.population.samples import same_samples
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
@@ -91,7 +92,7 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
     worker = Worker(plan, source, name, folder)
     try:
         worker.train()
-    except (KeyboardInterrupt, ConnectionError, EOFError):
+    except (KeyboardInterrupt, ConnectionError, EOFError, ProcessDied):
         worker.save()
         raise
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
@@ -63,7 +64,7 @@ def diagram_page(folder: Path) -> Page:
     cells = _cells(results)
     views: dict[str, int | None] = {"majority of the seeds": None} if len(grid.seeds) > 1 else {}
     views |= {f"seed {seed}": k for k, seed in enumerate(grid.seeds)}
-    measures = {name: words for name, words in MEASURES.items() if _is_measured(name, results)}
+    measures = {name: words for name, words in measures_of(results).items() if _is_measured(name, results)}
     page.data["diagram"] = {
         "views": {
             name: {
@@ -87,6 +88,13 @@ def diagram_page(folder: Path) -> Page:
     )
     page.add("Phases", *parts, columns(picture, _detail(page, results)))
     return page
+
+
+def measures_of(results: DiagramResults) -> dict[str, str]:
+    """What can be shown of each cell, with its words."""
+    thresholds = results.criteria.get("further_thresholds") or ()
+    words = [f"steps to {which} accuracy {level:g}" for level in thresholds for which in ("training", "validation")]
+    return MEASURES | dict(zip(further_columns(thresholds), words, strict=True))
 
 
 def _detail(page: Page, results: DiagramResults) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Grid
+from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.report.run_results import corrupt
 from grokking_pl.runs.diagram_folder import DiagramFolder
@@ -70,13 +71,14 @@ def read_diagram(path: Path) -> DiagramResults:
             description["axes"], description["seeds"], description.get("paths", {}), description.get("labels", {})
         )
         steps, criteria = int(description["steps"]), dict(description["phase"])
+        further = further_columns(criteria.get("further_thresholds"))
         empty = not len(grid)
     except (KeyError, TypeError, ValueError, AttributeError):
         empty = True
     if empty or not 1 <= len(grid.axes) <= 2:
         raise corrupt(record, "it describes no grid")
-    folder = DiagramFolder(path, grid.axes, grid.seeds)
-    runs = _read_runs(folder)
+    folder = DiagramFolder(path, grid.axes, grid.seeds, further=further)
+    runs = _read_runs(folder, further)
     if len(runs) > MOST_RUNS:
         raise UserError(f"the diagram in {path} has {len(runs)} runs; a report can show at most {MOST_RUNS}")
     if not runs:
@@ -84,7 +86,7 @@ def read_diagram(path: Path) -> DiagramResults:
     return DiagramResults(path, grid, steps, criteria, runs, _read_curves(folder, runs))
 
 
-def _read_runs(folder: DiagramFolder) -> dict[int, dict[str, Any]]:
+def _read_runs(folder: DiagramFolder, further: list[str]) -> dict[int, dict[str, Any]]:
     runs: dict[int, dict[str, Any]] = {}
     phases = set(map(str, Phase))
     try:
@@ -96,7 +98,7 @@ def _read_runs(folder: DiagramFolder) -> dict[int, dict[str, Any]]:
             named = dict(zip(folder.columns, row, strict=True))
             if named["phase"] not in phases:
                 raise corrupt(folder.table, f"it has a phase {named['phase']!r}")
-            runs[index] = {"phase": named["phase"], **{name: _number(named[name]) for name in RESULTS}}
+            runs[index] = {"phase": named["phase"], **{name: _number(named[name]) for name in (*RESULTS, *further)}}
     except (OSError, ValueError) as error:
         raise error if isinstance(error, UserError) else corrupt(folder.table, "it is no table of runs") from None
     return runs

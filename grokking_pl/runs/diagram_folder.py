@@ -60,12 +60,20 @@ class DiagramFolder:
         axes: the values on each axis of the grid; the last axis changes fastest.
         seeds: with which every cell is run; the seed changes slowest.
         rank: number of the process in its job.
+        further: columns of ``runs.csv`` beside those that every diagram has.
     """
 
-    def __init__(self, path: Path, axes: Mapping[str, Sequence[Any]], seeds: Sequence[int], rank: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        axes: Mapping[str, Sequence[Any]],
+        seeds: Sequence[int],
+        rank: int = 0,
+        further: Sequence[str] = (),
+    ) -> None:
         self.path = path
         self.axes = list(axes)
-        self.columns = [*axes, *RESULT_COLUMNS]
+        self.columns = [*axes, *RESULT_COLUMNS, *further]
         self._positions = [{value_text(value): n for n, value in enumerate(axis)} for axis in (seeds, *axes.values())]
         self.curve_columns = [*axes, *CURVE_COLUMNS]
         part = "" if rank == 0 else f".rank{rank}"

@@ -38,6 +38,11 @@ class RunFolder:
         """The outcome of the run."""
         return self.path / "summary.json"
 
+    @property
+    def predictions(self) -> Path:
+        """A prediction for each sample of the validation set, one row per sample."""
+        return self.path / "predictions.csv"
+
     def read_summary(self) -> dict[str, Any]:
         """The outcome of the run; empty if there is none."""
         try:

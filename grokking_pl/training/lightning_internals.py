@@ -107,14 +107,23 @@ OBSERVER = "lightning.fabric.strategies.launchers.subprocess_script"
 OBSERVED = "terminated with code"
 """What it says first. Buys the user a line instead of a bare ``Killed``."""
 
-LOST_CONNECTION = "closed by peer|reset by peer|remote worker|Broken pipe|remote process exited|ncclRemoteError"
+LOST_CONNECTION = (
+    "closed by peer|reset by peer|Socket closed|remote worker|Broken pipe|remote process exited|ncclRemoteError"
+)
 """What torch's Gloo and NCCL say in a process whose peer has gone, as plain errors. Buys a line for a traceback."""
+
+NO_ANSWER = "imed out (waiting|after|connecting)|imeout after|(Read|Write|Connect|Socket|Application) [Tt]imeout"
+"""What torch says in a process whose peer has not answered within the timeout, as plain errors. Buys the same."""
 
 
 class _Observer(logging.Handler):
     def __init__(self, react: Callable[[], None]) -> None:
         super().__init__()
         self._react = react
+
+    def createLock(self) -> None:
+        """Have none: the reaction takes its time, and Python waits for a handler's lock when it leaves."""
+        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
         if OBSERVED in record.getMessage():

@@ -233,13 +233,27 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """The loss on one batch."""
         inputs, targets = batch
-        loss = self.compute_loss(self(inputs), targets)
-        if self.trainer.world_size > 1:
-            # Gradients are averaged over processes, whose shares of the batch can differ by a sample.
-            share = torch.tensor(float(len(inputs)), device=loss.device)
-            loss = loss * (share / self.trainer.strategy.reduce(share.clone(), reduce_op="mean"))
+        if self.trainer.world_size == 1:
+            loss = self.compute_loss(self(inputs), targets)
+        else:
+            loss = self._loss_of_share(inputs, targets)
         penalty = getattr(self.network, "penalty", None)
         return loss if penalty is None else loss + penalty()
+
+    def _loss_of_share(
+        self, inputs: Shaped[Tensor, "batch ..."], targets: Shaped[Tensor, "batch ..."]
+    ) -> Float[Tensor, ""]:
+        """The loss of the whole batch, of which this process has a share, and the gradient of that share.
+
+        Shares can differ by a sample. The processes average their gradients, which gives that of the whole batch.
+        """
+        loss = self.compute_loss(self(inputs), targets)
+        # Half precision could not count the samples.
+        value = loss.detach().to(torch.promote_types(loss.dtype, torch.float32))
+        sums = torch.stack((value, torch.ones_like(value))) * len(inputs)
+        total, samples = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        share = loss * (len(inputs) * self.trainer.world_size / samples)
+        return share - share.detach() + total / samples
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation loss and accuracy, exact for batches and processes of any size."""

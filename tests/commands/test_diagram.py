@@ -80,6 +80,27 @@ def test_runs_that_are_not_stopped_train_for_all_steps(diagram, folder, tmp_path
     assert "another diagram (phase differ)" in err
 
 
+def test_further_thresholds_are_columns(grok, folder, diagram, tmp_path):
+    options = ("--workers=1", "--phase.further_thresholds=[0.1, 0.3]")
+    status, _, err = diagram(tmp_path / "d", *options)
+    assert status == 0, err
+    with open(tmp_path / "d/runs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ["steps_to_train_0.1", "steps_to_val_0.1", "steps_to_train_0.3", "steps_to_val_0.3"]
+    assert list(rows[0]) == [*COLUMNS, *names]
+    for row, without in zip(rows, table(folder), strict=True):
+        assert {name: row[name] for name in ("steps_to_train", "steps_to_val", "phase")} == {
+            name: without[name] for name in ("steps_to_train", "steps_to_val", "phase")
+        }
+        # The thresholds of the phases are 0.3 and 0.1.
+        assert (row["steps_to_train_0.3"], row["steps_to_val_0.1"]) == (row["steps_to_train"], row["steps_to_val"])
+    assert any(row["steps_to_val_0.3"] == "" for row in rows)
+    status, _, err = grok("report", tmp_path / "d")
+    assert status == 0, err
+    page = (tmp_path / "d/report.html").read_text()
+    assert "steps to validation accuracy 0.1" in page
+
+
 def test_a_finished_diagram_says_so_and_does_nothing(diagram, folder):
     before = (folder / "runs.csv").stat().st_mtime_ns
     status, _, err = diagram(folder)
@@ -118,7 +139,7 @@ def test_two_ranks_make_the_same_table(grok_process, folder, tmp_path):
     assert status == 0, err
     assert "2 processes on cpu" in err
     assert (tmp_path / "ranks/runs.csv").read_text() == (folder / "runs.csv").read_text()
-    assert not list((tmp_path / "ranks").glob("runs_*.csv"))
+    assert not list((tmp_path / "ranks").glob("runs.rank*.csv"))
 
 
 @pytest.mark.slow
@@ -127,11 +148,11 @@ def test_a_rank_that_dies_leaves_what_was_finished(grok_process, tmp_path):
     options = ("--devices=2", "--workers=1", "--steps=3000", "--places=2", "--checkpoint_seconds=0.5")
     process = grok_process("diagram", "--config", CONFIG, "--folder", path, *SHORT, *options)
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not (path / "runs_1.csv").exists():
+    while time.monotonic() < deadline and not (path / "runs.rank1.csv").exists():
         time.sleep(0.2)
     os.kill(children(process.pid)[0], signal.SIGKILL)
     assert process.wait(60) != 0
-    before = {tuple(row.values()) for part in path.glob("runs*.csv") for row in read(part)}
+    before = {tuple(row.values()) for part in path.glob("runs*.csv") for row in read(part)} - {tuple(COLUMNS)}
     assert before
     status, err = run_ranks(grok_process, path, *options[2:])
     assert status == 0, err
@@ -171,6 +192,11 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--seeds=[]", "empty"),
         ("--workers=0", "workers is 0"),
         ("--phase.delay=-1", "delay is -1"),
+        ("--phase.further_thresholds=[]", "further_thresholds is []"),
+        ("--phase.further_thresholds=[0.99, 0.6]", "in ascending order"),
+        ("--axes={a: {paths: [data.seed], values: [1, 2]}, data.seed: [3]}", "two axes set data.seed"),
+        ("--axes={a: {paths: [no.such], values: [1]}}", "no.such"),
+        ("--axes={data.seed: {label: x, values: [1]}, model.decoder.lr: {label: x, values: [1]}}", "are labelled x"),
         ("--device=tpu", "tpu"),
         ("--step=3", "did you mean steps?"),
         ("--devices=0", "devices is 0"),

@@ -1,3 +1,5 @@
+import re
+
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -12,6 +14,7 @@ from grokking_pl.sizes import Sizes
 
 TRAIN, VAL = 10, 20
 THRESHOLDS = (0.9, 0.85)
+FURTHER = [0.8, 1.0]
 
 
 @pytest.mark.parametrize("threshold", [0.9, 0.95, 1.0, 0.1, 1 / 3])
@@ -22,10 +25,10 @@ def test_least_correct_is_where_fractions_pass(threshold, samples):
     assert least == 0 or (least - 1) / samples < threshold
 
 
-def steps_by_hand(evaluations, every, window, budget):
+def steps_by_hand(evaluations, every, window, budget, thresholds=THRESHOLDS):
     """The first step from which each accuracy stays at its threshold for the window, all within the budget."""
     passed = []
-    for which, (size, threshold) in enumerate(zip((TRAIN, VAL), THRESHOLDS, strict=True)):
+    for which, (size, threshold) in enumerate(zip((TRAIN, VAL), thresholds, strict=True)):
         above = [numbers[which] / size >= threshold for numbers in evaluations]
         steps = [every * k for k in range(len(evaluations))]
         stays = [
@@ -81,6 +84,22 @@ def test_crossings_of_many_runs_and_of_one_are_those_by_hand(runs, every, window
         assert last == expected_last
 
 
+@settings(max_examples=50)
+@given(run=RUN, every=st.integers(1, 3), window=st.integers(0, 5), budget=st.integers(1, 40))
+def test_further_thresholds_are_those_by_hand(run, every, window, budget):
+    criteria = PhaseCriteria(every, *THRESHOLDS, window, further_thresholds=FURTHER)
+    crossings = Crossings(criteria, budget, (TRAIN, VAL))
+    without = Crossings(PhaseCriteria(every, *THRESHOLDS, window), budget, (TRAIN, VAL))
+    for k, correct in enumerate(run):
+        crossings.update(every * k, correct)
+        without.update(every * k, correct)
+    assert crossings.steps == without.steps == steps_by_hand(run, every, window, budget)
+    by_hand = [step for level in FURTHER for step in steps_by_hand(run, every, window, budget, (level, level))]
+    assert crossings.further == by_hand
+    spent = every * (len(run) - 1) >= budget
+    assert crossings.decided == (spent or None not in (*crossings.steps, *crossings.further))
+
+
 class Numbers(TensorDataModule):
     """Samples that know their number."""
 
@@ -113,16 +132,19 @@ class Scripted(pl.LightningModule):
 @settings(max_examples=25)
 @given(run=RUN.filter(lambda run: len(run) > 1), window=st.integers(0, 3), budget=st.integers(1, 25))
 def test_phase_tracker_is_the_case_of_one_run(run, window, budget):
-    tracker = PhaseTracker(1, *THRESHOLDS, window=window, budget=budget)
+    tracker = PhaseTracker(1, *THRESHOLDS, window=window, budget=budget, further_thresholds=FURTHER)
     trainer = pl.Trainer(
         accelerator="cpu", max_steps=len(run) - 1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, callbacks=[tracker], limit_val_batches=0,
     )  # fmt: skip
     trainer.fit(Scripted(run), Numbers())
-    (steps,), (is_decided,), _ = tracked([run], 1, window, budget)
+    (steps,), _, _ = tracked([run], 1, window, budget)
     assert (tracker.steps_to_train, tracker.steps_to_val) == steps == steps_by_hand(run, 1, window, budget)
-    assert tracker.decided == is_decided
-    again = PhaseTracker(1, *THRESHOLDS, window=window, budget=budget)
+    further = [step for level in FURTHER for step in steps_by_hand(run, 1, window, budget, (level, level))]
+    names = ("steps_to_train_0.8", "steps_to_val_0.8", "steps_to_train_1", "steps_to_val_1")
+    assert [tracker.summary()[name] for name in names] == further
+    assert tracker.decided == (len(run) - 1 >= budget or None not in (*steps, *further))
+    again = PhaseTracker(1, *THRESHOLDS, window=window, budget=budget, further_thresholds=FURTHER)
     again.load_state_dict(tracker.state_dict())
     assert again.summary() == tracker.summary()
 
@@ -135,6 +157,10 @@ def test_phase_tracker_is_the_case_of_one_run(run, window, budget):
         ({"delay": -1}, "delay is -1; it must be at least 0"),
         ({"train_threshold": 0.0}, "train_threshold is 0.0; it must be above 0 and at most 1"),
         ({"val_threshold": 1.01}, "val_threshold is 1.01; it must be above 0 and at most 1"),
+        *(
+            ({"further_thresholds": given}, rf"further_thresholds is {re.escape(str(given))}; give accuracies .*")
+            for given in ([], [0.9, 0.6], [0.9, 0.9], [0, 0.5], [0.5, 1.1])
+        ),
     ],
 )
 def test_criteria_out_of_range(options, message):

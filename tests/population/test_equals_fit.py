@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 STEPS = 100
 THRESHOLDS = (0.4, 0.1)  # so low that short runs pass them
+FURTHER = [0.05, 0.5]
 SETTINGS = {
     "regression": ("toy_addition", {}),
     "classification": ("toy_classification", {}),
@@ -90,10 +91,11 @@ def make_batch(
     budget: int,
     every: int = 1,
     observe: ObservationOptions | None = None,
+    further_thresholds: list[float] | None = None,
 ) -> Batch:
     members = build_members(builder, settings)
     assert len({member.kind for member in members}) == 1
-    criteria = PhaseCriteria(every, *THRESHOLDS)
+    criteria = PhaseCriteria(every, *THRESHOLDS, further_thresholds=further_thresholds)
     batch = Batch(members[0], len(members), criteria, budget, compiled=False, observe=observe)
     for member in members:
         batch.put(member)
@@ -129,16 +131,22 @@ def test_steps_and_labels_are_those_of_the_phase_tracker(every, builder, tmp_pat
         set_value(member_settings, "model.decoder.lr", 2e-3)
         set_value(member_settings, "model.embeddings.lr", 3e-3)
     budget = 200
-    batch = make_batch(builder, settings, budget, every)
+    batch = make_batch(builder, settings, budget, every, further_thresholds=FURTHER)
     batch.advance(budget + 1)
     outcomes = batch.take_decided()
     assert len(outcomes) == len(settings)
     for outcome, (member_settings, seed) in zip(outcomes, settings, strict=True):
-        tracker = PhaseTracker(every, *THRESHOLDS, budget=budget, stop_when_decided=True)
+        tracker = PhaseTracker(every, *THRESHOLDS, budget=budget, stop_when_decided=True, further_thresholds=FURTHER)
         fit(member_settings, seed, budget, [tracker], tmp_path)
         summary = tracker.summary()
         for name in ("steps_to_train", "steps_to_val", "train_accuracy", "val_accuracy"):
             assert getattr(outcome, name) == pytest.approx(summary[name]), name
+        assert outcome.further_steps == {
+            f"steps_to_{which}_{level:g}": summary[f"steps_to_{which}_{level:g}"]
+            for level in FURTHER
+            for which in ("train", "val")
+        }
+    assert any(step is not None for outcome in outcomes for step in outcome.further_steps.values())
     assert any(outcome.steps_to_train is not None for outcome in outcomes)
 
 

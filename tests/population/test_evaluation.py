@@ -36,7 +36,7 @@ def test_counts_are_those_of_the_module(name, shared, builder, monkeypatch):
     for place, member in enumerate(members):
         state.put(place, member, None)
         samples.put(place, member.data)
-    network = MemberNetwork(members[0].module, CPU)
+    network = MemberNetwork(members[0].module, members[0].data.inputs, CPU)
     expected = [counts_of_module(member) for member in members]
     assert evaluate(network, state, samples).tolist() == expected
     monkeypatch.setattr(evaluation, "EVALUATION_ELEMENTS", 1)

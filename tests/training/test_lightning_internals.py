@@ -191,7 +191,7 @@ def test_a_strategy_knows_the_processes_that_it_started():
 def test_torch_says_that_a_connection_is_lost(tmp_path):
     program = """
         import os, sys, torch, torch.distributed as dist
-        from grokking_pl.training.lost_process import is_lost_process
+        from grokking_pl.training.lost_process import MESSAGE, explain_lost_process
 
         rank = int(os.environ["RANK"])
         dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=rank, world_size=2)
@@ -202,7 +202,7 @@ def test_torch_says_that_a_connection_is_lost(tmp_path):
             for _ in range(3):
                 dist.all_reduce(torch.ones(1))
         except RuntimeError as error:
-            print(is_lost_process(error), error)
+            print(explain_lost_process(error) == MESSAGE, error)
     """
     processes = [
         subprocess.Popen(
