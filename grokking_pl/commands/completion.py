@@ -38,6 +38,7 @@ def _all_commands() -> argparse.ArgumentParser:
     commands = root.add_subparsers()
     for name, listed in COMMANDS.items():
         command = commands.add_parser(name, help=listed.about)
+        command.add_argument("--debug", action="store_true")
         if name == "completion":
             command.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
             continue

@@ -29,6 +29,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
+    if wrong := _wrong_value(text):
+        return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
         return f"{missing[1]}: a class_path is the module's name, a dot and the class's name"
@@ -40,6 +42,37 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         if near:
             text += f": did you mean {near[0]}?"
     return text
+
+
+def _wrong_value(text: str) -> str | None:
+    """A value of the wrong kind, as "name is value; expected kinds"; None if something else is wrong inside of it."""
+    union = re.fullmatch(
+        r'Parser key "([\w.]+)": .*?Subtypes: \[(.*)\] Errors: (.*) Given value type: .*? Given value: (.*)', text
+    )
+    if union:
+        name, kinds, errors, value = union.groups()
+        if all(error.startswith("Expected a") for error in re.split(r"(?:^|\s)- ", errors) if error):
+            return f"{name} is {value}; expected {_plain_kinds(kinds)}"
+        return None
+    single = re.fullmatch(r'Parser key "([\w.]+)": Expected an? (.*)\. Got value: (.*)', text)
+    if single:
+        return f"{single[1]} is {single[3]}; expected {_plain_kinds(single[2])}"
+    no_class = re.fullmatch(r'Parser key "([\w.]+)": .*- Expected a dot import path string: (\S+)', text)
+    if no_class:
+        return f"{no_class[1]} is {no_class[2]}, and no class is called so: give a module's name, a dot and the class's"
+    return None
+
+
+def _plain_kinds(kinds: str) -> str:
+    """Types as users write their values.
+
+    >>> _plain_kinds("typing.Literal['a', 'b'], list[collections.abc.Mapping], NoneType")
+    "'a', 'b', list[Mapping] or null"
+    """
+    kinds = re.sub(r"typing\.Literal\[([^]]*)\]", r"\1", kinds)
+    kinds = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", kinds)
+    first, comma, last = kinds.replace("NoneType", "null").rpartition(", ")
+    return f"{first} or {last}" if comma else last
 
 
 def _options_of_classes() -> list[str]:
