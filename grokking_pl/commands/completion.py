@@ -9,7 +9,7 @@ import importlib
 import shtab
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import fail
+from grokking_pl.commands.failure import DEBUG, fail
 from grokking_pl.commands.parser_internals import options
 
 FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--output")
@@ -23,7 +23,8 @@ def run(words: list[str]) -> None:
         print(
             "usage: grok completion SHELL\n\n"
             f"Print the completion script for a shell: {', '.join(shtab.SUPPORTED_SHELLS)}.\n"
-            "For bash:  grok completion bash > ~/.local/share/bash-completion/completions/grok"
+            "For bash:  grok completion bash > ~/.local/share/bash-completion/completions/grok\n\n"
+            f"{DEBUG}"
         )
         return
     if len(arguments) != 1 or arguments[0] not in shtab.SUPPORTED_SHELLS:

@@ -15,6 +15,9 @@ from grokking_pl.errors import RunInterrupted, describe_error, find_user_error, 
 WRONG_INPUT = 2
 UNEXPECTED = 1
 
+DEBUG = "With --debug, the traceback of what goes wrong is printed."
+"""At the end of every command's help."""
+
 
 def fail(message: str, status: int = WRONG_INPUT) -> NoReturn:
     """Leave with one line that says what is wrong."""
@@ -65,7 +68,9 @@ def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
 def where_traceback_is(error: Exception) -> str:
     """Where a user finds the traceback of an error, in words."""
     log = getattr(error, "log", None)
-    return f"the traceback is in {log}" if log else "the same command with --debug prints the traceback"
+    return (
+        f"the traceback is in {log}" if log and log.exists() else "the same command with --debug prints the traceback"
+    )
 
 
 def stop_on_sigterm() -> None:
@@ -120,8 +125,14 @@ def _out_of_memory(error: Exception) -> str | None:
     is_memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
     if not (is_memory or asked or "Storage size calculation overflowed" in text or "numel: integer multipl" in text):
         return None
-    size = f" ({asked[1] or asked[2]} more were asked for)" if asked else ""
+    size = f" ({_readable(asked[1] or asked[2])} more were asked for)" if asked else ""
     return f"there is not enough memory{size}: choose a smaller network, smaller data or a smaller batch"
+
+
+def _readable(size: str) -> str:
+    """A size in the units that people use, from one in bytes; others are as they should be."""
+    count = re.fullmatch(r"(\d+) bytes", size)
+    return f"{int(count[1]) / 2**30:,.1f} GiB" if count else size
 
 
 def _misconfiguration(error: Exception) -> str | None:

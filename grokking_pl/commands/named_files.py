@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, message_on_one_line
 
 OPTIONS = ("--config", "-c", "--base")
 FOLDERS = ("run_dir", "folder", "output", "ckpt_path")
 SUFFIXES = (".yaml", ".yml")
-MOST_BYTES = 10_000_000
+MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 """How many values a configuration may hold once its aliases stand for what they name."""
 
@@ -20,8 +20,8 @@ def check_named_files(words: list[str]) -> None:
     """Look at what a command line names: every configuration file, and that no other file or folder has no name.
 
     Raises:
-        UserError: a configuration is no file, cannot be read, is not text, or is too large once its aliases are
-            expanded; or a name is empty.
+        UserError: a configuration is no file, cannot be read, is neither text nor YAML, or is too large once its
+            aliases are expanded; or a name is empty.
     """
     for name in FOLDERS:
         if f"--{name}=" in words or (f"--{name}", "") in itertools.pairwise(words):
@@ -31,10 +31,11 @@ def check_named_files(words: list[str]) -> None:
 
 
 def check_config_file(path: Path) -> None:
-    """Look at a configuration file; one that is absent or no YAML is left to the parser, which says so.
+    """Look at a configuration file; one that is absent is left to the parser, which says so.
 
     Raises:
-        UserError: it is no file, cannot be read, is not text, or is too large once its aliases are expanded.
+        UserError: it is no file, cannot be read, is neither text nor YAML, or is too large once its aliases are
+            expanded.
     """
     try:
         if not path.exists():
@@ -57,8 +58,12 @@ def check_config_file(path: Path) -> None:
             if key.value in FOLDERS and value.value == "" and value.style:
                 raise _empty(f"{key.value} in {path}")
         size = 0 if node is None else _expanded_size(node, {})
-    except yaml.YAMLError:
-        return
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"the configuration {path} is no YAML{where}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"the configuration {path} is no YAML: {message_on_one_line(error)}") from None
     except RecursionError:
         raise UserError(f"the configuration {path} is nested too deeply: write it flatter") from None
     except _Cycle:

@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from grokking_pl.commands.failure import fail
+from grokking_pl.commands.failure import DEBUG, fail
 from grokking_pl.commands.parser_internals import options
 from grokking_pl.experiments.messages import one_line
 
@@ -14,7 +14,7 @@ class GrokParser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviation would make a mistyped option another option.
-        kwargs.setdefault("epilog", "With --debug, the traceback of what goes wrong is printed.")
+        kwargs.setdefault("epilog", DEBUG)
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def print_help(self, file: Any = None) -> None:

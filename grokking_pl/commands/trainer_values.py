@@ -1,7 +1,7 @@
 """Values of the trainer's options that mean nothing: numbers out of range, and machines that are not there."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from grokking_pl.data import TensorDataModule
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, message_on_one_line
 from grokking_pl.training import GrokkingModule
 
 LEAST = {
@@ -34,7 +34,7 @@ LEAST = {
 }
 """The least value of every option that is a number."""
 
-GPUS = {
+GPUS: dict[str, tuple[Callable[[], bool], ...]] = {
     "cuda": (torch.cuda.is_available,),
     "mps": (torch.backends.mps.is_available,),
     "gpu": (torch.cuda.is_available, torch.backends.mps.is_available),
@@ -86,8 +86,7 @@ def trainer_errors(trainer: Mapping[str, Any]) -> Iterator[None]:
         given = [
             f"trainer.{name} {trainer[name]}" for name in JUDGED_BY_TRAINER if trainer[name] not in (None, "auto", 1)
         ]
-        of = f" ({', '.join(given)})" if given else ""
-        raise UserError(" ".join(str(error).split()) + of) from error
+        raise UserError(f"{', '.join(given) or 'trainer'}: {message_on_one_line(error)}") from error
 
 
 def check_with_data(trainer: Mapping[str, Any], module: Any, data: Any) -> None:

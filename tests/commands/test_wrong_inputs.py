@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 
+from grokking_pl.runs.error_log import kept_traceback
 from tests.conftest import ROOT
 
 TOY = [
@@ -39,11 +42,11 @@ def refused(grok, tmp_path):
 
 OPTIONS = [
     # option, words of the answer
-    ("--trainer.strategy=foo", "strategy='foo'"),
-    ("--trainer.accelerator=foo", "accelerator='foo'"),
+    ("--trainer.strategy=foo", "trainer.strategy foo: "),
+    ("--trainer.accelerator=foo", "trainer.accelerator foo: "),
     ("--trainer.accelerator=mps", "trainer.accelerator is mps, but there is no such GPU here: choose cpu or auto"),
-    ("--trainer.devices=abc", "abc"),
-    ("--trainer.devices=0", "devices"),
+    ("--trainer.devices=abc", "trainer.devices abc: "),
+    ("--trainer.devices=0", "trainer.devices 0: "),
     ("--trainer.num_nodes=0", "num_nodes is 0; it must be at least 1"),
     ("--trainer.precision=7", "trainer.precision is 7; expected 64, 32, 16, "),
     ("--seed_everything=-1", "seed_everything is -1; it must be between 0 and 4294967295"),
@@ -60,11 +63,14 @@ OPTIONS = [
     ("--trainer.max_steps=12345678901234567890123", "max_steps is 12345678901234567890123; it must be at most"),
     ("--trainer.max_steps=-2", "max_steps is -2"),
     ("--trainer.max_epochs=-7", "max_epochs is -7"),
-    ("--trainer.max_time=soon", "trainer.max_time soon"),
+    ("--trainer.max_time=soon", "trainer.max_time soon: "),
     ("--trainer.limit_val_batches=-1", "limit_val_batches is -1"),
     ("--trainer.plugins=NoSuchPlugin", "NoSuchPlugin"),
-    ("--trainer.profiler=foo", "foo"),
-    ("--trainer.logger=NoSuchLogger", "trainer.logger is NoSuchLogger; expected Logger, "),
+    ("--trainer.profiler=foo", "trainer.profiler foo: "),
+    (
+        "--trainer.logger=NoSuchLogger",
+        "trainer.logger is NoSuchLogger, and no class is called NoSuchLogger; expected Logger, ",
+    ),
     ("--model.architecture.width=100000000", "not enough memory"),
     ("--model.architecture.width=1000000000000000000", "not enough memory"),
     ("--run_dir=", "--run_dir is empty"),
@@ -83,7 +89,7 @@ OPTIONS = [
         "--trainer.callbacks+=ModelCheckpoint --trainer.callbacks.monitor=val_los",
         "monitors val_los, which nothing logs: did you mean val_loss?",
     ),
-    ("--trainer.callbacks+=EarlyStopping", "monitor"),
+    ("--trainer.callbacks+=EarlyStopping", "nothing says what monitor is: give it as an option"),
 ]
 
 
@@ -104,16 +110,24 @@ CONFIGS = {
     # name: content of the file, words of the answer
     "not UTF-8": (b"# \xe9t\xe9\ntrainer: {max_steps: 3}\n", "is not UTF-8 text"),
     "binary": (bytes(range(256)) * 4, "is not UTF-8 text"),
-    "control characters": (b"trainer: \x00\x01", "parsing"),
+    "control characters": (b"trainer: \x00\x01", "is no YAML: unacceptable character #x0000"),
+    "unclosed": (b"trainer: [1", "is no YAML, line 1, column 12: "),
     "recursive anchor": (b"trainer: &a\n  callbacks: [*a]\n", "an anchor that contains itself"),
     "bomb": (BOMB, "values once its aliases are expanded"),
     "deep": (b"[" * 5000 + b"]" * 5000, "nested too deeply"),
     "list": (b"[1, 2]", "holds no sections"),
     "number": (b"3", "holds no sections"),
     "unknown section": (b"trainr: {max_steps: 3}", "did you mean trainer"),
-    "trainer is a word": (b"trainer: fast", "trainer"),
-    "callbacks is a number": (b"trainer: {callbacks: 7}", "callbacks"),
-    "data is a list": (b"data: [1]", "data"),
+    "trainer is a word": (b"trainer: fast", "trainer is fast; expected its options, each as name: value"),
+    "callbacks is a number": (b"trainer: {callbacks: 7}", "callbacks is 7; expected list[Callback], Callback or null"),
+    "callback is a number": (b"trainer: {callbacks: [7]}", "callbacks is [7]; expected list[Callback], Callback or"),
+    "callback does not exist": (b"trainer: {callbacks: [{class_path: Foo}]}", "and no class is called Foo; expected list["),
+    "data is a list": (b"data: [1]", "data is [1]; expected LightningDataModule or null"),
+    "class_path is a number": (b"model: {class_path: 3}", "model is {'class_path': 3}; expected LightningModule"),
+    "init_args is a number": (
+        b"model: {class_path: grokking_pl.training.GrokkingModule, init_args: 3}",
+        "'init_args': 3}; expected LightningModule or null",
+    ),
     "empty run folder": (b"run_dir: ''", "run_dir in"),
 }  # fmt: skip
 
@@ -180,9 +194,65 @@ def test_ctrl_c_in_the_first_seconds(grok_process, tmp_path, seconds):
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    assert process.returncode in (130, -signal.SIGINT)  # a shell calls both 130
-    assert "Traceback" not in err
-    assert "stopped" in err.splitlines()[-1]
+    lines = [line for line in err.splitlines() if not line.startswith("run folder")]
+    assert process.returncode == 130
+    assert len(lines) == 1
+    assert "stopped" in lines[0]
+
+
+# Callbacks of a user's own, and several processes.
+
+
+class Broken(pl.Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == 3:
+            raise KeyError("of a\nuser's own")
+
+
+def place_of(text: str) -> str:
+    """A place in this file, as error lines name it."""
+    number = 1 + next(i for i, line in enumerate(Path(__file__).read_text().splitlines()) if text in line)
+    return f"{__file__}, line {number}"
+
+
+def test_mistake_in_users_code(grok, tmp_path):
+    words = ("fit", *TOY, f"--run_dir={tmp_path}/run")
+    status, _, err = grok(*words, f"--trainer.callbacks+={__name__}.Broken")
+    log = tmp_path / "run/error.log"
+    place = place_of('raise KeyError("of a')
+    assert status == 1
+    assert err.splitlines()[1:] == [
+        f'grok: error: KeyError in {place}: "of a\\nuser\'s own" (the traceback is in {log})'
+    ]
+    assert log.read_text().startswith("Traceback")
+    status, _, err = grok(*words, f"--trainer.callbacks+={__name__}.Broken", "--debug")
+    assert status == 1
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith(f"grok: error: KeyError in {place}: ")
+    assert grok(*words)[0] == 0
+    assert not log.exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "error.log"),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "0"}, "error.log"),
+        ({"LOCAL_RANK": "2"}, "error_2.log"),
+        ({"LOCAL_RANK": "2", "NODE_RANK": "1"}, "error_1_2.log"),
+        ({"RANK": "10", "LOCAL_RANK": "0"}, "error_10.log"),
+        ({"SLURM_PROCID": "0"}, "error.log"),
+    ],
+)
+def test_each_process_keeps_its_own_traceback(tmp_path, monkeypatch, environment, name):
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(RuntimeError), kept_traceback(tmp_path):
+        raise RuntimeError("on purpose")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with kept_traceback(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 # MNIST.
@@ -219,7 +289,7 @@ COMMANDS = [
     ("theory --config configs/theory_addition.yaml --trails 3", "did you mean trials?"),
     ("theory --config configs/no.yaml", "there is no configuration "),
     ("theory --folder=", "--folder is empty"),
-    ("theory", "task"),
+    ("theory", "nothing says what task is"),
     ("report", "FOLDER"),
     ("report no/such/folder", "no/such/folder"),
     ("report /dev/null", "/dev/null"),
