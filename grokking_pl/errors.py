@@ -4,6 +4,7 @@ import re
 import signal
 import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 MOST_OF_A_MESSAGE = 400
@@ -32,11 +33,16 @@ class RunInterrupted(Exception):
 
 def find_user_error(error: BaseException | None) -> UserError | None:
     """The `UserError` behind an exception, if there is one: a parser that tries several types wraps that of each."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return error
+    return next((link for link in chain(error) if isinstance(link, UserError)), None)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those behind it, each once: one that is raised anew may be behind itself."""
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        yield error
         error = error.__cause__ or error.__context__
-    return None
 
 
 def describe_error(error: BaseException) -> str:

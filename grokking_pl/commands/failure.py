@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from grokking_pl.errors import RunInterrupted, describe_error, find_user_error, message_on_one_line
+from grokking_pl.errors import RunInterrupted, chain, describe_error, find_user_error, message_on_one_line
 
 WRONG_INPUT = 2
 UNEXPECTED = 1
@@ -96,9 +96,7 @@ def _end_interrupted_run(interruption: RunInterrupted) -> NoReturn:
 
 def _was_stopped(error: BaseException | None) -> bool:
     """Whether Ctrl-C is behind an exception."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+    return any(isinstance(link, KeyboardInterrupt) for link in chain(error))
 
 
 def _users_mistake(error: Exception) -> str | None:

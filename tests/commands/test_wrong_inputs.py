@@ -121,7 +121,7 @@ CONFIGS = {
     "trainer is a word": (b"trainer: fast", "trainer is fast; expected its options, each as name: value"),
     "callbacks is a number": (b"trainer: {callbacks: 7}", "callbacks is 7; expected list[Callback], Callback or null"),
     "callback is a number": (b"trainer: {callbacks: [7]}", "callbacks is [7]; expected list[Callback], Callback or"),
-    "callback does not exist": (b"trainer: {callbacks: [{class_path: Foo}]}", "and no class is called Foo; expected list["),
+    "callback does not exist": (b"trainer: {callbacks: [{class_path: Foo}]}", "no class is called Foo; expected list["),
     "data is a list": (b"data: [1]", "data is [1]; expected LightningDataModule or null"),
     "class_path is a number": (b"model: {class_path: 3}", "model is {'class_path': 3}; expected LightningModule"),
     "init_args is a number": (
