@@ -1,5 +1,6 @@
 """Keeping the embeddings at chosen steps, and drawing how they arrange themselves (figure 1 of the paper)."""
 
+import shutil
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -45,7 +46,8 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         animation: also draw a film of the snapshots; "mp4" needs ffmpeg.
 
     Raises:
-        UserError: a step is negative, count is not positive, or the network has no embeddings.
+        UserError: a step is negative, count is not positive, or the network has no embeddings; or a film
+            needs ffmpeg, which is not installed.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         if steps is not None and (not steps or min(steps) < 0):
             raise UserError(f"EmbeddingSnapshots: steps are {steps}; give steps of at least 0, or null")
         require_at_least("EmbeddingSnapshots", "count", count, 1)
+        if animation == "mp4" and shutil.which("ffmpeg") is None:
+            raise UserError("EmbeddingSnapshots: animation mp4 needs ffmpeg, which is not installed: choose gif")
         self.steps = steps
         self.count = count
         self.fixed_axes = fixed_axes

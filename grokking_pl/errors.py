@@ -1,6 +1,14 @@
-"""The exceptions whose messages are meant for the user."""
+"""The exceptions whose messages are meant for the user, and what is said of all others."""
 
+import re
 import signal
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+MOST_OF_A_MESSAGE = 400
+"""Characters of another library's message that are shown."""
 
 
 class UserError(ValueError):
@@ -25,8 +33,43 @@ class RunInterrupted(Exception):
 
 def find_user_error(error: BaseException | None) -> UserError | None:
     """The `UserError` behind an exception, if there is one: a parser that tries several types wraps that of each."""
-    while error is not None:
-        if isinstance(error, UserError):
-            return error
+    return next((link for link in chain(error) if isinstance(link, UserError)), None)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those behind it, each once: one that is raised anew may be behind itself."""
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        yield error
         error = error.__cause__ or error.__context__
+
+
+def describe_error(error: BaseException) -> str:
+    r"""An exception that nobody expected, on one line: its name, where in the user's own code, and what it says.
+
+    >>> describe_error(RuntimeError("on\\npurpose"))
+    'RuntimeError: on purpose'
+    """
+    where = _place_in_users_code(error)
+    said = message_on_one_line(error, MOST_OF_A_MESSAGE)
+    return type(error).__name__ + (f" in {where}" if where else "") + (f": {said}" if said else "")
+
+
+def message_on_one_line(error: BaseException, most: int | None = None) -> str:
+    """What an exception says, without line breaks and control characters, and at most so many characters of it."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    text = re.sub(r"\s+", " ", text).strip()
+    return text if most is None or len(text) <= most else text[:most].rstrip() + " ..."
+
+
+def _place_in_users_code(error: BaseException) -> str | None:
+    """The file and line, in code that is neither installed nor this project's, that an exception passed last."""
+    libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    libraries.append(Path(__file__).resolve().parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        is_library = any(path.resolve().is_relative_to(library) for library in libraries)
+        if path.is_file() and not is_library and not {"site-packages", "dist-packages"} & {*path.parts}:
+            return f"{path}, line {frame.lineno}"
     return None

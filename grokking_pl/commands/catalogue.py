@@ -19,7 +19,7 @@ class Command:
 
 
 RESUMES = "stopped; run the same command again to resume"
-TRAINER = ("grokking_pl.commands.fit", "stopped at once; resume the run from its last checkpoint with --ckpt_path last")
+TRAINER = ("grokking_pl.commands.fit", "stopped at once; a run that has a checkpoint is resumed with --ckpt_path last")
 
 COMMANDS = {
     "fit": Command(TRAINER[0], "train a network: grok fit --config configs/mnist_grok.yaml", TRAINER[1]),

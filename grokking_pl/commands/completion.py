@@ -9,7 +9,7 @@ import importlib
 import shtab
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import fail
+from grokking_pl.commands.failure import DEBUG, fail
 from grokking_pl.commands.parser_internals import options
 
 FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--output")
@@ -23,7 +23,8 @@ def run(words: list[str]) -> None:
         print(
             "usage: grok completion SHELL\n\n"
             f"Print the completion script for a shell: {', '.join(shtab.SUPPORTED_SHELLS)}.\n"
-            "For bash:  grok completion bash > ~/.local/share/bash-completion/completions/grok"
+            "For bash:  grok completion bash > ~/.local/share/bash-completion/completions/grok\n\n"
+            f"{DEBUG}"
         )
         return
     if len(arguments) != 1 or arguments[0] not in shtab.SUPPORTED_SHELLS:
@@ -38,6 +39,7 @@ def _all_commands() -> argparse.ArgumentParser:
     commands = root.add_subparsers()
     for name, listed in COMMANDS.items():
         command = commands.add_parser(name, help=listed.about)
+        command.add_argument("--debug", action="store_true")
         if name == "completion":
             command.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
             continue

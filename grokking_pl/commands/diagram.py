@@ -15,6 +15,7 @@ from rich.table import Table
 from grokking_pl.commands.base_callbacks import check_callbacks
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
+from grokking_pl.commands.named_files import check_config_file
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import UserError
@@ -28,6 +29,7 @@ from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.ranks import Ranks
 from grokking_pl.population.training import Plan
 from grokking_pl.runs.diagram_folder import DiagramFolder
+from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, atomic_file
 from grokking_pl.runs.job import is_first_process
 
@@ -93,6 +95,7 @@ def draw_diagram(config: Namespace) -> None:
     """
     files = [Path(str(file)) for file in config.config or []]
     base_file = find_base(config.base, files)
+    check_config_file(base_file)
     base, seed, callbacks = read_base(base_file, config.set)
     check_callbacks(callbacks)
     grid = read_grid(config.axes, [seed] if config.seeds is None else config.seeds)
@@ -121,7 +124,7 @@ def draw_diagram(config: Namespace) -> None:
         keep_curves=len(grid) <= MOST_RUNS,
         stop_when_decided=config.stop_when_decided,
     )
-    with FolderLock(path, "--folder", is_first_process()):
+    with FolderLock(path, "--folder", is_first_process()), kept_traceback(path):
         folder.claim(description)
         if len(folder.finished()) < len(grid):
             _train(folder, plan, config)

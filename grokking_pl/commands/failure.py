@@ -1,30 +1,41 @@
 """The one place where what went wrong becomes a line for the user and an exit status."""
 
+import contextlib
+import errno
 import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from grokking_pl.errors import RunInterrupted, find_user_error
+from grokking_pl.errors import RunInterrupted, chain, describe_error, find_user_error, message_on_one_line
+
+WRONG_INPUT = 2
+UNEXPECTED = 1
+
+DEBUG = "With --debug, the traceback of what goes wrong is printed."
+"""At the end of every command's help."""
 
 
-def fail(message: str, status: int = 2) -> NoReturn:
+def fail(message: str, status: int = WRONG_INPUT) -> NoReturn:
     """Leave with one line that says what is wrong."""
-    print(f"grok: error: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError, ValueError):  # nobody can hear it
+        print(f"grok: error: {message}", file=sys.stderr, flush=True)
     sys.exit(status)
 
 
-@contextmanager
-def errors_as_lines(when_stopped: str) -> Iterator[None]:
-    """End the program with one line for whatever a user's input can cause; other errors keep their traceback.
+@contextlib.contextmanager
+def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
+    """End the program with one line for whatever goes wrong.
 
-    The status is 2; 128 plus the signal's number where a signal ended the command.
+    The status is 2 for what a user's input can cause, 1 for what nobody expected, and 128 plus the signal's number
+    where a signal ended the command.
 
     Args:
         when_stopped: what to say on Ctrl-C.
+        debug: whether to print the traceback before the line.
     """
     try:
         yield
@@ -32,11 +43,29 @@ def errors_as_lines(when_stopped: str) -> Iterator[None]:
         _end_interrupted_run(interruption)
     except KeyboardInterrupt as interruption:
         fail(when_stopped, 128 + (interruption.args[0] if interruption.args else signal.SIGINT))
+    except SystemExit as leaving:
+        if _was_stopped(leaving):  # Lightning leaves without a word
+            fail(when_stopped, 128 + signal.SIGINT)
+        if debug and leaving.code and leaving.__context__:
+            traceback.print_exception(leaving.__context__)
+        raise
     except Exception as error:
-        line = str(find_user_error(error) or "") or _duplicate_callback(error) or _misconfiguration(error)
+        if _was_stopped(error):  # while a library was loaded that takes this for a fault of its own
+            fail(when_stopped, 128 + signal.SIGINT)
+        if debug:
+            traceback.print_exception(error)
+        line = _users_mistake(error)
         if line:
             fail(line)
-        raise
+        fail(describe_error(error) + ("" if debug else f" ({where_traceback_is(error)})"), UNEXPECTED)
+
+
+def where_traceback_is(error: Exception) -> str:
+    """Where a user finds the traceback of an error, in words."""
+    log = getattr(error, "log", None)
+    return (
+        f"the traceback is in {log}" if log and log.exists() else "the same command with --debug prints the traceback"
+    )
 
 
 def stop_on_sigterm() -> None:
@@ -60,6 +89,19 @@ def _end_interrupted_run(interruption: RunInterrupted) -> NoReturn:
     sys.exit(128 + interruption.number)
 
 
+def _was_stopped(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an exception."""
+    return any(isinstance(link, KeyboardInterrupt) for link in chain(error))
+
+
+def _users_mistake(error: Exception) -> str | None:
+    """The line for what a user's input can cause; None for what nobody expected."""
+    user_error = find_user_error(error)
+    if user_error is not None and str(user_error):
+        return message_on_one_line(user_error)
+    return _duplicate_callback(error) or _out_of_memory(error) or _misconfiguration(error) or _about_a_file(error)
+
+
 def _duplicate_callback(error: Exception) -> str | None:
     """What Lightning's complaint of two callbacks of one class means."""
     match = re.search(r"more than one stateful callback of type `(\w+)`", str(error))
@@ -69,9 +111,35 @@ def _duplicate_callback(error: Exception) -> str | None:
     )
 
 
+def _out_of_memory(error: Exception) -> str | None:
+    """That memory does not suffice, in whichever way a library says so."""
+    text = str(error)
+    asked = re.search(r"tried to allocate ([\d.]+ ?\w+)|Unable to allocate ([\d.]+ \w+)", text, re.IGNORECASE)
+    is_memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
+    if not (is_memory or asked or "Storage size calculation overflowed" in text or "numel: integer multipl" in text):
+        return None
+    size = f" ({_readable(asked[1] or asked[2])} more were asked for)" if asked else ""
+    return f"there is not enough memory{size}: choose a smaller network, smaller data or a smaller batch"
+
+
+def _readable(size: str) -> str:
+    """A size in the units that people use, from one in bytes; others are as they should be."""
+    count = re.fullmatch(r"(\d+) bytes", size)
+    return f"{int(count[1]) / 2**30:,.1f} GiB" if count else size
+
+
 def _misconfiguration(error: Exception) -> str | None:
     """Lightning's word that trainer options do not fit each other, on one line."""
     # By name, since a command that never loaded Lightning cannot have raised it.
-    if type(error).__name__ != "MisconfigurationException":
+    return message_on_one_line(error) if type(error).__name__ == "MisconfigurationException" else None
+
+
+def _about_a_file(error: Exception) -> str | None:
+    """What the operating system says of a file, or of what the program prints to."""
+    if not isinstance(error, OSError) or error.strerror is None:
         return None
-    return re.sub(r"\s+", " ", str(error))
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror} ({where_traceback_is(error)})"
+    if error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
+        return f"cannot print or write ({error.strerror}): make room, or let the output go elsewhere"
+    return None

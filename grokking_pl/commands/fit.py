@@ -16,13 +16,16 @@ from lightning.pytorch.loggers.logger import Logger
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.finished import leave_if_finished
+from grokking_pl.commands.monitored import MonitoredMetrics
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
+from grokking_pl.commands.trainer_values import check_trainer_values, check_with_data, trainer_errors
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Experiment
 from grokking_pl.runs import CSVMetrics, RunFolder, SafeCheckpointIO, WandbRun
+from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, remove_temporary_files
 from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
@@ -106,6 +109,7 @@ class GrokCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line."""
         self.config = parser.parse_args(args)
+        check_trainer_values(self.config)
 
     # The run's folder and checkpoint.
 
@@ -136,12 +140,15 @@ class GrokCLI(LightningCLI):
             self._resume_step = checkpoint.get("global_step", 0)
             if fitting and not config.trainer.fast_dev_run:
                 leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))
+        if fitting and not config.trainer.fast_dev_run:
+            self._until_done.enter_context(kept_traceback(self.folder.path))
 
     # Module, data and trainer.
 
     def instantiate_classes(self) -> None:
         """Make module, data and trainer, and give the first two the seed of the run."""
         super().instantiate_classes()
+        check_with_data(self.config_init.trainer, self.model, self.datamodule)
         seed = self.config.seed_everything
         # Lightning has put a number in place of true; false leaves the choice of seed to nobody.
         Experiment(self.model, self.datamodule, seed if isinstance(seed, int) and seed is not False else 0)
@@ -151,14 +158,17 @@ class GrokCLI(LightningCLI):
         config = self.config_init.trainer
         kwargs["plugins"] = [*as_list(config.plugins), SafeCheckpointIO()]
         if self._command != "fit":
-            return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
+            with trainer_errors(config):
+                return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
         kwargs.setdefault("profiler", config.profiler or NoProfiler())
         callbacks = with_standard_callbacks(config)
         for callback in callbacks:
             leave_out_empty_hooks(callback, Callback)
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.folder.checkpoint.parent)
-        return super().instantiate_trainer(logger=self._loggers(config.logger), callbacks=callbacks, **kwargs)
+        loggers = self._loggers(config.logger)
+        with trainer_errors(config):
+            return super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
 
     def _loggers(self, configured: Any) -> list[Logger]:
         if configured is False or self.config_init.trainer.fast_dev_run:
@@ -223,7 +233,7 @@ def with_standard_callbacks(config: Namespace) -> list[Callback]:
         last.append(RunProgress())
     if config.enable_checkpointing is not False and lacks(RunCheckpoint):
         last.append(RunCheckpoint())
-    return [*first, *callbacks, *last]
+    return [*first, *callbacks, MonitoredMetrics(), *last]
 
 
 def as_list(value: Any) -> list[Any]:

@@ -11,6 +11,8 @@ from typing import Any
 from grokking_pl import __version__
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import errors_as_lines, fail
+from grokking_pl.commands.named_files import check_named_files
+from grokking_pl.commands.output import whole_output
 
 HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 
@@ -22,6 +24,7 @@ commands:
 options:
   -h, --help            this page, as 'grok help'; 'grok COMMAND --help' for a command's options
   --version             the version of grokking_pl
+  --debug               with any command, print the traceback of what goes wrong
 
 Every option of a configuration file can be overridden on the command line, e.g.
   grok fit --config configs/mnist_grok.yaml --model.decoder.weight_decay 0.2 --run_dir runs/decay_0.2
@@ -32,6 +35,15 @@ and 'grok fit --config FILE --print_config' prints the whole configuration witho
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and leave with status 0, or 2 and one line on what was wrong."""
     words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    name = words[0] if words and words[0] in COMMANDS else None
+    with errors_as_lines(COMMANDS[name].when_stopped if name else "stopped", debug), whole_output():
+        run(words)
+
+
+def run(words: list[str]) -> None:
+    """Run a command and its options, or print the page that they ask for."""
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help"]
     if not words or words[0] in ("-h", "--help"):
@@ -49,14 +61,14 @@ def main(arguments: list[str] | None = None) -> None:
     # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    with errors_as_lines(COMMANDS[name].when_stopped):
-        with ExitStack() as while_importing:
-            if {"--help", "-h"} & {*words}:
-                from grokking_pl.commands.torchmetrics_internals import without_image_metrics
+    check_named_files(words)
+    with ExitStack() as while_importing:
+        if {"--help", "-h"} & {*words}:
+            from grokking_pl.commands.torchmetrics_internals import without_image_metrics
 
-                while_importing.enter_context(without_image_metrics())
-            command = importlib.import_module(COMMANDS[name].module)
-        command.run(words)
+            while_importing.enter_context(without_image_metrics())
+        command = importlib.import_module(COMMANDS[name].module)
+    command.run(words)
 
 
 def show_warnings_instead_of_raising() -> None:

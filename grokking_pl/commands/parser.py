@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from grokking_pl.commands.failure import fail
+from grokking_pl.commands.failure import DEBUG, fail
 from grokking_pl.commands.parser_internals import options
 from grokking_pl.experiments.messages import one_line
 
@@ -14,7 +14,12 @@ class GrokParser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviation would make a mistyped option another option.
+        kwargs.setdefault("epilog", DEBUG)
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print the help, and fail where it cannot be printed, which argparse would not."""
+        print(self.format_help(), end="", file=file)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave with status 2 and one line."""

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from grokking_pl.commands.fit import call_trainer
+from grokking_pl.commands.named_files import check_named_files
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import as_argument, flatten
 from grokking_pl.experiments.settings import nearest
@@ -31,6 +32,7 @@ def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
         UserError: no configuration has one of the parameters, the first run cannot be trained, or nothing that it
             logs or sums up has the name of the metric.
     """
+    check_named_files(sweep.arguments)
     names = set(flatten(configuration(sweep.arguments)))
     for path in sweep.parameters:
         _check_path(path, names)

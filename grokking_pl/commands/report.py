@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import fail
+from grokking_pl.commands.failure import DEBUG, fail
 
-EXAMPLES = """examples:
+EXAMPLES = f"""examples:
   grok report runs/toy_addition
   grok report runs/diagrams/figure6a_small --output figure6a.html
+
+{DEBUG}
 """
 
 

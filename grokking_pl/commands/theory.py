@@ -9,6 +9,7 @@ from rich.table import Table
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
+from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, is_taken, writing
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 
@@ -29,7 +30,8 @@ def run(words: list[str]) -> None:
     with FolderLock(folder, "--folder"):
         if record.exists():
             raise is_taken(folder, "a study", "--folder")
-        with Console(stderr=True).status("computing, a minute for a thousand symbols"):
+        status = Console(stderr=True).status("computing, a minute for a thousand symbols")
+        with kept_traceback(folder), status:
             run_study(study, folder)
         # Written last: a study that was stopped leaves a folder that can be used again.
         parser.save(config, record, skip_none=False, overwrite=True, multifile=False)

@@ -16,6 +16,7 @@ BUNDLED = Path(__file__).parent / "mnist"
 BUNDLED_TRAIN = ("train-images-5000-idx3-ubyte.gz", "train-labels-5000-idx1-ubyte.gz")
 BUNDLED_TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 CLASSES = 10
+SIDE = 28
 
 Images = tuple[UInt8[Tensor, "_ 28 28"], Integer[Tensor, " _"]]
 
@@ -100,7 +101,14 @@ class MNISTDataModule(TensorDataModule):
         assert self.data_dir is not None
         try:
             data = MNIST(str(self.data_dir), train=train, download=self.download)
-        except RuntimeError as error:
+        except Exception as error:  # torchvision says in many ways that a file is not as it should be
             hint = "is there a network?" if self.download else "set download to true to fetch it"
-            raise UserError(f"no full MNIST in {self.data_dir} ({error}): {hint}") from None
-        return data.data, data.targets
+            reason = str(error) or "a file is empty or damaged"
+            raise UserError(f"no full MNIST in {self.data_dir} ({reason}): {hint}") from None
+        images, labels = data.data, data.targets
+        if images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1]:
+            raise UserError(
+                f"no full MNIST in {self.data_dir} (images {tuple(images.shape)}, labels {tuple(labels.shape)}): "
+                "delete the files, and set download to true to fetch them"
+            )
+        return images, labels

@@ -12,6 +12,13 @@ from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.training import GroupOptions
 
+OF_KIND = (
+    "Expected a|Not a valid subclass of|"
+    # Of a class_path or init_args of a wrong kind:
+    "argument of type|Problem with given class_path .* object has no attribute 'keys'"
+)
+"""What the parser says of each kind that a value is not."""
+
 
 def one_line(message: str, options: Iterable[str] = ()) -> str:
     """Condense a parser's message to one line; for a name that does not exist, add the nearest that does.
@@ -24,11 +31,16 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
     if re.fullmatch(r"the following arguments are required: model", text):
         return "nothing says what to train: give a configuration with --config, for example configs/mnist_grok.yaml"
+    required = re.fullmatch(r"the following arguments are required: ([\w., ]+)", text)
+    if required:
+        return f"nothing says what {required[1]} is: give it as an option, or in a configuration with --config"
     absent = re.match(r"Parser key \"config\": File does not exist: '?([^']+)'?", text)
     if absent:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
+    if wrong := _wrong_value(text):
+        return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
         return f"{missing[1]}: a class_path is the module's name, a dot and the class's name"
@@ -40,6 +52,41 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         if near:
             text += f": did you mean {near[0]}?"
     return text
+
+
+def _wrong_value(text: str) -> str | None:
+    """A value of the wrong kind, as "name is value; expected kinds"; None if something else is wrong inside of it."""
+    text = re.sub(r" Subclass types expect one of: - .*? \(implicit class_path\)", "", text)
+    union = re.fullmatch(
+        r'Parser key "([\w.]+)": .*?Subtypes: \[(.*)\] Errors: (.*) Given value type: .*? Given value: (.*)', text
+    )
+    no_class = re.match(r'Parser key "([\w.]+)": .*- Expected a dot import path string: (\S+)', text)
+    if union:
+        name, kinds, errors, value = union.groups()
+        if no_class:
+            return f"{name} is {value}, and no class is called {no_class[2]}; expected {_plain_kinds(kinds)}"
+        if all(re.match(OF_KIND, error) for error in re.split(r"(?:^|\s)- ", errors) if error):
+            return f"{name} is {value}; expected {_plain_kinds(kinds)}"
+        return None
+    if no_class:
+        return f"{no_class[1]} is {no_class[2]}, and no class is called so: give a module's name, a dot and the class's"
+    single = re.fullmatch(r'Parser key "([\w.]+)": Expected an? (.*)\. Got value: (.*)', text)
+    if single:
+        return f"{single[1]} is {single[3]}; expected {_plain_kinds(single[2])}"
+    section = re.match(r"Parser key \"([\w.]+)\": Unable to load config '(.*?)'", text)
+    return section and f"{section[1]} is {section[2]}; expected its options, each as name: value"
+
+
+def _plain_kinds(kinds: str) -> str:
+    """Types as users write their values.
+
+    >>> _plain_kinds("typing.Literal['a', 'b'], list[collections.abc.Mapping], NoneType")
+    "'a', 'b', list[Mapping] or null"
+    """
+    kinds = re.sub(r"typing\.Literal\[([^]]*)\]", r"\1", kinds)
+    kinds = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", kinds)
+    first, comma, last = kinds.replace("NoneType", "null").rpartition(", ")
+    return f"{first} or {last}" if comma else last
 
 
 def _options_of_classes() -> list[str]:

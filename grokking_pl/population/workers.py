@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, describe_error
 from grokking_pl.population.outcome import Outcome
 from grokking_pl.population.training import Job, Plan, Source, train_cells
 from grokking_pl.runs.diagram_folder import DiagramFolder
+from grokking_pl.runs.error_log import kept_traceback
 
 TakeReport = Callable[[int, list[Outcome]], None]
 """Takes how many steps members have made, and the members that are done."""
@@ -110,12 +111,18 @@ def _work(plan: Plan, pipe: Any, name: str, path: Path, where_the_user_works: st
     # Ctrl-C reaches every process of the terminal; the first one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        train_cells(plan, _Pipe(pipe), name, DiagramFolder(path, plan.grid.axes, plan.grid.seeds))
+        with kept_traceback(path, name):
+            try:
+                train_cells(plan, _Pipe(pipe), name, DiagramFolder(path, plan.grid.axes, plan.grid.seeds))
+            except (ConnectionError, EOFError):
+                os._exit(0)  # the states are saved, and nobody listens
     except UserError as error:
         with contextlib.suppress(OSError):
             pipe.send(("failed", str(error)))
-    except (ConnectionError, EOFError):
-        os._exit(0)  # the states are saved, and nobody listens
+    except Exception as error:
+        log = getattr(error, "log", None)
+        with contextlib.suppress(OSError):
+            pipe.send(("failed", describe_error(error) + (f" (the traceback is in {log})" if log else "")))
 
 
 class _Here(Source):

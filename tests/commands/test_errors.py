@@ -71,7 +71,7 @@ def test_no_configuration(grok):
 def test_broken_config_file(fails, tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text("trainer: [1,\n max_steps")
-    assert "parsing" in fails("--config", broken)
+    assert f"{broken} is no YAML, line 2, column 11: " in fails("--config", broken)
 
 
 def test_checkpoint_of_another_architecture(fails, grok, small_mnist, tmp_path):

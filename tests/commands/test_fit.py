@@ -326,8 +326,11 @@ class Forgetful(pl.Callback, Reporting):
 
 
 def test_callback_without_its_summary_costs_no_other_its_own(grok, small_mnist, tmp_path):
-    with pytest.raises(AttributeError, match="'Forgetful' object has no attribute 'value'"):
-        grok("fit", *small_mnist, "--run_dir", tmp_path / "run", f"--trainer.callbacks+={__name__}.Forgetful")
+    forgetful = f"--trainer.callbacks+={__name__}.Forgetful"
+    status, _, err = grok("fit", *small_mnist, "--run_dir", tmp_path / "run", forgetful)
+    assert status == 1
+    assert f"AttributeError in {__file__}, line " in err
+    assert "'Forgetful' object has no attribute 'value'" in err
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["phase"]) == ("failed", 30, "confusion")
     assert weights(tmp_path / "run")

@@ -1,0 +1,57 @@
+"""A metric to monitor that nothing logs is named before the first step, and not at the end of an epoch."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, ModelSummary, ProgressBar, Timer
+
+from grokking_pl.errors import UserError
+from grokking_pl.experiments.settings import nearest
+from grokking_pl.training import GrokkingModule
+
+OF_VALIDATION = ("val_loss", "val_accuracy")
+OF_TRAINING = ("loss",)
+WITHOUT_METRICS = (EarlyStopping, ModelCheckpoint, ModelSummary, ProgressBar, Timer)
+"""Callbacks of Lightning that log nothing."""
+
+
+class MonitoredMetrics(pl.Callback):
+    """Looks, where training starts, whether every monitored metric will be there.
+
+    It stands behind the callbacks that measure the initial network, whose values are there then. What a module or a
+    callback of a user's own will log is not known, so nothing is said where there is one.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at what is monitored.
+
+        Raises:
+            UserError: nothing logs it.
+        """
+        if not _is_known(trainer, pl_module):
+            return
+        names = {*trainer.callback_metrics, *OF_TRAINING}
+        if trainer.limit_val_batches:
+            names |= set(OF_VALIDATION)
+        for who, name in _monitored(trainer):
+            if name not in names:
+                raise UserError(f"{who} monitors {name}, which nothing logs{nearest(name, names)}")
+
+
+def _is_known(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return type(module) is GrokkingModule and all(
+        isinstance(callback, WITHOUT_METRICS) or type(callback).__module__.startswith("grokking_pl.")
+        for callback in callbacks
+    )
+
+
+def _monitored(trainer: Any) -> list[tuple[str, str]]:
+    """Who monitors what."""
+    monitored = [
+        (type(callback).__name__, callback.monitor)
+        for callback in trainer.callbacks
+        if isinstance(callback, EarlyStopping | ModelCheckpoint) and callback.monitor
+    ]
+    plateaus = [scheduler for scheduler in trainer.lr_scheduler_configs if scheduler.reduce_on_plateau]
+    return monitored + [(type(plateau.scheduler).__name__, plateau.monitor) for plateau in plateaus]

@@ -1,0 +1,114 @@
+"""Files and folders that a command line names: what no parser could read within reason is named before it tries."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from grokking_pl.errors import UserError, message_on_one_line
+
+OPTIONS = ("--config", "-c", "--base")
+FOLDERS = ("run_dir", "folder", "output", "ckpt_path")
+SUFFIXES = (".yaml", ".yml")
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+"""How many values a configuration may hold once its aliases stand for what they name."""
+
+
+def check_named_files(words: list[str]) -> None:
+    """Look at what a command line names: every configuration file, and that no other file or folder has no name.
+
+    Raises:
+        UserError: a configuration is no file, cannot be read, is neither text nor YAML, or is too large once its
+            aliases are expanded; or a name is empty.
+    """
+    for name in FOLDERS:
+        if f"--{name}=" in words or (f"--{name}", "") in itertools.pairwise(words):
+            raise _empty(f"--{name}")
+    for path in _named(words):
+        check_config_file(path)
+
+
+def check_config_file(path: Path) -> None:
+    """Look at a configuration file; one that is absent is left to the parser, which says so.
+
+    Raises:
+        UserError: it is no file, cannot be read, is neither text nor YAML, or is too large once its aliases are
+            expanded.
+    """
+    try:
+        if not path.exists():
+            return
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "no file but a pipe or a device"
+            raise UserError(f"the configuration {path} is {kind}: give a YAML file")
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(f"the configuration {path} has {path.stat().st_size} bytes: is it a YAML file?")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the configuration {path} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"the configuration {path} cannot be read ({error.strerror}): give a YAML file") from None
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        if isinstance(node, yaml.SequenceNode) or (isinstance(node, yaml.ScalarNode) and node.value):
+            raise UserError(f"the configuration {path} holds no sections such as trainer, model and data: give some")
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.value in FOLDERS and value.value == "" and value.style:
+                raise _empty(f"{key.value} in {path}")
+        size = 0 if node is None else _expanded_size(node, {})
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"the configuration {path} is no YAML{where}: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"the configuration {path} is no YAML: {message_on_one_line(error)}") from None
+    except RecursionError:
+        raise UserError(f"the configuration {path} is nested too deeply: write it flatter") from None
+    except _Cycle:
+        raise UserError(
+            f"the configuration {path} has an anchor that contains itself: write out what it stands for"
+        ) from None
+    if size > MOST_VALUES:
+        raise UserError(
+            f"the configuration {path} holds {size:.3g} values once its aliases are expanded; at most {MOST_VALUES} "
+            "are read: write out fewer"
+        )
+
+
+def _empty(name: str) -> UserError:
+    return UserError(f"{name} is empty: give the name of a file or folder, or leave it out")
+
+
+class _Cycle(Exception):
+    """A node that contains itself."""
+
+
+def _expanded_size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
+    """The number of values in a node; aliases are the same node, whose size is counted once and added each time."""
+    key = id(node)
+    if key in sizes:
+        known = sizes[key]
+        if known is None:  # not yet counted: this is inside of it
+            raise _Cycle
+        return known
+    sizes[key] = None
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    else:
+        parts = node.value if isinstance(node, yaml.SequenceNode) else []
+    size = sizes[key] = 1 + sum(_expanded_size(part, sizes) for part in parts)
+    return size
+
+
+def _named(words: list[str]) -> Iterator[Path]:
+    """The files that follow one of the options, and all else that is called like a configuration file."""
+    for number, word in enumerate(words):
+        option, is_joined, value = word.partition("=")
+        if word in OPTIONS and number + 1 < len(words):
+            yield Path(words[number + 1])
+        elif option in OPTIONS and is_joined:
+            yield Path(value)
+        elif (name := value if is_joined and word.startswith("-") else word).endswith(SUFFIXES):
+            yield Path(name)

@@ -1,0 +1,47 @@
+"""Where the traceback of a command that failed is kept: ``error.log`` in its folder, one file for each process."""
+
+import contextlib
+import os
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from grokking_pl.errors import RunInterrupted, find_user_error
+from grokking_pl.runs.files import write_atomically
+
+GLOBAL_RANKS = ("RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK")
+
+
+@contextlib.contextmanager
+def kept_traceback(folder: Path, process: str | None = None) -> Iterator[None]:
+    """Write the traceback of whatever goes wrong in the block, unless its message says all, and raise it again.
+
+    The exception gets the attribute ``log``, the file's path.
+
+    Args:
+        folder: where the file is written; that of an earlier failure is removed when the block ends well.
+        process: names the file of this process; None for its rank in the job, the first one's being ``error.log``.
+    """
+    name = rank() if process is None else process
+    path = folder / (f"error_{name}.log" if name else "error.log")
+    try:
+        yield
+    except RunInterrupted:
+        raise
+    except Exception as error:
+        if find_user_error(error) is None:
+            with contextlib.suppress(OSError):  # on a full disk there is the line without it
+                write_atomically(path, "".join(traceback.format_exception(error)))
+                error.log = path  # type: ignore[attr-defined]
+        raise
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def rank() -> str:
+    """The rank of this process in its job, before any connection; empty for the first one, or the only one."""
+    for name in GLOBAL_RANKS:
+        if os.environ.get(name):
+            return os.environ[name].lstrip("0")
+    node, local = (os.environ.get(name, "").lstrip("0") for name in ("NODE_RANK", "LOCAL_RANK"))
+    return f"{node}_{local or 0}" if node else local
