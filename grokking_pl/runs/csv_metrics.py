@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from grokking_pl.errors import UserError
 from grokking_pl.runs.files import write_table, writing
 
 LATE_SHARE = 0.1
@@ -92,8 +93,9 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is left."""
-        self.save_all()
+        """Write what is left; nothing, where a run failed before its first metrics."""
+        if self._started or status == "success":
+            self.save_all()
 
     def _save(self, everything: bool) -> None:
         if not self._started:
@@ -131,8 +133,51 @@ class CSVMetrics(Logger):
             write_table(self.path, self._columns, kept)
 
     def _read(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="") as file:
-            # A process killed while it wrote leaves half a line, which has no value in its last columns.
-            return [row for row in csv.DictReader(file) if None not in row.values()]
+        return read_rows(self.path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a ``metrics.csv``, those that are whole; none if there is no file.
+
+    A process that was killed while it wrote leaves half a line at the end, which has no value in its last columns.
+
+    Raises:
+        UserError: the file cannot be read, or it is no table of metrics by step.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, ["step"])
+            if columns[0] != "step" or len({*columns}) < len(columns):
+                raise _is_damaged(path, "its first line names no columns of metrics")
+            rows: list[dict[str, Any]] = []
+            last, cut = -math.inf, False
+            for cells in reader:
+                if cut or len(cells) > len(columns):
+                    raise _is_damaged(
+                        path, f"line {reader.line_num - cut} has another number of columns than the first"
+                    )
+                cut = len(cells) < len(columns)
+                if cut:
+                    continue
+                if not _is_number(cells[0]) or int(cells[0]) <= last:
+                    raise _is_damaged(
+                        path, f"line {reader.line_num} begins with {cells[0][:20]!r}, which is no later step"
+                    )
+                last = int(cells[0])
+                rows.append(dict(zip(columns, cells, strict=True)))
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _is_damaged(path, getattr(error, "strerror", None) or "it is not text") from None
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20
+
+
+def _is_damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged ({reason}): restore it from a copy, or move it away to resume without the metrics so far"
+    )
