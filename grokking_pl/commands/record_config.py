@@ -17,26 +17,26 @@ from grokking_pl.runs.files import write_atomically, writing
 class RecordConfig(SaveConfigCallback):
     """Saves the full configuration in the run folder and in checkpoints, and sends it, flat, to the loggers."""
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Record a new run before anything can fail."""
-        if self.config.ckpt_path is None:
-            super().setup(trainer, pl_module, stage)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record a resumed run once its checkpoint has turned out to fit."""
-        super().setup(trainer, pl_module, "fit")
-
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``config.yaml`` and log every hyperparameter under the name it has on the command line."""
+        """Log every hyperparameter under the name it has on the command line, and write the file of a new run."""
         if stage != "fit" or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        path = RunFolder(Path(trainer.default_root_dir)).config
-        with writing(path, "make room, or choose another folder with --run_dir"):
-            write_atomically(path, configuration(self.parser, self.config, "yaml"))
+        if self.config.ckpt_path is None:
+            self._write(trainer)
         if trainer.enable_autolog_hparams:
             hyperparameters = flatten(json.loads(self._settings))
             for logger in trainer.loggers:
                 logger.log_hyperparams(hyperparameters)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the file of a resumed run, now that its checkpoint has turned out to fit."""
+        if self.config.ckpt_path is not None and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        path = RunFolder(Path(trainer.default_root_dir)).config
+        with writing(path, "make room, or choose another folder with --run_dir"):
+            write_atomically(path, configuration(self.parser, self.config, "yaml"))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the settings in the checkpoint, wherever it is taken."""

@@ -52,8 +52,15 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value."""
+        """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value.
+
+        That of a resumed run is written with its first metrics: until then its checkpoint may turn out not to fit.
+        """
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
+        if self._started or self._resume_step is None:
+            self._write_hyperparameters()
+
+    def _write_hyperparameters(self) -> None:
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
         path = self.path.with_name("hyperparameters.csv")
         with writing(path, ADVICE):
@@ -79,8 +86,9 @@ class CSVMetrics(Logger):
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        late = sum(step <= self._last_step for step in self._rows)
-        self._save(everything=late > LATE_SHARE * self._num_rows)
+        if self._started:
+            late = sum(step <= self._last_step for step in self._rows)
+            self._save(everything=late > LATE_SHARE * self._num_rows)
 
     @rank_zero_only
     def save_all(self) -> None:
@@ -131,6 +139,8 @@ class CSVMetrics(Logger):
         with writing(self.path, ADVICE):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_table(self.path, self._columns, kept)
+        if self._hyperparameters and self._resume_step is not None:
+            self._write_hyperparameters()
 
     def _read(self) -> list[dict[str, Any]]:
         return read_rows(self.path)
@@ -148,7 +158,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         with open(path, newline="", encoding="utf-8") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, ["step"])
-            if columns[0] != "step" or len({*columns}) < len(columns):
+            if columns[:1] != ["step"] or len({*columns}) < len(columns):
                 raise _is_damaged(path, "its first line names no columns of metrics")
             rows: list[dict[str, Any]] = []
             last, cut = -math.inf, False
@@ -157,6 +167,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                     raise _is_damaged(
                         path, f"line {reader.line_num - cut} has another number of columns than the first"
                     )
+                if any("\0" in cell for cell in cells):
+                    raise _is_damaged(path, f"line {reader.line_num} is not text")
                 cut = len(cells) < len(columns)
                 if cut:
                     continue

@@ -58,10 +58,22 @@ def check_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
             raise _is_damaged(path, f"its {name} is of the wrong kind, {type(value).__name__}")
         if isinstance(value, int) and value < 0:
             raise _is_damaged(path, f"its {name} is {value}")
+    _check_places(checkpoint, path)
     _check_version(checkpoint["pytorch-lightning_version"], path)
     expected, actual = checkpoint.get(PARTS), count_parts(checkpoint)
     if expected not in (None, actual):
         raise _is_damaged(path, f"it has {actual} parts instead of {expected}")
+
+
+def _check_places(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """See that the positions in streams of batches, which are taken up when the training begins, are numbers."""
+    try:
+        places = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
+        consumed = [place["consumed"] for place in places if "consumed" in place]
+    except (AttributeError, KeyError, TypeError):
+        raise _is_damaged(path, "its loops do not say where in the data it is") from None
+    if any(type(number) is not int or number < 0 for number in consumed):
+        raise _is_damaged(path, f"its place in the data is {consumed}")
 
 
 def _check_version(text: str, path: Path) -> None:
