@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from grokking_pl.callbacks import Reporting
 from tests.children import children
 from tests.conftest import ROOT, SMALL_MNIST
 
@@ -143,7 +144,7 @@ def slurm(monkeypatch, tmp_path):
     return asked
 
 
-class SignalAtStep(pl.Callback):
+class SignalAtStep(pl.Callback, Reporting):
     """What SLURM does before a job's time ends."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):

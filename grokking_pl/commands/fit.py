@@ -78,6 +78,7 @@ class GrokCLI(LightningCLI):
 
     def __init__(self, command: str, arguments: list[str], until_done: ExitStack) -> None:
         self._command = command
+        self._words = arguments
         self._until_done = until_done
         super().__init__(
             args=arguments,
@@ -146,7 +147,7 @@ class GrokCLI(LightningCLI):
             return
         check_checkpoint(checkpoint, path)
         self._resume_step = checkpoint["global_step"]
-        check_settings(checkpoint, path, json.loads(configuration(self.parser, config, "json")))
+        check_settings(checkpoint, path, json.loads(configuration(self.parser, config, "json")), self._words)
         if not writing:
             return
         leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))

@@ -2,7 +2,7 @@
 
 import json
 import pydoc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ MOST_NAMED = 5
 """How many of the settings that differ are named."""
 
 
-def check_settings(checkpoint: Mapping[str, Any], path: Path, given: Settings) -> None:
+def check_settings(checkpoint: Mapping[str, Any], path: Path, given: Settings, words: Sequence[str]) -> None:
     """See that a checkpoint is resumed with the settings it was trained with.
 
     Args:
         checkpoint: the checkpoint.
         path: its file.
         given: all settings of the command.
+        words: those of its command line.
 
     Raises:
         UserError: settings that change the training are others.
@@ -57,10 +58,18 @@ def check_settings(checkpoint: Mapping[str, Any], path: Path, given: Settings) -
     rest = len(differing) - len(named)
     if rest:
         named.append(f"{rest} more that differ")
-    them = "it" if len(differing) == 1 else "them"
     raise UserError(
-        f"the run was trained {', and '.join(named)}: leave {them} out to resume, or choose a new --run_dir"
+        f"the run was trained {', and '.join(named)}: {_advice(differing, words)} to resume, or choose a new --run_dir"
     )
+
+
+def _advice(names: Sequence[str], words: Sequence[str]) -> str:
+    """What to do about settings that differ: not to give them, or to give them as before where the command does not."""
+    options = {word.partition("=")[0].rstrip("+") for word in words if word.startswith("--")}
+    one = len(names) == 1
+    if all(any(f"--{name}.".startswith(f"{option}.") for option in options) for name in names):
+        return "leave it out" if one else "leave them out"
+    return "give it as it was" if one else "give them as they were"
 
 
 def _difference(name: str, trained: Settings, now: Settings) -> str:

@@ -152,7 +152,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     A process that was killed while it wrote leaves half a line at the end, which has no value in its last columns.
 
     Raises:
-        UserError: the file cannot be read, or it is no table of metrics by step.
+        UserError: it is no table of metrics by step.
+        OSError: it cannot be read.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -180,8 +181,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                 rows.append(dict(zip(columns, cells, strict=True)))
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _is_damaged(path, getattr(error, "strerror", None) or "it is not text") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise _is_damaged(path, "it is not text") from None
     return rows
 
 

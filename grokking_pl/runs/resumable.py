@@ -107,7 +107,12 @@ def check_files(folder: RunFolder) -> None:
     for path in (folder.checkpoint.parent, folder.path / "tensorboard"):
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is not a folder, but the run writes into one of this name: move it away to resume")
-    read_rows(folder.metrics)
+    try:
+        read_rows(folder.metrics)
+    except OSError as error:
+        raise UserError(
+            f"{folder.metrics} cannot be read ({error.strerror}): move it away to resume without it"
+        ) from None
     _check_summary(folder.summary)
 
 

@@ -37,6 +37,12 @@ def epochs(folder: Path) -> int:
     return torch.load(RunFolder(folder).checkpoint)["epoch"]
 
 
+def deterministic(folder: Path) -> bool:
+    is_so = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)  # Lightning leaves them on
+    return is_so
+
+
 def has_figures(folder: Path) -> bool:
     return (folder / "curves.png").exists()
 
@@ -75,7 +81,7 @@ HONOURED = {  # option and value, what shows its effect, and the effect
     "accumulate_grad_batches=2": (epochs, 4),
     "gradient_clip_val=0.1": (nothing, None),
     "gradient_clip_val=0.1 --trainer.gradient_clip_algorithm=value": (nothing, None),
-    "deterministic=true": (nothing, None),
+    "deterministic=true": (deterministic, True),
     "benchmark=false": (nothing, None),
     "inference_mode=false": (nothing, None),
     "use_distributed_sampler=true": (nothing, None),
