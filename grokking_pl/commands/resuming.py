@@ -58,16 +58,15 @@ def check_settings(checkpoint: Mapping[str, Any], path: Path, given: Settings, w
     rest = len(differing) - len(named)
     if rest:
         named.append(f"{rest} more that differ")
-    raise UserError(
-        f"the run was trained {', and '.join(named)}: {_advice(differing, words)} to resume, or choose a new --run_dir"
-    )
+    advice = _advice(differing, now, words)
+    raise UserError(f"the run was trained {', and '.join(named)}: {advice} to resume, or choose a new --run_dir")
 
 
-def _advice(names: Sequence[str], words: Sequence[str]) -> str:
+def _advice(names: Sequence[str], now: Settings, words: Sequence[str]) -> str:
     """What to do about settings that differ: not to give them, or to give them as before where the command does not."""
     options = {word.partition("=")[0].rstrip("+") for word in words if word.startswith("--")}
     one = len(names) == 1
-    if all(any(f"--{name}.".startswith(f"{option}.") for option in options) for name in names):
+    if all(name in now and any(f"--{name}.".startswith(f"{option}.") for option in options) for name in names):
         return "leave it out" if one else "leave them out"
     return "give it as it was" if one else "give them as they were"
 
