@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from grokking_pl.callbacks import Reporting
 from grokking_pl.training.lost_process import MESSAGE
 from tests.children import children
 from tests.conftest import ROOT, SMALL_MNIST
@@ -207,7 +208,7 @@ def slurm(monkeypatch, tmp_path):
     return asked
 
 
-class SignalAtStep(pl.Callback):
+class SignalAtStep(pl.Callback, Reporting):
     """What SLURM does before a job's time ends."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):

@@ -33,8 +33,11 @@ def leave_if_finished(folder: RunFolder, checkpoint: dict[str, Any], config: Nam
 
 def _is_at_limit(checkpoint: dict[str, Any], trainer: Namespace) -> bool:
     """Whether the checkpoint is at the trainer's last step or epoch; -1 and null are no limits."""
-    progress = checkpoint.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
-    made = {"max_steps": checkpoint.get("global_step"), "max_epochs": progress.get("processed")}
+    try:
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    except (KeyError, TypeError):  # a checkpoint that is damaged has an error of its own
+        epochs = None
+    made = {"max_steps": checkpoint.get("global_step"), "max_epochs": epochs}
     limits = {name: trainer[name] for name in made}
     return any(
         isinstance(limits[name], int) and limits[name] >= 0 and isinstance(number, int) and number >= limits[name]

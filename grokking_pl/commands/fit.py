@@ -1,5 +1,6 @@
 """``grok fit``, ``validate``, ``test`` and ``predict``: a LightningCLI whose runs live in folders."""
 
+import json
 import re
 import sys
 from contextlib import ExitStack
@@ -8,7 +9,7 @@ from typing import Any
 
 from jsonargparse import Namespace, capture_parser
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
@@ -21,6 +22,8 @@ from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
+from grokking_pl.commands.resuming import check_settings
+from grokking_pl.commands.trainer_options import check_trainer_options
 from grokking_pl.commands.trainer_values import check_trainer_values, check_with_data, trainer_errors
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Experiment
@@ -29,8 +32,9 @@ from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, remove_temporary_files
 from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
+from grokking_pl.runs.resumable import check_checkpoint, check_files
 from grokking_pl.runs.slurm import is_requeued
-from grokking_pl.training.lightning_internals import NoProfiler, leave_out_empty_hooks
+from grokking_pl.training.lightning_internals import NoProfiler, check_restored_checkpoint, leave_out_empty_hooks
 from grokking_pl.training.lost_process import ending_together
 
 RUNS = Path("runs")
@@ -72,6 +76,7 @@ class GrokCLI(LightningCLI):
 
     def __init__(self, command: str, arguments: list[str], until_done: ExitStack) -> None:
         self._command = command
+        self._words = arguments
         self._until_done = until_done
         super().__init__(
             args=arguments,
@@ -117,16 +122,13 @@ class GrokCLI(LightningCLI):
         """Find the run's folder and checkpoint, and fail before any work if they are not as they should be."""
         config, fitting = self.config, self._command == "fit"
         refuse_split_networks(config.trainer.strategy)
+        check_trainer_options(config.trainer, config.data and config.data.class_path)
         self.folder = RunFolder(Path(config.run_dir or default_run_dir(config, fitting)))
         config.run_dir = self.folder.path
         config.trainer.default_root_dir = str(self.folder.path)
-        if config.ckpt_path == "auto" or (config.ckpt_path is None and fitting and is_requeued()):
-            config.ckpt_path = "last" if self.folder.holds_unfinished() else None
-        if config.ckpt_path == "last":
-            config.ckpt_path = str(self.folder.checkpoint)
-        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise UserError(f"the checkpoint {config.ckpt_path} does not exist: is --run_dir {self.folder.path} right?")
-        if fitting and not config.trainer.fast_dev_run:
+        config.ckpt_path = chosen_checkpoint(config.ckpt_path, self.folder, fitting)
+        writing = fitting and not config.trainer.fast_dev_run
+        if writing:
             self._until_done.enter_context(FolderLock(self.folder.path, "--run_dir", is_first_process()))
             if config.ckpt_path is None:
                 self.folder.check_free()
@@ -136,12 +138,27 @@ class GrokCLI(LightningCLI):
             check_not_written(self.folder.predictions)
         self._resume_step = None
         if config.ckpt_path is not None:
-            checkpoint = SafeCheckpointIO().load_checkpoint(config.ckpt_path, map_location="cpu")
-            self._resume_step = checkpoint.get("global_step", 0)
-            if fitting and not config.trainer.fast_dev_run:
-                leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))
-        if fitting and not config.trainer.fast_dev_run:
+            self._check_checkpoint(Path(config.ckpt_path), writing)
+        if writing:
             self._until_done.enter_context(kept_traceback(self.folder.path))
+
+    def _check_checkpoint(self, path: Path, writing: bool) -> None:
+        """See that the checkpoint can be used, for a fit with the same settings and in a folder that is its own."""
+        config = self.config
+        checkpoint = SafeCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=config.weights_only)
+        if self._command != "fit":
+            return
+        check_checkpoint(checkpoint, path)
+        self._resume_step = checkpoint["global_step"]
+        check_settings(checkpoint, path, json.loads(configuration(self.parser, config, "json")), self._words)
+        if not writing:
+            return
+        leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))
+        if is_first_process():
+            if self.folder.path.resolve() in path.resolve().parents:
+                check_files(self.folder)
+            else:
+                self.folder.check_empty()
 
     # Module, data and trainer.
 
@@ -158,8 +175,13 @@ class GrokCLI(LightningCLI):
         config = self.config_init.trainer
         kwargs["plugins"] = [*as_list(config.plugins), SafeCheckpointIO()]
         if self._command != "fit":
+            watching = [callback for callback in as_list(config.callbacks) if not isinstance(callback, Checkpoint)]
             with trainer_errors(config):
-                return super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs)
+                trainer = super().instantiate_trainer(
+                    logger=False, enable_checkpointing=False, callbacks=watching, **kwargs
+                )
+            check_restored_checkpoint(trainer)
+            return trainer
         kwargs.setdefault("profiler", config.profiler or NoProfiler())
         callbacks = with_standard_callbacks(config)
         for callback in callbacks:
@@ -168,7 +190,9 @@ class GrokCLI(LightningCLI):
                 callback.dirpath = str(self.folder.checkpoint.parent)
         loggers = self._loggers(config.logger)
         with trainer_errors(config):
-            return super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+            trainer = super().instantiate_trainer(logger=loggers, callbacks=callbacks, **kwargs)
+        check_restored_checkpoint(trainer)
+        return trainer
 
     def _loggers(self, configured: Any) -> list[Logger]:
         if configured is False or self.config_init.trainer.fast_dev_run:
@@ -207,6 +231,37 @@ def refuse_split_networks(strategy: Any) -> None:
             f"the strategy {name} splits a network that is too large for one device, which those of this project "
             "are not: use ddp, for which every process holds the whole network"
         )
+
+
+def chosen_checkpoint(given: str | None, folder: RunFolder, fitting: bool) -> str | None:
+    """The file of the checkpoint that a command goes on from or measures; None for a run that begins.
+
+    Args:
+        given: what the user gives as ``ckpt_path``: a file, ``last``, ``auto`` or nothing.
+        folder: the run's.
+        fitting: whether the run is trained. What is not takes the run's last checkpoint if the user gives none.
+
+    Raises:
+        UserError: there is no such checkpoint.
+    """
+    own = folder.checkpoint
+    if given == "auto" or (given is None and fitting and is_requeued()):
+        given = "last" if folder.holds_unfinished() or not fitting else None
+    elif given is None and not fitting:
+        if not own.exists():
+            raise UserError(
+                f"{folder.path} holds no checkpoint, and a network that was not trained has nothing to measure: train "
+                "it with grok fit, or say which with --ckpt_path FILE or --run_dir FOLDER"
+            )
+        given = "last"
+        if is_first_process():
+            print(f"checkpoint {own}", file=sys.stderr)
+    if given is None:
+        return None
+    path = own if given == "last" else Path(given)
+    if not path.exists():
+        raise UserError(f"the checkpoint {path} does not exist: is --run_dir {folder.path} right?")
+    return str(path)
 
 
 def default_run_dir(config: Namespace, fitting: bool) -> Path:

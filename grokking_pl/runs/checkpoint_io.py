@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent, whenever the process is killed, and that hold no pickled code."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs.files import atomic_file, writing
+from grokking_pl.runs.resumable import PARTS, count_parts
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -24,7 +24,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         with writing(target, "make room, or choose another folder with --run_dir"):
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(target) as file:
-                torch.save(checkpoint, file)
+                torch.save({**checkpoint, PARTS: count_parts(checkpoint)}, file)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -38,8 +38,12 @@ class SafeCheckpointIO(TorchCheckpointIO):
             checkpoint = torch.load(path, map_location=map_location, weights_only=weights_only is not False)
         except FileNotFoundError:
             raise UserError(f"the checkpoint {path} does not exist") from None
-        except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        except IsADirectoryError:
+            raise UserError(f"{path} is a folder, and no checkpoint: name the file in it") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a file that is no checkpoint makes an unpickler do
             raise UserError(f"{path} is no checkpoint, or is corrupt ({type(error).__name__})") from None
-        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
             raise UserError(f"{path} is no checkpoint of a run: it holds no state_dict")
         return checkpoint

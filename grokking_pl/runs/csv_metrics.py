@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from grokking_pl.errors import UserError
 from grokking_pl.runs.files import write_table, writing
 
 LATE_SHARE = 0.1
@@ -51,8 +52,15 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value."""
+        """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value.
+
+        That of a resumed run is written with its first metrics: until then its checkpoint may turn out not to fit.
+        """
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
+        if self._started or self._resume_step is None:
+            self._write_hyperparameters()
+
+    def _write_hyperparameters(self) -> None:
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
         path = self.path.with_name("hyperparameters.csv")
         with writing(path, ADVICE):
@@ -78,8 +86,9 @@ class CSVMetrics(Logger):
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        late = sum(step <= self._last_step for step in self._rows)
-        self._save(everything=late > LATE_SHARE * self._num_rows)
+        if self._started:
+            late = sum(step <= self._last_step for step in self._rows)
+            self._save(everything=late > LATE_SHARE * self._num_rows)
 
     @rank_zero_only
     def save_all(self) -> None:
@@ -92,8 +101,9 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is left."""
-        self.save_all()
+        """Write what is left; nothing, where a run failed before its first metrics."""
+        if self._started or status == "success":
+            self.save_all()
 
     def _save(self, everything: bool) -> None:
         if not self._started:
@@ -129,10 +139,58 @@ class CSVMetrics(Logger):
         with writing(self.path, ADVICE):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_table(self.path, self._columns, kept)
+        if self._hyperparameters and self._resume_step is not None:
+            self._write_hyperparameters()
 
     def _read(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="") as file:
-            # A process killed while it wrote leaves half a line, which has no value in its last columns.
-            return [row for row in csv.DictReader(file) if None not in row.values()]
+        return read_rows(self.path)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a ``metrics.csv``, those that are whole; none if there is no file.
+
+    A process that was killed while it wrote leaves half a line at the end, which has no value in its last columns.
+
+    Raises:
+        UserError: it is no table of metrics by step.
+        OSError: it cannot be read.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, ["step"])
+            if columns[:1] != ["step"] or len({*columns}) < len(columns):
+                raise _is_damaged(path, "its first line names no columns of metrics")
+            rows: list[dict[str, Any]] = []
+            last, cut = -math.inf, False
+            for cells in reader:
+                if cut or len(cells) > len(columns):
+                    raise _is_damaged(
+                        path, f"line {reader.line_num - cut} has another number of columns than the first"
+                    )
+                if any("\0" in cell for cell in cells):
+                    raise _is_damaged(path, f"line {reader.line_num} is not text")
+                cut = len(cells) < len(columns)
+                if cut:
+                    continue
+                if not _is_number(cells[0]) or int(cells[0]) <= last:
+                    raise _is_damaged(
+                        path, f"line {reader.line_num} begins with {cells[0][:20]!r}, which is no later step"
+                    )
+                last = int(cells[0])
+                rows.append(dict(zip(columns, cells, strict=True)))
+    except FileNotFoundError:
+        return []
+    except (UnicodeDecodeError, csv.Error):
+        raise _is_damaged(path, "it is not text") from None
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 20
+
+
+def _is_damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged ({reason}): restore it from a copy, or move it away to resume without the metrics so far"
+    )

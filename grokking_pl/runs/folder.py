@@ -7,6 +7,9 @@ from typing import Any
 
 from grokking_pl.runs.files import is_taken, json_text, write_atomically, writing
 
+LEFT_BY_FAILED_START = (".lock", "error.log")
+"""What a command that trained nothing leaves in its folder."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -44,12 +47,12 @@ class RunFolder:
         return self.path / "predictions.csv"
 
     def read_summary(self) -> dict[str, Any]:
-        """The outcome of the run; empty if there is none."""
+        """The outcome of the run; empty if there is none that can be read."""
         try:
-            summary: dict[str, Any] = json.loads(self.summary.read_text())
-        except (OSError, json.JSONDecodeError):
+            summary = json.loads(self.summary.read_text())
+        except (OSError, ValueError, RecursionError):
             return {}
-        return summary
+        return summary if isinstance(summary, dict) else {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write the outcome of the run.
@@ -75,3 +78,14 @@ class RunFolder:
             raise is_taken(self.path, f"a finished run ({summary.get('phase', 'done')})", "--run_dir")
         if self.checkpoint.exists():
             raise is_taken(self.path, "an unfinished run", "--run_dir", "resume it with --ckpt_path last")
+
+    def check_empty(self) -> None:
+        """See that a run that begins from another's checkpoint would be mixed with nothing.
+
+        Raises:
+            UserError: the folder holds files.
+        """
+        self.check_free()
+        held = sorted(path.name for path in self.path.iterdir() if path.name not in LEFT_BY_FAILED_START)
+        if held:
+            raise is_taken(self.path, f"{held[0]}, and the checkpoint is another run's", "--run_dir")

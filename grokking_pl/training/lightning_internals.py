@@ -7,13 +7,22 @@ cores, from runs with and without in turn. What buys less than 3 % is not here.
 
 import logging
 import subprocess
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from grokking_pl.errors import UserError
+
+MOST_OF_A_REASON = 200
+"""Characters of an error that are shown."""
 
 # Speed.
 
@@ -97,6 +106,95 @@ class FitLoopWithEnd(_FitLoop):
 def run_end_of_trained_run(trainer: Trainer) -> None:
     """Let a run that is resumed at its end run its end."""
     trainer.fit_loop.__class__ = FitLoopWithEnd
+
+
+# The beginning of a run that is resumed.
+
+
+class CheckedConnector(_CheckpointConnector):
+    """Lightning's restoring of a checkpoint, in which whatever does not fit is an error that names the file.
+
+    Lightning's own raises what it meets, or passes over what is missing and trains from what there is. Buys the user a
+    line instead of a traceback or a wrong result.
+    """
+
+    def _restore_modules_and_callbacks(self, checkpoint_path: Any = None, weights_only: bool | None = None) -> None:
+        with _naming(checkpoint_path):
+            super()._restore_modules_and_callbacks(checkpoint_path, weights_only)
+
+    def restore_training_state(self) -> None:
+        """Restore loops, optimizers and schedulers, all of them."""
+        loaded: Any = self._loaded_checkpoint
+        fitting = bool(loaded) and self.trainer.state.fn == TrainerFn.FITTING
+        with _naming(self._ckpt_path):
+            if fitting:
+                _check_alike(self.trainer.fit_loop.state_dict(), loaded["loops"]["fit_loop"], "loops.fit_loop")
+            super().restore_training_state()
+            if fitting:
+                self._check_restored(loaded)
+
+    def _check_restored(self, loaded: Any) -> None:
+        for name, parts in (
+            ("optimizer_states", self.trainer.optimizers),
+            ("lr_schedulers", self.trainer.lr_scheduler_configs),
+        ):
+            if len(loaded[name]) != len(parts):
+                raise ValueError(f"it has {len(loaded[name])} {name} instead of {len(parts)}")
+        if self.trainer.global_step != loaded["global_step"]:
+            raise ValueError(f"it has made {self.trainer.global_step} steps, and says {loaded['global_step']}")
+        for optimizer in self.trainer.optimizers:
+            _check_moments(optimizer, self.trainer.global_step)
+
+
+def check_restored_checkpoint(trainer: Trainer) -> None:
+    """Let the trainer see that a checkpoint fits before it goes on from it."""
+    trainer._checkpoint_connector.__class__ = CheckedConnector
+
+
+@contextmanager
+def _naming(path: Any) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        raise UserError(message if str(path) in message else f"{path}: {message}") from error
+    except MisconfigurationException:  # that the trainer's limits are below the checkpoint's
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
+        reason = " ".join(reason.split())[:MOST_OF_A_REASON]
+        raise UserError(
+            f"{path} is damaged, or of another network ({reason}): use another checkpoint with --ckpt_path FILE, or "
+            "the configuration that this one was trained with"
+        ) from error
+
+
+def _check_alike(expected: Any, actual: Any, name: str) -> None:
+    """Raise a ValueError unless all that a loop keeps is there, and of its kind."""
+    if isinstance(expected, Mapping):
+        if not isinstance(actual, Mapping):
+            raise ValueError(f"{name} is of the wrong kind, {type(actual).__name__}")
+        for key, value in expected.items():
+            if key not in actual:
+                raise ValueError(f"{name} has no {key}")
+            _check_alike(value, actual[key], f"{name}.{key}")
+    elif isinstance(expected, int) and (type(actual) is not type(expected) or actual < 0):
+        raise ValueError(f"{name} is {actual!r}")
+
+
+def _check_moments(optimizer: Any, step: int) -> None:
+    """Raise a ValueError unless an Adam that has made steps has the moments that belong to its parameters."""
+    if not isinstance(optimizer, torch.optim.Adam) or not step:
+        return
+    states = [(weight, optimizer.state[weight]) for weight in optimizer.state]
+    if not states:
+        raise ValueError("its optimizer_states are empty")
+    for weight, state in states:
+        for name in ("exp_avg", "exp_avg_sq"):
+            if getattr(state.get(name), "shape", None) != weight.shape:
+                raise ValueError(f"its optimizer_states have no {name} for a weight of shape {tuple(weight.shape)}")
+        if "step" not in state or not 0 <= float(state["step"]) <= step:
+            raise ValueError(f"its optimizer_states have made {state.get('step')} of {step} steps")
 
 
 # Processes that are lost.

@@ -74,10 +74,12 @@ def test_broken_config_file(fails, tmp_path):
     assert f"{broken} is no YAML, line 2, column 11: " in fails("--config", broken)
 
 
-def test_checkpoint_of_another_architecture(fails, grok, small_mnist, tmp_path):
-    assert grok("fit", *small_mnist, "--run_dir", tmp_path / "first")[0] == 0
-    checkpoint = tmp_path / "first/checkpoints/last.ckpt"
-    assert "another architecture" in fails("--ckpt_path", checkpoint, "--model.architecture.width=9")
+def test_checkpoint_of_another_architecture(grok, small_mnist, tmp_path):
+    options = [*small_mnist, "--run_dir", tmp_path / "run"]
+    assert grok("fit", *options)[0] == 0
+    status, _, err = grok("validate", *options, "--model.architecture.width=9")
+    assert status == 2
+    assert "another architecture" in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.strategies import DDPStrategy
 from lightning.pytorch.callbacks import LambdaCallback
 
+from grokking_pl.errors import UserError
 from grokking_pl.training.lightning_internals import (
     HOOK_NAME,
     HOOKS_OF_A_STEP,
@@ -21,6 +22,7 @@ from grokking_pl.training.lightning_internals import (
     NoProfiler,
     QuickHookName,
     call_on_lost_process,
+    check_restored_checkpoint,
     launched_processes,
     leave_out_empty_hooks,
 )
@@ -214,3 +216,45 @@ def test_torch_says_that_a_connection_is_lost(tmp_path):
     said = processes[0].communicate(timeout=120)[0]
     processes[1].communicate(timeout=120)
     assert said.startswith("True "), f"torch has other words for a lost connection than LOST_CONNECTION: {said}"
+
+
+def test_lightning_restores_a_checkpoint_by_two_methods(train, tmp_path):
+    """Of its connector, in this order, before the training begins."""
+    path = tmp_path / "whole.ckpt"
+    train(Line()).save_checkpoint(path)
+    called = []
+
+    class Watching(pl.Callback):
+        def on_train_start(self, trainer, pl_module):
+            called.append("on_train_start")
+
+    trainer = pl.Trainer(
+        accelerator="cpu", max_steps=5, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=Watching(),
+    )  # fmt: skip
+    check_restored_checkpoint(trainer)
+    connector = type(trainer._checkpoint_connector)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_restore_modules_and_callbacks", "restore_training_state"):
+            original = getattr(connector, name)
+
+            def note(self, *args, name=name, original=original):
+                called.append(name)
+                original(self, *args)
+
+            patch.setattr(connector, name, note)
+        trainer.fit(Line(), ckpt_path=path)
+    assert called == ["_restore_modules_and_callbacks", "restore_training_state", "on_train_start"]
+    assert trainer.global_step == 5
+
+
+@pytest.mark.parametrize(("name", "value"), [("loops", {"fit_loop": {}}), ("optimizer_states", []), ("state_dict", {})])
+def test_what_does_not_fit_names_the_file(train, tmp_path, name, value):
+    path = tmp_path / "broken.ckpt"
+    train(Line()).save_checkpoint(path)
+    torch.save(torch.load(path) | {name: value}, path)
+    trainer = pl.Trainer(accelerator="cpu", max_steps=5, logger=False, enable_checkpointing=False)
+    check_restored_checkpoint(trainer)
+    with pytest.raises(UserError, match=r"broken\.ckpt is damaged, or of another network"):
+        trainer.fit(Line(), ckpt_path=path)
+    assert trainer.global_step == 0 or name == "optimizer_states"

@@ -1,0 +1,125 @@
+"""The settings with which a run may be resumed: those it was trained with, but for what changes no training."""
+
+import json
+import pydoc
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch.callbacks import Timer
+
+from grokking_pl.commands.base_callbacks import OBSERVERS
+from grokking_pl.errors import UserError
+from grokking_pl.experiments import Settings, flatten
+from grokking_pl.population.honoured import CHANGES_NO_TRAINING
+from grokking_pl.runs import RunFolder
+
+RECORD = "settings"
+"""Where a checkpoint has the settings of its run, as JSON."""
+
+MAY_CHANGE = (CHANGES_NO_TRAINING - {"use_distributed_sampler"}) | {
+    # How long a run trains, and what is told to the loggers.
+    "max_epochs", "max_time", "min_epochs", "min_steps", "fast_dev_run", "enable_autolog_hparams", "model_registry",
+}  # fmt: skip
+"""Options of the trainer that may be others when a run is resumed."""
+
+OF_THE_COMMAND = ("run_dir", "ckpt_path", "weights_only", "trainer")
+"""What is no setting of a training, and the trainer's options, which are judged one by one."""
+
+MOST_NAMED = 5
+"""How many of the settings that differ are named."""
+
+
+def check_settings(checkpoint: Mapping[str, Any], path: Path, given: Settings, words: Sequence[str]) -> None:
+    """See that a checkpoint is resumed with the settings it was trained with.
+
+    Args:
+        checkpoint: the checkpoint.
+        path: its file.
+        given: all settings of the command.
+        words: those of its command line.
+
+    Raises:
+        UserError: settings that change the training are others.
+    """
+    recorded = _recorded_settings(checkpoint, path)
+    if recorded is None:
+        return
+    trained, now = flatten(_of_the_training(recorded)), flatten(_of_the_training(given))
+    differing = [
+        name for name in {**trained, **now} if (name in trained, trained.get(name)) != (name in now, now.get(name))
+    ]
+    # A class that differs says all about its options.
+    differing = [name for name in differing if not any(name.startswith(f"{other}.") for other in differing)]
+    if not differing:
+        return
+    named = [_difference(name, trained, now) for name in differing[:MOST_NAMED]]
+    rest = len(differing) - len(named)
+    if rest:
+        named.append(f"{rest} more that differ")
+    advice = _advice(differing, now, words)
+    raise UserError(f"the run was trained {', and '.join(named)}: {advice} to resume, or choose a new --run_dir")
+
+
+def _advice(names: Sequence[str], now: Settings, words: Sequence[str]) -> str:
+    """What to do about settings that differ: not to give them, or to give them as before where the command does not."""
+    options = {word.partition("=")[0].rstrip("+") for word in words if word.startswith("--")}
+    one = len(names) == 1
+    if all(name in now and any(f"--{name}.".startswith(f"{option}.") for option in options) for name in names):
+        return "leave it out" if one else "leave them out"
+    return "give it as it was" if one else "give them as they were"
+
+
+def _difference(name: str, trained: Settings, now: Settings) -> str:
+    if name not in trained:
+        return f"without {name}"
+    return f"with {name} {_word(trained[name])}, not {_word(now[name]) if name in now else 'without'}"
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _of_the_training(settings: Settings) -> Settings:
+    """The settings that decide how a run trains."""
+    trainer = settings.get("trainer") or {}
+    return {
+        **{name: value for name, value in settings.items() if name not in OF_THE_COMMAND},
+        "trainer": {
+            **{name: value for name, value in trainer.items() if name not in MAY_CHANGE},
+            "callbacks": _training_callbacks(trainer.get("callbacks")),
+        },
+    }
+
+
+def _training_callbacks(given: Any) -> dict[str, Any]:
+    """The callbacks that may change the training, by the names of their classes."""
+    callbacks: dict[str, Any] = {}
+    for callback in given if isinstance(given, list) else [given] if given else []:
+        path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
+        cls = pydoc.locate(path)
+        if not (isinstance(cls, type) and issubclass(cls, (*OBSERVERS, Timer))):
+            short = path.rpartition(".")[2]
+            same = sum(name.partition(" ")[0] == short for name in callbacks)
+            callbacks[f"{short} {same + 1}" if same else short] = callback
+    return callbacks
+
+
+def _recorded_settings(checkpoint: Mapping[str, Any], path: Path) -> Settings | None:
+    """The settings that a checkpoint records, or the folder it is in; None where it is of no run of ``grok fit``."""
+    text, record = checkpoint.get(RECORD), path
+    if text is None:
+        record = RunFolder(path.parent.parent).config
+        if not record.exists():
+            return None
+    try:
+        settings = yaml.safe_load(record.read_text()) if text is None else json.loads(text)
+    except (OSError, TypeError, ValueError, yaml.YAMLError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise UserError(
+            f"{record} does not say with which settings the run was trained: restore it from a copy, or train anew in "
+            "another folder with --run_dir"
+        )
+    return settings

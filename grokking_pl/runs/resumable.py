@@ -1,0 +1,131 @@
+"""What a run is resumed from, its checkpoint and its files: whole, or an error that names the file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import __version__ as lightning_version
+from packaging.version import InvalidVersion, Version
+
+from grokking_pl.errors import UserError
+from grokking_pl.runs.csv_metrics import read_rows
+from grokking_pl.runs.folder import RunFolder
+
+PARTS = "parts"
+"""Where a checkpoint says how many parts it has, so that one that lacks a few is known from one that never had them."""
+
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "state_dict": Mapping,
+    "global_step": int,
+    "epoch": int,
+    "pytorch-lightning_version": str,
+    "loops": Mapping,
+    "callbacks": Mapping,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+}
+"""What Lightning keeps of a training, beside the module's and callbacks' own."""
+
+WRITTEN_WHOLE = {".csv", ".json", ".yaml", ".png", ".npz", ".gif", ".mp4"}
+"""Kinds of files that a run writes in its folder."""
+
+
+def count_parts(value: Any) -> int:
+    """The number of values and containers in a checkpoint, itself among them, but for the note of that number.
+
+    >>> count_parts({"state_dict": {"weight": 1.0}, "parts": 9})
+    3
+    """
+    if isinstance(value, Mapping):
+        return 1 + sum(count_parts(part) for name, part in value.items() if name != PARTS)
+    if isinstance(value, list | tuple):
+        return 1 + sum(map(count_parts, value))
+    return 1
+
+
+def check_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """See that a checkpoint has all that a run needs to go on from it; whether it fits the run is seen later.
+
+    Raises:
+        UserError: something is missing, or not of its kind.
+    """
+    for name, kind in KINDS.items():
+        if name not in checkpoint:
+            raise _is_damaged(path, f"it has no {name}")
+        value = checkpoint[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _is_damaged(path, f"its {name} is of the wrong kind, {type(value).__name__}")
+        if isinstance(value, int) and value < 0:
+            raise _is_damaged(path, f"its {name} is {value}")
+    _check_places(checkpoint, path)
+    _check_version(checkpoint["pytorch-lightning_version"], path)
+    expected, actual = checkpoint.get(PARTS), count_parts(checkpoint)
+    if expected not in (None, actual):
+        raise _is_damaged(path, f"it has {actual} parts instead of {expected}")
+
+
+def _check_places(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """See that the positions in streams of batches, which are taken up when the training begins, are numbers."""
+    try:
+        places = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
+        consumed = [place["consumed"] for place in places if "consumed" in place]
+    except (AttributeError, KeyError, TypeError):
+        raise _is_damaged(path, "its loops do not say where in the data it is") from None
+    if any(type(number) is not int or number < 0 for number in consumed):
+        raise _is_damaged(path, f"its place in the data is {consumed}")
+
+
+def _check_version(text: str, path: Path) -> None:
+    try:
+        major = Version(text).major
+    except InvalidVersion:
+        raise _is_damaged(path, f"its pytorch-lightning_version is {text!r}") from None
+    if major != Version(lightning_version).major:
+        raise UserError(
+            f"{path} says that Lightning {text} wrote it, and {lightning_version} is installed: resume it with the "
+            "version that wrote it, or train anew in another folder with --run_dir"
+        )
+
+
+def _is_damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged, and no run can be resumed from it ({reason}): resume from another checkpoint with "
+        "--ckpt_path FILE, or train anew in another folder with --run_dir"
+    )
+
+
+def check_files(folder: RunFolder) -> None:
+    """See that a resumed run can read and write what its folder holds.
+
+    Raises:
+        UserError: a file is damaged, or something else is in its place.
+    """
+    for path in sorted(folder.path.iterdir()):
+        if path.suffix in WRITTEN_WHOLE and not path.is_file():
+            raise UserError(f"{path} is not a file, but the run writes one of this name: move it away to resume")
+    for path in (folder.checkpoint.parent, folder.path / "tensorboard"):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is not a folder, but the run writes into one of this name: move it away to resume")
+    try:
+        read_rows(folder.metrics)
+    except OSError as error:
+        raise UserError(
+            f"{folder.metrics} cannot be read ({error.strerror}): move it away to resume without it"
+        ) from None
+    _check_summary(folder.summary)
+
+
+def _check_summary(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        summary = json.loads(path.read_text())
+        whole = isinstance(summary, dict) and isinstance(summary.get("status"), str)
+    except (OSError, ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{path} is damaged, so that nothing says whether the run is finished: restore it from a copy, or delete "
+            "it to resume the run as an unfinished one"
+        )
