@@ -109,7 +109,9 @@ class GrokCLI(LightningCLI):
             help="Folder of the run; by default runs/ and the name of the first configuration file.",
         )
         objects = LightningCLI.subcommands()[self._command]
-        self._method_arguments = parser.add_method_arguments(Trainer, self._command, skip=set(objects))
+        # What is predicted is always returned, since it is written.
+        skipped = {*objects, "return_predictions"}
+        self._method_arguments = parser.add_method_arguments(Trainer, self._command, skip=skipped)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the command line."""

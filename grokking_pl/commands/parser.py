@@ -1,12 +1,17 @@
 """What every command's parser shares: one line for a wrong option."""
 
+from enum import Enum
 from typing import Any, NoReturn
 
+import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from grokking_pl.commands.failure import DEBUG, fail
 from grokking_pl.commands.parser_internals import options
 from grokking_pl.experiments.messages import one_line
+
+# Defaults of some classes, such as Lightning's Timer, are members of an Enum, which YAML has no form for.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 class GrokParser(LightningArgumentParser):

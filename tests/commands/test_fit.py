@@ -334,3 +334,12 @@ def test_callback_without_its_summary_costs_no_other_its_own(grok, small_mnist, 
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["phase"]) == ("failed", 30, "confusion")
     assert weights(tmp_path / "run")
+
+
+def test_a_default_that_is_an_enumeration_is_recorded(grok):
+    status, printed, err = grok(
+        "fit", "--config", ROOT / "configs/toy_addition.yaml", "--trainer.callbacks+=Timer", "--print_config"
+    )
+    assert status == 0, err
+    timer = yaml.safe_load(printed)["trainer"]["callbacks"][-1]
+    assert (timer["class_path"].rpartition(".")[2], timer["init_args"]["interval"]) == ("Timer", "step")
