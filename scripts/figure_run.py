@@ -131,7 +131,7 @@ def write_figure(
     """Write a figure, its caption, and what is drawn, one table per panel, into a folder of its name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "caption.md").write_text(f"{caption}\n")
     for ending in endings:
         figure.savefig(folder / f"{folder.name}.{ending}", dpi=150)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import grokking_pl.commands.diagram
 import grokking_pl.commands.fit
 import grokking_pl.plots.embeddings  # noqa: F401
 from grokking_pl.commands.main import main

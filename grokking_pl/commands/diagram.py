@@ -30,7 +30,7 @@ from grokking_pl.population.ranks import Ranks
 from grokking_pl.population.training import Plan
 from grokking_pl.runs.diagram_folder import DiagramFolder
 from grokking_pl.runs.error_log import kept_traceback
-from grokking_pl.runs.files import FolderLock, atomic_file
+from grokking_pl.runs.files import FolderLock, remove_temporary_files, save_figure
 from grokking_pl.runs.job import is_first_process
 
 RUNS = Path("runs/diagrams")
@@ -126,11 +126,13 @@ def draw_diagram(config: Namespace) -> None:
     )
     with FolderLock(path, "--folder", is_first_process()), kept_traceback(path):
         folder.claim(description)
+        folder.check_files()
         if len(folder.finished()) < len(grid):
             _train(folder, plan, config)
         else:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
+                remove_temporary_files(path)
                 _complete(folder, grid)
 
 
@@ -140,6 +142,7 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
     ranks = Ranks(plan.device, config.devices, config.num_nodes)
     try:
         if ranks.rank == 0:
+            remove_temporary_files(folder.path)
             folder.merge()
             folder.gather_states()
         ranks.wait()
@@ -194,8 +197,7 @@ def _draw(folder: DiagramFolder, grid: Grid) -> None:
 
     figure = phase_diagram(pd.read_csv(folder.table), folder.axes, grid.labels)
     for path in folder.figures:
-        with atomic_file(path) as file:
-            figure.savefig(file, dpi=150, format=path.suffix[1:])
+        save_figure(figure, path)
 
 
 def _print_table(folder: DiagramFolder, seconds: float) -> None:

@@ -10,7 +10,7 @@ from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.runs.error_log import kept_traceback
-from grokking_pl.runs.files import FolderLock, is_taken, writing
+from grokking_pl.runs.files import FolderLock, is_taken, save_figure, writing
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 
 RUNS = Path("runs/theory")
@@ -84,7 +84,7 @@ def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = 
         frame.to_csv(folder / f"{name}.csv", index=False)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
-            figure.savefig(folder / f"{name}.{suffix}", dpi=150)
+            save_figure(figure, folder / f"{name}.{suffix}")
     print_results(results, console or Console())
     return results
 

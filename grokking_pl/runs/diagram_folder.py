@@ -4,8 +4,8 @@ import csv
 import io
 import json
 import math
-import pickle
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from grokking_pl.errors import UserError
 from grokking_pl.runs.files import atomic_file, claim_folder, is_taken, write_atomically, writing
 
 RESULT_COLUMNS = [
@@ -99,6 +100,39 @@ class DiagramFolder:
         if self.table.exists() and not record.exists():
             raise is_taken(self.path, "a table of something else", "--folder")
         claim_folder(record, description, "diagram", "--folder")
+
+    def check_files(self) -> None:
+        """See that what the folder holds can be read and written, so that the diagram can be resumed.
+
+        Raises:
+            UserError: a table is damaged or of another diagram, or something else is in the place of a file.
+        """
+        for name, columns in (("runs", self.columns), ("curves", self.curve_columns)):
+            for path in (self.path / f"{name}.csv", *self._parts(name)):
+                if path.exists():
+                    self._check_table(path, None if PART.fullmatch(path.name) else columns)
+        for path in self.figures:
+            if path.exists() and not path.is_file():
+                raise UserError(
+                    f"{path} is not a file, but the diagram writes one of this name: move it away to resume"
+                )
+
+    def _check_table(self, path: Path, columns: list[str] | None) -> None:
+        """Read a table, or a part of one, which has no line of columns."""
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                header = None if columns is None else next(csv.reader([file.readline()]), [])
+                for _ in file:
+                    pass
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+        except (ValueError, csv.Error):
+            reason = "is damaged: it is no text"
+        else:
+            if header == columns:
+                return
+            reason = "has not the columns of this diagram"
+        raise UserError(f"{path} {reason}: restore it from a copy, or move it away to train what it held again")
 
     # The table.
 
@@ -220,8 +254,10 @@ class DiagramFolder:
         for file in (self.path / "checkpoints").glob("*.pt"):
             try:
                 saved = torch.load(file, weights_only=True)
-            except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError):
-                continue  # what it held is trained again
+                saved = {int(index): state for index, state in saved.items() if state["tracking"]["step"] >= 0}
+            except Exception:  # whatever damaged bytes make of it
+                print(f"{file} is damaged: the runs that were on their way in it begin anew", file=sys.stderr)
+                continue
             for index, state in saved.items():
                 if index not in states or states[index]["tracking"]["step"] < state["tracking"]["step"]:
                     states[index] = state

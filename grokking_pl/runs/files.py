@@ -80,9 +80,15 @@ def write_arrays(path: Path, **arrays: Any) -> None:
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a matplotlib figure by `atomic_file`, in the format that the path ends with."""
-    with atomic_file(path) as file:
-        figure.savefig(file, format=path.suffix[1:], dpi=150)
+    """Write a matplotlib figure by `atomic_file`, in the format that the path ends with; the same one, the same bytes.
+
+    An SVG would hold the date, and names drawn at random.
+    """
+    from matplotlib import rc_context  # takes a second to import
+
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with atomic_file(path) as file, rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(file, format=path.suffix[1:], dpi=150, metadata=metadata)
 
 
 def json_text(value: Any) -> str:
