@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -75,6 +76,36 @@ def stop_on_sigterm() -> None:
         raise KeyboardInterrupt(number)
 
     signal.signal(signal.SIGTERM, stop)
+
+
+@contextlib.contextmanager
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Let Ctrl-C end the block, at the latest where it ends: libraries that are loaded in it may swallow the exception.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed in the block.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # whoever has changed it knows what to do
+        return
+    was_heard = False
+
+    def note(number: int, frame: Any) -> NoReturn:
+        nonlocal was_heard
+        was_heard = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except (Exception, SystemExit):
+        if not was_heard:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if was_heard:
+        raise KeyboardInterrupt
 
 
 def _end_interrupted_run(interruption: RunInterrupted) -> NoReturn:

@@ -15,7 +15,7 @@ from grokking_pl.training import GroupOptions
 OF_KIND = (
     "Expected a|Not a valid subclass of|"
     # Of a class_path or init_args of a wrong kind:
-    "argument of type|Problem with given class_path .* object has no attribute 'keys'"
+    "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
 )
 """What the parser says of each kind that a value is not."""
 
