@@ -130,7 +130,8 @@ def _users_mistake(error: Exception) -> str | None:
     user_error = find_user_error(error)
     if user_error is not None and str(user_error):
         return message_on_one_line(user_error)
-    return _duplicate_callback(error) or _out_of_memory(error) or _misconfiguration(error) or _about_a_file(error)
+    kinds = (_duplicate_callback, _out_of_memory, _missing_requirement, _misconfiguration, _about_a_file)
+    return next(filter(None, (line(error) for line in kinds)), None)
 
 
 def _duplicate_callback(error: Exception) -> str | None:
@@ -151,6 +152,17 @@ def _out_of_memory(error: Exception) -> str | None:
         return None
     size = f" ({_readable(asked[1] or asked[2])} more were asked for)" if asked else ""
     return f"there is not enough memory{size}: choose a smaller network, smaller data or a smaller batch"
+
+
+def _missing_requirement(error: Exception) -> str | None:
+    """What Lightning says where a part of it needs a package that is not installed."""
+    text = message_on_one_line(error)
+    missing = re.search(r"Requirement '([^']+)' not met", text)
+    if not missing:
+        return None
+    who = re.search(r"class_path '([\w.]+)'", text)
+    needs = f"{who[1]} needs {missing[1]}" if who else f"this needs {missing[1]}"
+    return f"{needs}, which is not installed: install it, or choose something else"
 
 
 def _readable(size: str) -> str:

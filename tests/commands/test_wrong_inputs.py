@@ -82,6 +82,11 @@ OPTIONS = [
     ("--model.loss=foo", "loss is foo; expected 'mse' or 'cross_entropy'"),
     ("--model.architecture=Foo", "architecture is Foo, and no class is called so"),
     ("--data.batch_size=0", "batch_size is 0"),
+    ("--data.steps_per_epoch=100000000000000000000", "steps_per_epoch is 100000000000000000000; it must be at most"),
+    ("--trainer.max_time={'days':-1}", "max_time is {'days': -1}; its numbers must be at least 0"),
+    ("--trainer.precision=transformer-engine", "this needs transformer_engine>=0.11.0, which is not installed"),
+    ("--trainer.logger=CometLogger", "CometLogger needs comet-ml"),
+    ("--model=no_module_of_this_name.Module", "No module named 'no_module_of_this_name': a class_path is"),
     (
         "--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor=val_los",
         "monitors val_los, which nothing logs: did you mean val_loss?",
@@ -225,6 +230,23 @@ class Broken(pl.Callback):
             raise KeyError("of a\nuser's own")
 
 
+class Unmade(pl.Callback):
+    def __init__(self, option: int = 1):
+        raise RuntimeError("not made on purpose")
+
+
+class LateMetric(pl.Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.log("late", float(batch_idx))
+
+
+def test_metric_of_a_users_own_callback_can_be_monitored(grok, tmp_path):
+    own, watched = f"--trainer.callbacks+={__name__}.LateMetric", "--trainer.callbacks+=ModelCheckpoint"
+    words = ("fit", *TOY, f"--run_dir={tmp_path}/run", own, watched, "--trainer.callbacks.monitor=late")
+    status, _, err = grok(*words, "--trainer.callbacks.every_n_train_steps=10")
+    assert status == 0, err
+
+
 def place_of(text: str) -> str:
     """A place in this file, as error lines name it."""
     number = 1 + next(i for i, line in enumerate(Path(__file__).read_text().splitlines()) if text in line)
@@ -247,6 +269,18 @@ def test_mistake_in_users_code(grok, tmp_path):
     assert err.splitlines()[-1].startswith(f"grok: error: KeyError in {place}: ")
     assert grok(*words)[0] == 0
     assert not log.exists()
+
+
+def test_mistake_while_users_class_is_made_or_loaded(grok, refused, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "unreadable.py").write_text("def f(:\n")
+    words = ("fit", *TOY, f"--run_dir={tmp_path}/run")
+    status, _, err = grok(*words, f"--trainer.callbacks+={__name__}.Unmade")
+    place = place_of("made on purpose")
+    assert status == 1
+    assert err.startswith(f"grok: error: RuntimeError in {place}: not made on purpose (")
+    assert len(err.splitlines()) == 1
+    assert "unreadable.py, line 1, is no Python: invalid syntax" in refused(*words, "--model=unreadable.Module")
 
 
 @pytest.mark.parametrize(
