@@ -51,7 +51,9 @@ def describe_error(error: BaseException) -> str:
     >>> describe_error(RuntimeError("on\\npurpose"))
     'RuntimeError: on purpose'
     """
-    where = _place_in_users_code(error)
+    places = ((link, _place_in_users_code(link)) for link in chain(error))
+    # A parser wraps what a user's class raises while it is made.
+    error, where = next((place for place in places if place[1]), (error, None))
     said = message_on_one_line(error, MOST_OF_A_MESSAGE)
     return type(error).__name__ + (f" in {where}" if where else "") + (f": {said}" if said else "")
 
@@ -69,7 +71,8 @@ def _place_in_users_code(error: BaseException) -> str | None:
     libraries.append(Path(__file__).resolve().parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        is_library = any(path.resolve().is_relative_to(library) for library in libraries)
+        # Unresolved, too: a part of this project may be a link.
+        is_library = any(name.is_relative_to(library) for name in (path, path.resolve()) for library in libraries)
         if path.is_file() and not is_library and not {"site-packages", "dist-packages"} & {*path.parts}:
             return f"{path}, line {frame.lineno}"
     return None

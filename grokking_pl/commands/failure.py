@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -77,6 +78,36 @@ def stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+@contextlib.contextmanager
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Let Ctrl-C end the block, at the latest where it ends: libraries that are loaded in it may swallow the exception.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed in the block.
+    """
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield  # whoever has changed it knows what to do
+        return
+    was_heard = False
+
+    def note(number: int, frame: Any) -> NoReturn:
+        nonlocal was_heard
+        was_heard = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except (Exception, SystemExit):
+        if not was_heard:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if was_heard:
+        raise KeyboardInterrupt
+
+
 def _end_interrupted_run(interruption: RunInterrupted) -> NoReturn:
     from grokking_pl.runs.naming import WandbSweepRun
 
@@ -99,7 +130,8 @@ def _users_mistake(error: Exception) -> str | None:
     user_error = find_user_error(error)
     if user_error is not None and str(user_error):
         return message_on_one_line(user_error)
-    return _duplicate_callback(error) or _out_of_memory(error) or _misconfiguration(error) or _about_a_file(error)
+    kinds = (_duplicate_callback, _out_of_memory, _missing_requirement, _misconfiguration, _about_a_file)
+    return next(filter(None, (line(error) for line in kinds)), None)
 
 
 def _duplicate_callback(error: Exception) -> str | None:
@@ -120,6 +152,17 @@ def _out_of_memory(error: Exception) -> str | None:
         return None
     size = f" ({_readable(asked[1] or asked[2])} more were asked for)" if asked else ""
     return f"there is not enough memory{size}: choose a smaller network, smaller data or a smaller batch"
+
+
+def _missing_requirement(error: Exception) -> str | None:
+    """What Lightning says where a part of it needs a package that is not installed."""
+    text = message_on_one_line(error)
+    missing = re.search(r"Requirement '([^']+)' not met", text)
+    if not missing:
+        return None
+    who = re.search(r"class_path '([\w.]+)'", text)
+    needs = f"{who[1]} needs {missing[1]}" if who else f"this needs {missing[1]}"
+    return f"{needs}, which is not installed: install it, or choose something else"
 
 
 def _readable(size: str) -> str:

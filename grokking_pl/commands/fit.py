@@ -16,6 +16,7 @@ from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.commands.finished import leave_if_finished
 from grokking_pl.commands.monitored import MonitoredMetrics
 from grokking_pl.commands.parser import GrokParser
@@ -57,7 +58,9 @@ def run(words: list[str]) -> None:
 def call_trainer(words: list[str]) -> None:
     """Make module, data and trainer of a command and its options, and let the trainer do what the command says."""
     with ExitStack() as until_done:
-        GrokCLI(words[0], words[1:], until_done).call_trainer()
+        with ctrl_c_is_heard():
+            cli = GrokCLI(words[0], words[1:], until_done)
+        cli.call_trainer()
 
 
 def build_parser(name: str) -> LightningArgumentParser:

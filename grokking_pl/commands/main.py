@@ -10,7 +10,7 @@ from typing import Any
 
 from grokking_pl import __version__
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import errors_as_lines, fail
+from grokking_pl.commands.failure import ctrl_c_is_heard, errors_as_lines, fail
 from grokking_pl.commands.named_files import check_named_files
 from grokking_pl.commands.output import whole_output
 
@@ -62,7 +62,7 @@ def run(words: list[str]) -> None:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     check_named_files(words)
-    with ExitStack() as while_importing:
+    with ctrl_c_is_heard(), ExitStack() as while_importing:
         if {"--help", "-h"} & {*words}:
             from grokking_pl.commands.torchmetrics_internals import without_image_metrics
 

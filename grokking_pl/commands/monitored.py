@@ -3,7 +3,16 @@
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, ModelSummary, ProgressBar, Timer
+from lightning.pytorch.callbacks import (
+    DeviceStatsMonitor,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    ModelSummary,
+    ProgressBar,
+    StochasticWeightAveraging,
+    Timer,
+)
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments.settings import nearest
@@ -11,8 +20,17 @@ from grokking_pl.training import GrokkingModule
 
 OF_VALIDATION = ("val_loss", "val_accuracy")
 OF_TRAINING = ("loss",)
-WITHOUT_METRICS = (EarlyStopping, ModelCheckpoint, ModelSummary, ProgressBar, Timer)
-"""Callbacks of Lightning that log nothing."""
+WITHOUT_METRICS = (
+    DeviceStatsMonitor,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    ModelSummary,
+    ProgressBar,
+    StochasticWeightAveraging,
+    Timer,
+)
+"""Callbacks of Lightning that log nothing that can be monitored."""
 
 
 class MonitoredMetrics(pl.Callback):

@@ -68,6 +68,9 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
             raise UserError(f"trainer.{name} is {value}; it must be at least {least}")
         if value > MOST:
             raise UserError(f"trainer.{name} is {value}; it must be at most {MOST}")
+    max_time = config["trainer"]["max_time"]
+    if isinstance(max_time, Mapping) and any(number < 0 for number in max_time.values()):
+        raise UserError(f"trainer.max_time is {dict(max_time)}; its numbers must be at least 0")
     accelerator = config["trainer"]["accelerator"]
     if accelerator in GPUS and not any(is_there() for is_there in GPUS[accelerator]):
         raise UserError(f"trainer.accelerator is {accelerator}, but there is no such GPU here: choose cpu or auto")

@@ -12,6 +12,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 
 EVALUATION_BATCH = 2048
+MOST = 2**63 - 1
 
 
 class TensorDataModule(pl.LightningDataModule):
@@ -46,6 +47,8 @@ class TensorDataModule(pl.LightningDataModule):
         for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch)):
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}; it must be at least 1")
+            if value is not None and value > MOST:
+                raise UserError(f"{name} is {value}; it must be at most {MOST}")
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self._seed = seed

@@ -15,7 +15,7 @@ from grokking_pl.training import GroupOptions
 OF_KIND = (
     "Expected a|Not a valid subclass of|"
     # Of a class_path or init_args of a wrong kind:
-    "argument of type|Problem with given class_path .* object has no attribute 'keys'"
+    "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
 )
 """What the parser says of each kind that a value is not."""
 
@@ -43,7 +43,13 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
-        return f"{missing[1]}: a class_path is the module's name, a dot and the class's name"
+        return (
+            f"{missing[1]}: a class_path is the module's name, a dot and the class's name, and what the module imports "
+            "must be installed"
+        )
+    syntax = re.search(r"- ([^-]+) \(([^()]+\.py), line (\d+)\)", text)
+    if syntax:
+        return f"{syntax[2]}, line {syntax[3]}, is no Python: {syntax[1]}"
     unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
     if unknown and not text.startswith("Parser key"):
         text = f"there is no option {unknown[1]}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 
+from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.runs.error_log import kept_traceback
 from tests.conftest import ROOT
 
@@ -81,6 +82,11 @@ OPTIONS = [
     ("--model.loss=foo", "loss is foo; expected 'mse' or 'cross_entropy'"),
     ("--model.architecture=Foo", "architecture is Foo, and no class is called so"),
     ("--data.batch_size=0", "batch_size is 0"),
+    ("--data.steps_per_epoch=100000000000000000000", "steps_per_epoch is 100000000000000000000; it must be at most"),
+    ("--trainer.max_time={'days':-1}", "max_time is {'days': -1}; its numbers must be at least 0"),
+    ("--trainer.precision=transformer-engine", "this needs transformer_engine>=0.11.0, which is not installed"),
+    ("--trainer.logger=CometLogger", "CometLogger needs comet-ml"),
+    ("--model=no_module_of_this_name.Module", "No module named 'no_module_of_this_name': a class_path is"),
     (
         "--trainer.callbacks+=EarlyStopping --trainer.callbacks.monitor=val_los",
         "monitors val_los, which nothing logs: did you mean val_loss?",
@@ -188,6 +194,21 @@ def test_output_that_is_closed():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("swallowed_by", ["silence", "another error"])
+def test_ctrl_c_that_a_library_swallows(swallowed_by):
+    def load_library():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            if swallowed_by == "another error":
+                raise ImportError("on purpose") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), ctrl_c_is_heard():
+        load_library()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 @pytest.mark.parametrize("seconds", [1.0, 3.0])
 def test_ctrl_c_in_the_first_seconds(grok_process, tmp_path, seconds):
     process = grok_process("fit", *TOY, "--trainer.max_steps=1000000", f"--run_dir={tmp_path}/run")
@@ -195,7 +216,7 @@ def test_ctrl_c_in_the_first_seconds(grok_process, tmp_path, seconds):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     lines = [line for line in err.splitlines() if not line.startswith("run folder")]
-    assert process.returncode == 130
+    assert process.returncode in (130, -signal.SIGINT)  # shells call both 130
     assert len(lines) == 1
     assert "stopped" in lines[0]
 
@@ -207,6 +228,23 @@ class Broken(pl.Callback):
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.global_step == 3:
             raise KeyError("of a\nuser's own")
+
+
+class Unmade(pl.Callback):
+    def __init__(self, option: int = 1):
+        raise RuntimeError("not made on purpose")
+
+
+class LateMetric(pl.Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.log("late", float(batch_idx))
+
+
+def test_metric_of_a_users_own_callback_can_be_monitored(grok, tmp_path):
+    own, watched = f"--trainer.callbacks+={__name__}.LateMetric", "--trainer.callbacks+=ModelCheckpoint"
+    words = ("fit", *TOY, f"--run_dir={tmp_path}/run", own, watched, "--trainer.callbacks.monitor=late")
+    status, _, err = grok(*words, "--trainer.callbacks.every_n_train_steps=10")
+    assert status == 0, err
 
 
 def place_of(text: str) -> str:
@@ -231,6 +269,18 @@ def test_mistake_in_users_code(grok, tmp_path):
     assert err.splitlines()[-1].startswith(f"grok: error: KeyError in {place}: ")
     assert grok(*words)[0] == 0
     assert not log.exists()
+
+
+def test_mistake_while_users_class_is_made_or_loaded(grok, refused, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "unreadable.py").write_text("def f(:\n")
+    words = ("fit", *TOY, f"--run_dir={tmp_path}/run")
+    status, _, err = grok(*words, f"--trainer.callbacks+={__name__}.Unmade")
+    place = place_of("made on purpose")
+    assert status == 1
+    assert err.startswith(f"grok: error: RuntimeError in {place}: not made on purpose (")
+    assert len(err.splitlines()) == 1
+    assert "unreadable.py, line 1, is no Python: invalid syntax" in refused(*words, "--model=unreadable.Module")
 
 
 @pytest.mark.parametrize(
