@@ -48,7 +48,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def describe_error(error: BaseException) -> str:
     r"""An exception that nobody expected, on one line: its name, where in the user's own code, and what it says.
 
-    >>> describe_error(RuntimeError("on\\npurpose"))
+    >>> describe_error(RuntimeError("on\npurpose"))
     'RuntimeError: on purpose'
     """
     places = ((link, _place_in_users_code(link)) for link in chain(error))
