@@ -18,7 +18,7 @@ from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.population.display import DiagramProgress
 from grokking_pl.population.honoured import check_trainer
 from grokking_pl.population.member import MemberBuilder
-from grokking_pl.population.outcome import Outcome
+from grokking_pl.population.outcome import Report
 from grokking_pl.population.ranks import Ranks
 from grokking_pl.population.training import Job, Plan
 from grokking_pl.population.workers import train_here, train_in_processes
@@ -131,16 +131,16 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
     label = "runs" if ranks.size == 1 else f"runs of process {ranks.rank + 1} of {ranks.size}"
     progress = DiagramProgress(share + done.total(), done, plan.budget, label, show=ranks.rank == 0)
 
-    def take(member_steps: int, outcomes: list[Outcome]) -> None:
+    def take(report: Report) -> None:
         ranks.check()
-        ended = [(grid.cell(outcome.index), outcome) for outcome in outcomes]
+        ended = [(grid.cell(outcome.index), outcome) for outcome in report.outcomes]
         rows = [outcome.row(folder.axes, cell, plan.criteria.delay) for cell, outcome in ended]
         if rows:
             # In this order: a run whose row is missing is trained again.
             if plan.keep_curves:
                 folder.append_curves(row for cell, outcome in ended for row in outcome.curve_rows(folder.axes, cell))
             folder.append(rows)
-        progress.update(member_steps, [row["phase"] for row in rows])
+        progress.update(report, [row["phase"] for row in rows])
 
     try:
         if workers == 1:

@@ -3,16 +3,25 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
+from rich.text import Text
 
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.population.outcome import Report
+from grokking_pl.population.time_left import TimeLeft
+
+FIRST_LINE_SECONDS = 3.0
+LINE_SECONDS = 15.0
+"""Time between two lines where the output is no terminal."""
 
 
 class DiagramProgress:
-    """Shows runs done, phases so far, member-steps per second and the remaining time.
+    """Shows runs done, phases so far, steps of all runs per second and the remaining time.
 
     Args:
         total: number of runs.
@@ -20,63 +29,74 @@ class DiagramProgress:
         budget: steps of a run.
         label: what is counted.
         show: whether to show anything.
-        line_seconds: time between two lines where the output is no terminal.
     """
 
-    def __init__(
-        self,
-        total: int,
-        phases: Counter[str],
-        budget: int,
-        label: str = "runs",
-        show: bool = True,
-        line_seconds: float = 15.0,
-    ) -> None:
+    def __init__(self, total: int, phases: Counter[str], budget: int, label: str = "runs", show: bool = True) -> None:
         self._total = total
         self._phases = Counter(phases)
-        self._before = phases.total()
-        self._budget = budget
         self._label = label
-        self._line_seconds = line_seconds
-        self._steps = 0
-        self._console = Console(file=sys.stderr)
-        self._start = time.monotonic()
-        self._next = self._start + line_seconds
-        self._bar: Progress | None = None
-        self._show = show
-        if show and self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn(label),
-                MofNCompleteColumn(),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[status]}"),
-                console=self._console,
-            )
-            self._task = self._bar.add_task("", total=total, completed=self._before, status="compiling")
+        now = time.monotonic()
+        self._time_left = TimeLeft(total - phases.total(), budget, now)
+        self._next = now + FIRST_LINE_SECONDS
+        console = Console(file=sys.stderr)
+        self._bar = _Bar(console, label, total, phases.total()) if show and console.is_terminal else None
+        self._shows_lines = show and not self._bar
+        if self._bar:
             self._bar.start()
 
-    def update(self, member_steps: int, phases: list[str]) -> None:
-        """Take in a report."""
-        self._steps += member_steps
+    def update(self, report: Report, phases: list[str]) -> None:
+        """Take in a report, and the phases of the runs that ended."""
+        now = time.monotonic()
+        self._time_left.take(report, now)
         self._phases.update(phases)
         if self._bar:
-            self._bar.update(self._task, completed=self._phases.total(), status=self._status())
-        elif self._show and time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._line_seconds
-            print(f"{self._label} {self._phases.total()}/{self._total} · {self._status()}", file=sys.stderr, flush=True)
+            self._bar.show(self._phases.total(), self._pace(now), self._phase_counts())
+        elif self._shows_lines and now >= self._next:
+            self._next = now + LINE_SECONDS
+            counts = f"{self._label} {self._phases.total()}/{self._total}"
+            print(" · ".join([counts, *self._phase_counts(), *self._pace(now)]), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Leave the terminal in order."""
         if self._bar:
             self._bar.stop()
 
-    def _status(self) -> str:
-        seconds = time.monotonic() - self._start
-        parts = [f"{phase} {self._phases[phase]}" for phase in map(str, Phase) if self._phases[phase]]
-        parts.append(f"{self._steps / max(seconds, 1e-9):,.0f} member-steps/s")
-        done = self._phases.total() - self._before
-        if done and self._steps:
-            # Runs end early or at the budget; those to come are taken to be as long as those that ended, at least.
-            left = max(0.0, self._steps / done * (self._total - self._before) - self._steps)
-            parts.append(f"about {timedelta(seconds=round(left * seconds / self._steps))} left")
-        return " · ".join(parts)
+    def _phase_counts(self) -> list[str]:
+        return [f"{phase} {self._phases[phase]}" for phase in map(str, Phase) if self._phases[phase]]
+
+    def _pace(self, now: float) -> list[str]:
+        """The remaining time and the speed, in words; nothing before the first steps."""
+        seconds = self._time_left.seconds(now)
+        if seconds is None:
+            return []
+        return [
+            f"about {timedelta(seconds=round(seconds))} left",
+            f"{self._time_left.steps_per_second:,.0f} steps/s",
+        ]
+
+
+class _Bar(Progress):
+    """A line with the counts, the bar, the remaining time and the speed, and below it one with the phases.
+
+    Where a line is too narrow for all, its end goes first, so that the counts stay.
+    """
+
+    def __init__(self, console: Console, label: str, total: int, completed: int) -> None:
+        self._phases = Text("")
+        super().__init__(
+            TextColumn(label, table_column=Column(min_width=len(label), no_wrap=True)),
+            MofNCompleteColumn(table_column=Column(min_width=len(f"{total}/{total}"), no_wrap=True)),
+            BarColumn(bar_width=max(8, min(24, console.width - 62))),
+            TextColumn("{task.fields[pace]}"),
+            console=console,
+        )
+        self._line = self.add_task("", total=total, completed=completed, pace="starting")
+
+    def show(self, completed: int, pace: Iterable[str], phases: Iterable[str]) -> None:
+        self._phases = Text(" · ".join(phases))
+        self.update(self._line, completed=completed, pace=" · ".join(pace) or "starting")
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The lines, as `Progress` asks for them."""
+        yield from super().get_renderables()
+        yield self._phases

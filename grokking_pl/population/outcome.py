@@ -1,4 +1,4 @@
-"""The result of a member, and the rows that it adds to the tables of a diagram."""
+"""The result of a member, the rows that it adds to the tables of a diagram, and how results are reported."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +58,25 @@ class Outcome:
         looks = {step: dict(zip(names, values, strict=True)) for step, *values in self.observed.looks}
         for step in sorted(accuracies | looks):
             yield {**_coordinates(axes, cell), "step": step, **accuracies.get(step, {}), **looks.get(step, {})}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker tells of its members from time to time.
+
+    Args:
+        worker: its name.
+        steps: steps that its members have made since the last report.
+        seconds: time since then, without that of compiling.
+        outcomes: of the members that have ended since.
+        running: steps that each of those in training has made.
+    """
+
+    worker: str
+    steps: int
+    seconds: float
+    outcomes: list[Outcome]
+    running: list[int]
 
 
 def _coordinates(axes: Sequence[str], cell: Cell) -> Mapping[str, Any]:

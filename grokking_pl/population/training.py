@@ -14,7 +14,7 @@ from grokking_pl.population.compilation import forget_compiled_steps
 from grokking_pl.population.failure import needing_memory
 from grokking_pl.population.member import Member, MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
-from grokking_pl.population.outcome import Outcome
+from grokking_pl.population.outcome import Report
 from grokking_pl.population.places import is_small, places_for
 from grokking_pl.population.ranks import ProcessDied
 from grokking_pl.population.samples import same_samples
@@ -72,7 +72,7 @@ class Source:
         """The next jobs, at most ``count``; none if all are taken."""
         raise NotImplementedError
 
-    def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
+    def report(self, report: Report) -> None:
         """Tell how many steps were made, and which members are done."""
         raise NotImplementedError
 
@@ -110,7 +110,7 @@ class Worker:
         self._waiting: deque[tuple[Member, SavedState | None]] = deque()
         self._exhausted = False
         self._batch: Batch | None = None
-        self._saved_at = time.monotonic()
+        self._saved_at = self._reported_at = time.monotonic()
 
     def train(self) -> None:
         """Train members until the source has no more."""
@@ -198,7 +198,12 @@ class Worker:
             for old, new in zip(before, after, strict=True)
             if old is not None and new is not None
         )
-        self._source.report(made, batch.take_decided())
+        outcomes = batch.take_decided()
+        running = [step for step in batch.steps if step is not None]
+        now = time.monotonic()
+        since_report = now - self._reported_at - (batch.compile_seconds - compile_seconds)
+        self._reported_at = now
+        self._source.report(Report(self._name, made, since_report, outcomes, running))
         return seconds
 
 

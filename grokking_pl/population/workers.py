@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from grokking_pl.errors import UserError, describe_error
-from grokking_pl.population.outcome import Outcome
+from grokking_pl.population.outcome import Report
 from grokking_pl.population.training import Job, Plan, Source, train_cells
 from grokking_pl.runs.diagram_folder import DiagramFolder
 from grokking_pl.runs.error_log import kept_traceback
 
-TakeReport = Callable[[int, list[Outcome]], None]
-"""Takes how many steps members have made, and the members that are done."""
+TakeReport = Callable[[Report], None]
+"""Takes what a worker tells of its members."""
 
 
 def train_in_processes(
@@ -69,7 +69,7 @@ def train_in_processes(
                         failures.append(f"a worker ended with status {process.exitcode}")
                     continue
                 if kind == "report":
-                    take(*content)
+                    take(content)
                 else:
                     failures.append(content)
                     jobs = iter(())
@@ -91,8 +91,8 @@ class _Pipe(Source):
         jobs: list[Job] = self._pipe.recv()
         return jobs
 
-    def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
-        self._pipe.send(("report", (member_steps, outcomes)))
+    def report(self, report: Report) -> None:
+        self._pipe.send(("report", report))
 
 
 @contextlib.contextmanager
@@ -133,8 +133,8 @@ class _Here(Source):
     def fetch(self, count: int) -> list[Job]:
         return list(islice(self._jobs, count))
 
-    def report(self, member_steps: int, outcomes: list[Outcome]) -> None:
-        self._take(member_steps, outcomes)
+    def report(self, report: Report) -> None:
+        self._take(report)
 
 
 def train_here(plan: Plan, jobs: Iterator[Job], folder: DiagramFolder, take: TakeReport, name: str) -> None:
