@@ -160,7 +160,7 @@ def test_a_process_that_does_not_answer_stops_the_others(endless, victim):
 def test_a_diagram_says_in_one_line_that_a_process_died(grok_process, tmp_path, victim):
     folder = tmp_path / "diagram"
     first = grok_process(
-        "diagram", "--config", ROOT / "configs/diagrams/figure6a_small.yaml", "--folder", folder, "--device=cpu",
+        "diagram", "--config", ROOT / "configs/figures/figure6a_small.yaml", "--folder", folder, "--device=cpu",
         "--devices=2", "--workers=1", "--steps=1000000", "--places=2", "--checkpoint_seconds=0.5", "--compile=false",
     )  # fmt: skip
     while len(list(folder.glob("checkpoints/rank_*.pt"))) < 2:
