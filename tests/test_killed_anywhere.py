@@ -35,7 +35,7 @@ RUNS = {
         "--phase.train_threshold=0.1", "--phase.val_threshold=0.1",
     ],
 }  # fmt: skip
-SAMPLED = {"all callbacks": 6, "phase decided": 3, "epochs": 2, "another module": 3, "diagram": 4}
+SAMPLED = {"all callbacks": 6, "phase decided": 3, "epochs": 2, "another module": 3, "diagram": 2}
 
 
 @pytest.fixture(scope="module")

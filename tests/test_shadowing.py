@@ -57,7 +57,13 @@ def work(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+QUICK = ("fit", "diagram")
+"""The longer ones are marked slow."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS]
+)
 def test_python_s_own_modules_come_first(work, name):
     done = subprocess.run([*GROK, *COMMANDS[name]], cwd=work, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
