@@ -9,14 +9,12 @@ import torch
 from grokking_pl.callbacks.reporting import (
     Reporting,
     draw,
+    keep_arrays,
     require_table,
-    run_folder,
     symbol_names,
     writes_files,
 )
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_arrays, writing
-from grokking_pl.runs.weight_snapshots import ADVICE
 from grokking_pl.training.decision_map import check_plane, decision_map
 
 
@@ -80,9 +78,7 @@ class DecisionMap(pl.Callback, Reporting):
         """
         if not self._arrays:
             return
-        path = run_folder(trainer).path / "decision_map.npz"
-        with writing(path, ADVICE):
-            write_arrays(path, **self._arrays)
+        keep_arrays(trainer, "decision_map.npz", **self._arrays)
 
         def make() -> Any:
             from grokking_pl.plots.decision_map import decision_map  # matplotlib takes a second to import

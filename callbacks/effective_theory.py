@@ -10,17 +10,16 @@ import torch
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import (
     draw,
+    keep_arrays,
     log,
     reporting_callbacks,
     require_table,
-    run_folder,
     tell,
     tell_failure,
     writes_files,
 )
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_arrays
 from grokking_pl.theory import Prediction, predict, theory_beside_network
 
 MOST_SNAPSHOTS = 256
@@ -187,7 +186,7 @@ class EffectiveTheory(Measurement):
         if both is None:
             return
         arrays = vars(both) | {"symbols": np.array(both.symbols)}
-        write_arrays(run_folder(trainer).path / "trajectories.npz", **arrays)
+        keep_arrays(trainer, "trajectories.npz", **arrays)
         predicted, measured = self.prediction.steps(self._eta), self._measured()
 
         def make() -> Any:

@@ -12,24 +12,16 @@ from torch import Tensor
 from grokking_pl.callbacks.reporting import (
     Reporting,
     draw,
-    require_at_least,
+    keep_arrays,
     require_representation,
     run_folder,
     symbol_names,
     tell_failure,
     writes_files,
 )
+from grokking_pl.callbacks.snapshot_steps import check_steps, choose_steps
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import atomic_path, write_arrays, writing
-
-
-def log_spaced_steps(last: int, count: int) -> list[int]:
-    """Step 0 and at most ``count`` steps from 1 to ``last``, evenly spaced on a logarithmic axis.
-
-    >>> log_spaced_steps(1000, 4)
-    [0, 1, 10, 100, 1000]
-    """
-    return sorted({0, *np.unique(np.geomspace(1, max(last, 1), count).round().astype(int)).tolist()})
+from grokking_pl.runs.files import atomic_path
 
 
 class EmbeddingSnapshots(pl.Callback, Reporting):
@@ -58,9 +50,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         animation: Literal["gif", "mp4"] | None = None,
     ) -> None:
         super().__init__()
-        if steps is not None and (not steps or min(steps) < 0):
-            raise UserError(f"EmbeddingSnapshots: steps are {steps}; give steps of at least 0, or null")
-        require_at_least("EmbeddingSnapshots", "count", count, 1)
+        check_steps("EmbeddingSnapshots", steps, count)
         if animation == "mp4" and shutil.which("ffmpeg") is None:
             raise UserError("EmbeddingSnapshots: animation mp4 needs ffmpeg, which is not installed: choose gif")
         self.steps = steps
@@ -74,9 +64,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the steps and keep the initial embeddings if they are among them."""
         require_representation(pl_module, "EmbeddingSnapshots")
-        if self.steps is None and trainer.max_steps < 0:
-            raise UserError("EmbeddingSnapshots: without trainer.max_steps, say at which steps to keep the embeddings")
-        self._chosen = set(log_spaced_steps(trainer.max_steps, self.count) if self.steps is None else self.steps)
+        self._chosen = choose_steps("EmbeddingSnapshots", self.steps, self.count, "embeddings", trainer)
         self._take(trainer, pl_module)
 
     def on_train_batch_end(
@@ -104,9 +92,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         # NumPy has no bfloat16.
         stack = torch.stack([_at_least_single_precision(snapshots[step]) for step in steps]).numpy()
         symbols = symbol_names(trainer, stack.shape[1])
-        path = folder / "embeddings.npz"
-        with writing(path, "make room, then resume from the last checkpoint with --ckpt_path last"):
-            write_arrays(path, steps=np.array(steps), embeddings=stack, symbols=np.array(symbols))
+        keep_arrays(trainer, "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols))
 
         def panels() -> Any:
             from grokking_pl.plots.embeddings import embedding_panels  # matplotlib takes a second to import

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs.csv_metrics import CSVMetrics
-from grokking_pl.runs.files import save_figure
+from grokking_pl.runs.files import RESUME_ADVICE, save_figure, write_arrays, writing
 from grokking_pl.runs.folder import RunFolder
 
 MOST_OF_A_REASON = 200
@@ -85,6 +85,17 @@ def run_folder(trainer: pl.Trainer) -> RunFolder:
 def writes_files(trainer: pl.Trainer) -> bool:
     """Whether this process writes the files of the run: the first one does, unless the run is a trial."""
     return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
+
+
+def keep_arrays(trainer: pl.Trainer, name: str, **arrays: Any) -> None:
+    """Write arrays into the run's folder, as a ``.npz`` file.
+
+    Raises:
+        UserError: the disk is full or the folder has gone.
+    """
+    path = run_folder(trainer).path / name
+    with writing(path, RESUME_ADVICE):
+        write_arrays(path, **arrays)
 
 
 def draw(trainer: pl.Trainer, name: str, make: Callable[[], Any]) -> None:

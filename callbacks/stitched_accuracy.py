@@ -7,19 +7,17 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from grokking_pl.callbacks.embedding_snapshots import log_spaced_steps
 from grokking_pl.callbacks.reporting import (
     Reporting,
     draw,
-    require_at_least,
+    keep_arrays,
     require_scores,
     run_folder,
     tell,
     writes_files,
 )
-from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_arrays, writing
-from grokking_pl.runs.weight_snapshots import ADVICE, WeightSnapshots
+from grokking_pl.callbacks.snapshot_steps import check_steps, choose_steps
+from grokking_pl.runs.weight_snapshots import WeightSnapshots
 from grokking_pl.training.stitched_accuracy import split_weights, stitched_correct
 
 
@@ -41,9 +39,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
 
     def __init__(self, steps: list[int] | None = None, count: int = 12) -> None:
         super().__init__()
-        if steps is not None and (not steps or min(steps) < 0):
-            raise UserError(f"StitchedAccuracy: steps are {steps}; give steps of at least 0, or null")
-        require_at_least("StitchedAccuracy", "count", count, 1)
+        check_steps("StitchedAccuracy", steps, count)
         self.steps = steps
         self.count = count
         self._kept: list[int] = []
@@ -54,9 +50,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the steps, and keep the initial weights if they are among them."""
         require_scores(trainer, "StitchedAccuracy")
-        if self.steps is None and trainer.max_steps < 0:
-            raise UserError("StitchedAccuracy: without trainer.max_steps, say at which steps to keep the weights")
-        self._chosen = set(log_spaced_steps(trainer.max_steps, self.count) if self.steps is None else self.steps)
+        self._chosen = choose_steps("StitchedAccuracy", self.steps, self.count, "weights", trainer)
         self._final = []
         if writes_files(trainer):
             self._find_kept(trainer)
@@ -89,9 +83,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
         """
         if not self._maps:
             return
-        path = run_folder(trainer).path / "stitched_accuracy.npz"
-        with writing(path, ADVICE):
-            write_arrays(path, **self._maps)
+        keep_arrays(trainer, "stitched_accuracy.npz", **self._maps)
         draw(trainer, "stitched_accuracy.png", self._draw)
 
     def summary(self) -> dict[str, Any]:

@@ -10,12 +10,10 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_table, writing
+from grokking_pl.runs.files import RESUME_ADVICE, write_table, writing
 
 LATE_SHARE = 0.1
 """Rows that come late are put among the others once there are so many of them that it is worth writing all anew."""
-
-ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
 
 
 class CSVMetrics(Logger):
@@ -63,7 +61,7 @@ class CSVMetrics(Logger):
     def _write_hyperparameters(self) -> None:
         rows = [{"name": name, "value": value} for name, value in self._hyperparameters.items()]
         path = self.path.with_name("hyperparameters.csv")
-        with writing(path, ADVICE):
+        with writing(path, RESUME_ADVICE):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_table(path, ["name", "value"], rows)
 
@@ -113,7 +111,7 @@ class CSVMetrics(Logger):
             return
         new = dict.fromkeys(name for row in added for name in row if name not in self._columns)
         self._columns += new
-        with writing(self.path, ADVICE):
+        with writing(self.path, RESUME_ADVICE):
             if new or added[0]["step"] <= self._last_step:
                 rows = {int(row["step"]): row for row in self._read()}
                 for row in added:
@@ -136,7 +134,7 @@ class CSVMetrics(Logger):
             self._columns = list(kept[0]) if kept else self._columns
             self._last_step = int(kept[-1]["step"]) if kept else self._last_step
             self._num_rows = len(kept)
-        with writing(self.path, ADVICE):
+        with writing(self.path, RESUME_ADVICE):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             write_table(self.path, self._columns, kept)
         if self._hyperparameters and self._resume_step is not None:

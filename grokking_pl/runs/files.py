@@ -25,6 +25,9 @@ except ModuleNotFoundError:  # Windows
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems answer that have no locks, as some network file systems."""
 
+RESUME_ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
+"""What to do where a run could not write."""
+
 TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.\w+)?")
 """How the files are named that are not yet whole."""
 

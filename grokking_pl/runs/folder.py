@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grokking_pl.runs.files import is_taken, json_text, write_atomically, writing
+from grokking_pl.runs.files import RESUME_ADVICE, is_taken, json_text, write_atomically, writing
 
 LEFT_BY_FAILED_START = (".lock", "error.log")
 """What a command that trained nothing leaves in its folder."""
@@ -60,7 +60,7 @@ class RunFolder:
         Raises:
             UserError: the disk is full or the folder has gone.
         """
-        with writing(self.summary, "make room, then resume from the last checkpoint with --ckpt_path last"):
+        with writing(self.summary, RESUME_ADVICE):
             write_atomically(self.summary, json_text(summary))
 
     def holds_unfinished(self) -> bool:

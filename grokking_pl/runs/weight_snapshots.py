@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokking_pl.runs.files import write_arrays, writing
-
-ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
+from grokking_pl.runs.files import RESUME_ADVICE, write_arrays, writing
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class WeightSnapshots:
         Raises:
             UserError: the disk is full or the folder cannot be written.
         """
-        with writing(self.file(step), ADVICE):
+        with writing(self.file(step), RESUME_ADVICE):
             self.path.mkdir(parents=True, exist_ok=True)
             write_arrays(self.file(step), **{name: _as_array(value) for name, value in weights.items()})
 
@@ -61,7 +59,7 @@ class WeightSnapshots:
         missing = []
         for step in set(steps) - set(self.steps()):
             if other.file(step).exists():
-                with writing(self.file(step), ADVICE):
+                with writing(self.file(step), RESUME_ADVICE):
                     self.path.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(other.file(step), self.file(step))
             else:

@@ -1,0 +1,45 @@
+"""The steps at which a callback keeps what a network is then."""
+
+from collections.abc import Sequence
+
+import lightning.pytorch as pl
+import numpy as np
+
+from grokking_pl.callbacks.reporting import require_at_least
+from grokking_pl.errors import UserError
+
+
+def check_steps(callback: str, steps: Sequence[int] | None, count: int) -> None:
+    """Raise a `UserError` in the callback's name unless these are steps, or a number of steps to choose."""
+    if steps is not None and (not steps or min(steps) < 0):
+        raise UserError(f"{callback}: steps are {steps}; give steps of at least 0, or null")
+    require_at_least(callback, "count", count, 1)
+
+
+def choose_steps(callback: str, steps: Sequence[int] | None, count: int, what: str, trainer: pl.Trainer) -> set[int]:
+    """The steps given, or else ``count`` of those of the run.
+
+    Args:
+        callback: its name.
+        steps: null for a choice.
+        count: how many to choose.
+        what: is kept, in words.
+        trainer: of the run.
+
+    Raises:
+        UserError: there is no last step to choose by.
+    """
+    if steps is not None:
+        return set(steps)
+    if trainer.max_steps < 0:
+        raise UserError(f"{callback}: without trainer.max_steps, say at which steps to keep the {what}")
+    return set(log_spaced_steps(trainer.max_steps, count))
+
+
+def log_spaced_steps(last: int, count: int) -> list[int]:
+    """Step 0 and at most ``count`` steps from 1 to ``last``, evenly spaced on a logarithmic axis.
+
+    >>> log_spaced_steps(1000, 4)
+    [0, 1, 10, 100, 1000]
+    """
+    return sorted({0, *np.unique(np.geomspace(1, max(last, 1), count).round().astype(int)).tolist()})
