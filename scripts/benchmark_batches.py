@@ -81,18 +81,30 @@ def member_step(config: str, architecture: str | None) -> float:
     workers = [context.Process(target=_worker, args=(barrier, results, config, architecture)) for _ in range(cores)]
     for worker in workers:
         worker.start()
-    seconds: list[float] = [results.get() for _ in workers]
+    outcomes = [results.get() for _ in workers]
     for worker in workers:
         worker.join()
-    return statistics.mean(seconds) / cores
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return float(statistics.mean(outcomes)) / cores
 
 
 def _worker(barrier: Any, results: Any, config: str, architecture: str | None) -> None:
+    """Put the seconds of one core for a member-step into the results, or the error, for which nobody waits in vain."""
+    try:
+        results.put(_measure(barrier, config, architecture))
+    except Exception as error:
+        barrier.abort()
+        results.put(error)
+
+
+def _measure(barrier: Any, config: str, architecture: str | None) -> float:
     torch.set_num_threads(1)
     builder = MemberBuilder()
     settings = yaml.safe_load((CONFIGS / config).read_text())
     if architecture:
-        set_value(settings, "model.architecture", {"class_path": architecture})
+        set_value(settings, "model.architecture", architecture)
     settings = builder.complete({section: settings[section] for section in ("model", "data")})
     template = builder.build(0, settings, 0)
     places = places_for(template, "cpu")
@@ -107,4 +119,4 @@ def _worker(barrier: Any, results: Any, config: str, architecture: str | None) -
     while time.perf_counter() - start < SECONDS:
         batch.advance(EVALUATE_EVERY)
         steps += EVALUATE_EVERY
-    results.put((time.perf_counter() - start) / steps / places)
+    return (time.perf_counter() - start) / steps / places
