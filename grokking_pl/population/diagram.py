@@ -98,7 +98,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
     further = further_columns(plan.criteria.further_thresholds)
     folder = DiagramFolder(path, grid.axes, grid.seeds, ranks.rank, further)
     finished = folder.finished()
-    states = folder.load_states()
+    states = folder.states.load()
     ranks.wait()  # what the others append now would change the shares
     left = len(grid) - len(finished)
     mine = set(islice(finished.left(), ranks.rank, None, ranks.size)) if ranks.size > 1 else None
