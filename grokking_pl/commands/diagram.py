@@ -102,7 +102,7 @@ def draw_diagram(config: Namespace) -> None:
     base, seed, callbacks = read_base(base_file, config.set)
     check_callbacks(callbacks)
     grid = read_grid(config.axes, [seed] if config.seeds is None else config.seeds)
-    check_cells(grid, base)
+    check_cells(grid, base, config.set)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
     if not 1 <= config.steps <= MOST_STEPS:
