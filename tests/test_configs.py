@@ -112,7 +112,7 @@ def test_diagram_is_a_grid_of_runs(path):
     config = build_parser("diagram").parse_args(["--config", str(path)])
     base, seed, _ = read_base(find_base(config.base, [path]), config.set)
     grid = read_grid(config.axes, config.seeds or [seed])
-    check_cells(grid, base)
+    check_cells(grid, base, config.set)
     assert len(grid) == len(grid.seeds) * math.prod(len(values) for values in grid.axes.values()) > 1
     assert set(base) == {"model", "data"}
     assert path.read_text().startswith("# ")

@@ -1,4 +1,4 @@
-"""A run or diagram that is killed at any of its file operations goes on to the files of one that was never killed."""
+"""A run that is killed at any of its file operations goes on to the files of a run that was never killed."""
 
 import random
 
@@ -28,14 +28,8 @@ RUNS = {
         *COMMON, "--model=tests.callbacks.test_measurement.Line", "--data=tests.callbacks.test_measurement.Points",
         "--data.batch_size=4", "--data.steps_per_epoch=7", "--trainer.max_steps=35", *CHECKPOINTS,
     ],
-    "diagram": [
-        "diagram", "--config", str(ROOT / "configs/figures/figure6b_small.yaml"), "--workers=1", "--compile=false",
-        "--device=cpu", "--set={model.architecture.width: 8}", "--steps=40", "--places=2", "--checkpoint_seconds=0",
-        "--axes={model.decoder.weight_decay: [0, 3], model.decoder.lr: [1.0e-3, 1.0e-2]}",
-        "--phase.train_threshold=0.1", "--phase.val_threshold=0.1",
-    ],
 }  # fmt: skip
-SAMPLED = {"all callbacks": 6, "phase decided": 3, "epochs": 2, "another module": 3, "diagram": 2}
+SAMPLED = {"all callbacks": 6, "phase decided": 3, "epochs": 2, "another module": 3}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +40,7 @@ def whole(tmp_path_factory):
     def make(run):
         if run not in made:
             folder = tmp_path_factory.mktemp("whole") / "run"
-            status, operations = fork_grok([*RUNS[run], *into(run, folder)], folder)
+            status, operations = fork_grok([*RUNS[run], f"--run_dir={folder}"], folder)
             assert status == 0, (folder.parent / "log.txt").read_text()
             made[run] = contents(folder), operations
         return made[run]
@@ -54,18 +48,11 @@ def whole(tmp_path_factory):
     return make
 
 
-def into(run, folder, resume=False):
-    """The options that say where a run or diagram is written; a diagram is always resumed."""
-    if RUNS[run][0] == "diagram":
-        return [f"--folder={folder}"]
-    return [f"--run_dir={folder}", *(["--ckpt_path=auto"] if resume else [])]
-
-
 def check(expected, run, tmp_path, number):
     folder = tmp_path / "run"
-    status, _ = fork_grok([*RUNS[run], *into(run, folder)], folder, kill_at=number)
+    status, _ = fork_grok([*RUNS[run], f"--run_dir={folder}"], folder, kill_at=number)
     assert status == -9
-    status, _ = fork_grok([*RUNS[run], *into(run, folder, resume=True)], folder)
+    status, _ = fork_grok([*RUNS[run], f"--run_dir={folder}", "--ckpt_path=auto"], folder)
     assert status == 0, (tmp_path / "log.txt").read_text()
     after = contents(folder)
     assert after.keys() == expected.keys(), number

@@ -35,6 +35,9 @@ from grokking_pl.runs.job import is_first_process
 
 RUNS = Path("runs/diagrams")
 
+MOST_STEPS = 10**8
+"""Steps of a run for which there is memory to note which of them are points of its curves."""
+
 
 def run(words: list[str]) -> None:
     """Run the command."""
@@ -99,11 +102,13 @@ def draw_diagram(config: Namespace) -> None:
     base, seed, callbacks = read_base(base_file, config.set)
     check_callbacks(callbacks)
     grid = read_grid(config.axes, [seed] if config.seeds is None else config.seeds)
-    check_cells(grid, base)
+    check_cells(grid, base, config.set)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
-    if config.steps < 1:
-        raise UserError(f"steps is {config.steps}; it must be at least 1")
+    if not 1 <= config.steps <= MOST_STEPS:
+        raise UserError(f"steps is {config.steps}; it must be at least 1 and at most {MOST_STEPS}")
+    if not config.checkpoint_seconds >= 0:
+        raise UserError(f"checkpoint_seconds is {config.checkpoint_seconds:g}; it must be at least 0")
     path = Path(config.folder or RUNS / (files[0].stem if files else "diagram"))
     folder = DiagramFolder(path, grid.axes, grid.seeds, further=further_columns(criteria.further_thresholds))
     description = {
@@ -126,14 +131,30 @@ def draw_diagram(config: Namespace) -> None:
     )
     with FolderLock(path, "--folder", is_first_process()), kept_traceback(path):
         folder.claim(description)
-        folder.check_files()
+        _check(folder)
         if len(folder.finished()) < len(grid):
             _train(folder, plan, config)
         else:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
-                remove_temporary_files(path)
                 _complete(folder, grid)
+
+
+def _check(folder: DiagramFolder) -> None:
+    """See that what an earlier command left can be read, and remove what it was about to write when it was killed.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    if not is_first_process():
+        return
+    folder.check()
+    if unknown := sorted(set(folder.finished().phases) - set(map(str, Phase))):
+        raise UserError(
+            f"{folder.table} is damaged (there is no phase {unknown[0]!r}): restore it from a copy, or move it away to "
+            "train its runs again"
+        )
+    remove_temporary_files(folder.path)
 
 
 def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
@@ -142,9 +163,9 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
     ranks = Ranks(plan.device, config.devices, config.num_nodes)
     try:
         if ranks.rank == 0:
-            remove_temporary_files(folder.path)
+            states = folder.states.load()
             folder.merge()
-            folder.gather_states()
+            folder.states.gather(states, folder.finished().left())
         ranks.wait()
         train_left(
             replace(plan, device=ranks.device or plan.device), ranks, folder.path, config.workers, config.compile
@@ -167,7 +188,7 @@ def _complete(folder: DiagramFolder, grid: Grid) -> None:
         return
     folder.merge()
     _draw(folder, grid)
-    folder.drop_states()
+    folder.states.drop()
 
 
 def _device(config: Namespace) -> str:

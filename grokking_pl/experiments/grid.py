@@ -10,7 +10,7 @@ import numpy as np
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments.settings import Settings, set_value
-from grokking_pl.runs.diagram_folder import value_text
+from grokking_pl.runs.diagram_folder import CURVE_COLUMNS, RESULT_COLUMNS, value_text
 
 MAX_CELLS = 10**6
 
@@ -94,6 +94,7 @@ def read_grid(axes: Mapping[str, Any], seeds: Any) -> Grid:
         raise UserError(f"there are {len(axes) if axes else 0} axes; a diagram has one or two")
     values, paths, labels = {}, {}, {}
     for name, given in axes.items():
+        _check_axis_name(name)
         rest = dict(given) if isinstance(given, Mapping) else given
         if isinstance(rest, dict):
             if "paths" in rest:
@@ -103,13 +104,32 @@ def read_grid(axes: Mapping[str, Any], seeds: Any) -> Grid:
             rest = rest["values"] if set(rest) == {"values"} else rest
         values[name] = read_axis(name, rest)
     grid = Grid(values, _read_seeds(seeds), paths, labels)
-    settings = [path for axis in grid.axes for path in grid.paths_of(axis)]
-    for described, words in (("set", settings), ("are labelled", [grid.label_of(axis) for axis in grid.axes])):
-        if repeated := {word for word in words if words.count(word) > 1}:
-            raise UserError(f"two axes {described} {repeated.pop()}: change one of them")
+    _check_that_axes_differ(grid)
     if len(grid) > MAX_CELLS:
         raise UserError(f"the grid has {len(grid)} runs; at most {MAX_CELLS} are possible")
     return grid
+
+
+def _check_axis_name(name: Any) -> None:
+    if not isinstance(name, str) or not name:
+        raise UserError(f"an axis is called {name!r}; give the path of a hyperparameter, or a short name with paths")
+    if name in (*RESULT_COLUMNS, *CURVE_COLUMNS):
+        raise UserError(f"an axis is called {name}, as a column of the results is: give it another name")
+
+
+def _check_that_axes_differ(grid: Grid) -> None:
+    """See that no axis undoes what another sets."""
+    labels = [grid.label_of(axis) for axis in grid.axes]
+    if len(set(labels)) < len(labels):
+        raise UserError(f"two axes are labelled {labels[0]}: change one of them")
+    before: list[str] = []
+    for axis in grid.axes:
+        for path in grid.paths_of(axis):
+            if path in before:
+                raise UserError(f"the axes set {path} twice: leave one of them out")
+            if part := next((other for other in before if other.startswith(f"{path}.")), None):
+                raise UserError(f"an axis sets {path}, and with it {part}, which another sets before: swap them")
+            before.append(path)
 
 
 def _texts(axis: str, option: str, given: Any) -> list[str]:
@@ -150,7 +170,7 @@ def _range(path: str, given: dict[str, Any]) -> list[float]:
     expected = {"scale", "low", "high", "n"}
     if set(given) != expected:
         wrong = ", ".join(sorted(set(given) ^ expected))
-        raise UserError(f"the axis {path} needs exactly scale, low, high and n; look at {wrong}")
+        raise UserError(f"the axis {path} needs exactly scale, low, high and n, or values; look at {wrong}")
     scale, low, high, n = (given[name] for name in ("scale", "low", "high", "n"))
     if scale not in ("linear", "log"):
         raise UserError(f"the axis {path} has the scale {scale!r}; it must be linear or log")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import Any
 
 import torch
@@ -60,7 +60,8 @@ def check_criteria(prefix: str, **values: Any) -> None:
         if not 0 < values[name] <= 1:
             raise UserError(f"{prefix}{name} is {values[name]}; it must be above 0 and at most 1")
     further = values.get("further_thresholds")
-    if further is not None and not (further and further == sorted(set(further)) and 0 < further[0] <= further[-1] <= 1):
+    # Comparisons that nan fails, wherever it is.
+    if further is not None and not (further and further[-1] <= 1 and all(a < b for a, b in pairwise([0, *further]))):
         raise UserError(
             f"{prefix}further_thresholds is {further}; give accuracies above 0 and at most 1, in ascending order, or "
             "leave it out"
@@ -70,10 +71,11 @@ def check_criteria(prefix: str, **values: Any) -> None:
 def further_columns(thresholds: Sequence[float] | None) -> list[str]:
     """What the steps to further thresholds are called in tables and summaries.
 
-    >>> further_columns([0.6, 0.99])
-    ['steps_to_train_0.6', 'steps_to_val_0.6', 'steps_to_train_0.99', 'steps_to_val_0.99']
+    >>> further_columns([0.6, 1])
+    ['steps_to_train_0.6', 'steps_to_val_0.6', 'steps_to_train_1', 'steps_to_val_1']
     """
-    return [f"steps_to_{which}_{threshold:g}" for threshold in thresholds or () for which in ("train", "val")]
+    texts = [repr(float(threshold)).removesuffix(".0") for threshold in thresholds or ()]
+    return [f"steps_to_{which}_{text}" for text in texts for which in ("train", "val")]
 
 
 def least_correct(threshold: float, samples: int) -> int:

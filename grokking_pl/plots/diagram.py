@@ -1,5 +1,6 @@
 """The phases of a grid of runs, and how many steps its two accuracies needed (figures 6 to 8 of the paper)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,19 +22,21 @@ MOST_LETTERED = 15
 
 
 def phase_diagram(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}) -> Figure:
-    """Draw the phase of each cell, and the median steps to both thresholds over its seeds.
+    """Draw the phase of each cell, and the median steps to each threshold over its seeds.
 
     Where the seeds of a cell disagree, the cell has the colour of the most frequent phase (the better one of two that
     are as frequent) and shows its share.
 
     Args:
-        runs: one row per run, with a column per axis, ``phase``, ``steps_to_train`` and ``steps_to_val``.
+        runs: one row per run, with a column per axis, ``phase``, ``steps_to_train`` and ``steps_to_val``, and possibly
+            ``steps_to_train_0.6``, ``steps_to_val_0.6`` and so on.
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
         labels: what axes are called, if not by their columns.
     """
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
     columns, rows = _values(runs, across), _values(runs, up) if up else [None]
-    steps = {name: np.full((len(rows), len(columns)), np.nan) for name in ("steps_to_train", "steps_to_val")}
+    names = [name for name in map(str, runs) if re.fullmatch(r"steps_to_(train|val)(_[\d.e-]+)?", name)]
+    steps = {name: np.full((len(rows), len(columns)), np.nan) for name in names}
     for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
         x, y = np.asarray(place, dtype=int)
         for name, values in steps.items():
@@ -41,20 +44,24 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, 
             middle = np.median(cell[name].fillna(np.inf))
             values[y, x] = middle if np.isfinite(middle) else np.nan
     height = 3.6 if up else 1.9
-    figure = Figure(figsize=(13.5, height + 0.9), layout="constrained")
-    panels = figure.subplots(1, 3)
-    draw_phases(panels[0], runs, axes, labels)
-    draw_phase_legend(panels[0], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    lines = len(names) // 2
+    figure = Figure(figsize=(13.5, lines * (height + 0.9)), layout="constrained")
+    grid = figure.subplots(lines, 3, squeeze=False)
+    draw_phases(grid[0, 0], runs, axes, labels)
+    draw_phase_legend(grid[0, 0], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    for panel in grid[1:, 0]:
+        panel.set_axis_off()
+    panels = grid[:, 1:].ravel()
     longest = max(2.0, float(np.nanmax([np.nanmax(v) if np.isfinite(v).any() else 2 for v in steps.values()])))
     shortest = min([longest / 2, *(max(1.0, float(np.nanmin(v))) for v in steps.values() if np.isfinite(v).any())])
-    for panel, (name, values) in zip(panels[1:], steps.items(), strict=True):
+    for panel, (name, values) in zip(panels, steps.items(), strict=True):
         panel.set_facecolor(PHASE_COLOURS[Phase.CONFUSION])
         image = panel.imshow(
             np.maximum(values, 1), norm=LogNorm(shortest, longest), cmap="viridis", origin="lower", aspect="auto"
         )
         figure.colorbar(image, ax=panel, label=f"{name.replace('_', ' ')} (grey: never)")
         panel.set_title(name.replace("_", " "), loc="left", fontweight="bold")
-    for panel in panels[1:]:
+    for panel in panels:
         _label_axes(panel, runs, axes, labels)
     return figure
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -59,24 +59,32 @@ def read_base(base_file: Path, changes: dict[str, Any]) -> tuple[Settings, int, 
     base = builder.complete(given)
     names = list(flatten(base))
     for name, value in changes.items():
-        check_name(name, names)
+        check_name(str(name), names)
         set_value(base, name, value)
     seed = given.get("seed_everything", 0)
     seed = seed if isinstance(seed, int) and seed is not True else 0
     return builder.complete(base) if changes else base, seed, trainer.get("callbacks")
 
 
-def check_cells(grid: Grid, base: Settings) -> None:
+def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> None:
     """See that every value of every axis can be trained, before any is.
 
+    Args:
+        grid: the runs.
+        base: settings of ``grok fit``, with the changes for all runs.
+        changes: the names of these.
+
     Raises:
-        UserError: no configuration has a setting, or one of its values is wrong.
+        UserError: no configuration has a setting, one of its values is wrong, or one is changed for all runs, too.
     """
     builder = MemberBuilder()
     names = list(flatten(base))
     for axis, values in grid.axes.items():
         for name in grid.paths_of(axis):
             check_name(name, names)
+            for changed in changes:
+                if changed == name or changed.startswith(f"{name}."):
+                    raise UserError(f"set gives {changed}, which the axis {axis} sets too: leave one of them out")
         for value in values:
             settings = grid.settings(base, grid.cell(0))
             for name in grid.paths_of(axis):
@@ -98,7 +106,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
     further = further_columns(plan.criteria.further_thresholds)
     folder = DiagramFolder(path, grid.axes, grid.seeds, ranks.rank, further)
     finished = folder.finished()
-    states = folder.load_states()
+    states = folder.states.load()
     ranks.wait()  # what the others append now would change the shares
     left = len(grid) - len(finished)
     mine = set(islice(finished.left(), ranks.rank, None, ranks.size)) if ranks.size > 1 else None

@@ -129,7 +129,7 @@ class Worker:
         states = {member.index: saved for member, saved in self._waiting if saved}
         if self._batch is not None:
             states |= {member.index: saved for member, saved in _members_of(self._batch)}
-            self._folder.save_states(self._name, states)
+            self._folder.states.save(self._name, states)
         self._saved_at = time.monotonic()
 
     def _fetch(self, most: int) -> bool:
@@ -209,7 +209,7 @@ class Worker:
 
 def share_samples(plan: Plan, builder: MemberBuilder) -> bool:
     """Whether all cells have the same samples, so that a batch holds them once."""
-    if any(path.split(".")[0] == "data" for path in plan.grid.axes):
+    if any(path.split(".")[0] == "data" for axis in plan.grid.axes for path in plan.grid.paths_of(axis)):
         return False
     cell = plan.grid.cell(0)
     settings = plan.grid.settings(plan.base, cell)

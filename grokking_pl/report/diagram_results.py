@@ -89,31 +89,21 @@ def read_diagram(path: Path) -> DiagramResults:
 def _read_runs(folder: DiagramFolder, further: list[str]) -> dict[int, dict[str, Any]]:
     runs: dict[int, dict[str, Any]] = {}
     phases = set(map(str, Phase))
-    try:
-        if folder.table.exists() and folder.table.stat().st_size:
-            with open(folder.table, encoding="utf-8") as file:
-                if file.readline().strip() != ",".join(folder.columns):
-                    raise corrupt(folder.table, "its columns are not those of this diagram")
-        for index, row, _ in folder.rows("runs", folder.columns):
-            named = dict(zip(folder.columns, row, strict=True))
-            if named["phase"] not in phases:
-                raise corrupt(folder.table, f"it has a phase {named['phase']!r}")
-            runs[index] = {"phase": named["phase"], **{name: _number(named[name]) for name in (*RESULTS, *further)}}
-    except (OSError, ValueError) as error:
-        raise error if isinstance(error, UserError) else corrupt(folder.table, "it is no table of runs") from None
+    for index, row, _ in folder.rows("runs", folder.columns):
+        named = dict(zip(folder.columns, row, strict=True))
+        if named["phase"] not in phases:
+            raise corrupt(folder.table, f"it has a phase {named['phase']!r}")
+        runs[index] = {"phase": named["phase"], **{name: _number(named[name]) for name in (*RESULTS, *further)}}
     return runs
 
 
 def _read_curves(folder: DiagramFolder, runs: dict[int, dict[str, Any]]) -> dict[int, dict[str, list[float | None]]]:
     points: dict[int, dict[float, list[float | None]]] = {}
-    try:
-        for index, row, _ in folder.rows("curves", folder.curve_columns):
-            if index in runs:
-                named = dict(zip(folder.curve_columns, row, strict=True))
-                point = [_number(named[name]) for name in CURVES]
-                points.setdefault(index, {})[float(named["step"])] = point
-    except (OSError, ValueError):
-        raise corrupt(folder.curves, "it is no table of curves") from None
+    for index, row, _ in folder.rows("curves", folder.curve_columns):
+        if index in runs:
+            named = dict(zip(folder.curve_columns, row, strict=True))
+            point = [_number(named[name]) for name in CURVES]
+            points.setdefault(index, {})[float(named["step"])] = point
     curves = {index: [by_step[step] for step in sorted(by_step)] for index, by_step in points.items()}
     return {
         index: {name: list(column) for name, column in zip(CURVES, zip(*rows, strict=True), strict=True)}

@@ -1,21 +1,19 @@
-"""The folder of a diagram: its grid, a table with one row per run, and the states of members still in training."""
+"""The folder of a diagram: its grid, a table with one row per run, their curves, and what is left to train."""
 
 import csv
 import io
 import json
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import atomic_file, claim_folder, is_taken, write_atomically, writing
+from grokking_pl.runs.files import claim_folder, is_taken, write_atomically, writing
+from grokking_pl.runs.member_states import MemberStates
 
 RESULT_COLUMNS = [
     "seed", "steps_to_train", "steps_to_val", "phase", "train_accuracy", "val_accuracy",
@@ -28,6 +26,8 @@ PART = re.compile(r"(runs|curves)\.rank\d+\.csv")
 """The name of a part of a table, which one process of a job writes."""
 
 ADVICE = "make room, then run the same command again"
+WITHOUT = {"runs": "to train its runs again", "curves": "to go on without the curves of the runs that have ended"}
+"""What becomes of a diagram without a table."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class DiagramFolder:
         seeds: with which every cell is run; the seed changes slowest.
         rank: number of the process in its job.
         further: columns of ``runs.csv`` beside those that every diagram has.
+
+    Attributes:
+        states: the states of members that are still in training.
     """
 
     def __init__(
@@ -77,6 +80,8 @@ class DiagramFolder:
         self.columns = [*axes, *RESULT_COLUMNS, *further]
         self._positions = [{value_text(value): n for n, value in enumerate(axis)} for axis in (seeds, *axes.values())]
         self.curve_columns = [*axes, *CURVE_COLUMNS]
+        self._runs = math.prod(map(len, self._positions))
+        self.states = MemberStates(path / "checkpoints", self._runs)
         part = "" if rank == 0 else f".rank{rank}"
         self._mine, self._my_curves = path / f"runs{part}.csv", path / f"curves{part}.csv"
 
@@ -101,44 +106,29 @@ class DiagramFolder:
             raise is_taken(self.path, "a table of something else", "--folder")
         claim_folder(record, description, "diagram", "--folder")
 
-    def check_files(self) -> None:
-        """See that what the folder holds can be read and written, so that the diagram can be resumed.
+    def check(self) -> None:
+        """See that all can be read, and that nothing is in the place of a figure, before anything is written.
 
         Raises:
-            UserError: a table is damaged or of another diagram, or something else is in the place of a file.
+            UserError: a file is damaged, or something else is in its place.
         """
+        for figure in self.figures:
+            if figure.exists() and not figure.is_file():
+                raise UserError(f"{figure} is not a file, but the diagram writes one of this name: move it away")
         for name, columns in (("runs", self.columns), ("curves", self.curve_columns)):
-            for path in (self.path / f"{name}.csv", *self._parts(name)):
-                if path.exists():
-                    self._check_table(path, None if PART.fullmatch(path.name) else columns)
-        for path in self.figures:
-            if path.exists() and not path.is_file():
-                raise UserError(
-                    f"{path} is not a file, but the diagram writes one of this name: move it away to resume"
-                )
+            for _ in self.rows(name, columns):
+                pass
+        self.states.load()
 
-    def _check_table(self, path: Path, columns: list[str] | None) -> None:
-        """Read a table, or a part of one, which has no line of columns."""
-        try:
-            with open(path, encoding="utf-8", newline="") as file:
-                header = None if columns is None else next(csv.reader([file.readline()]), [])
-                for _ in file:
-                    pass
-        except OSError as error:
-            reason = f"cannot be read ({error.strerror})"
-        except (ValueError, csv.Error):
-            reason = "is damaged: it is no text"
-        else:
-            if header == columns:
-                return
-            reason = "has not the columns of this diagram"
-        raise UserError(f"{path} {reason}: restore it from a copy, or move it away to train what it held again")
-
-    # The table.
+    # The tables.
 
     def finished(self) -> Finished:
-        """Which runs have ended, by the table and its parts."""
-        flags, phases = bytearray(math.prod(map(len, self._positions))), Counter[str]()
+        """Which runs have ended, by the table and its parts.
+
+        Raises:
+            UserError: one of them is damaged.
+        """
+        flags, phases = bytearray(self._runs), Counter[str]()
         for index, phase, _ in self._lines():
             if not flags[index]:
                 flags[index] = 1
@@ -152,7 +142,7 @@ class DiagramFolder:
 
     def is_tidy(self) -> bool:
         """Whether nothing is left of the work: no parts of tables, and no states of members."""
-        return not (self._parts("runs") or self._parts("curves") or any((self.path / "checkpoints").glob("*.pt")))
+        return not (self._parts("runs") or self._parts("curves") or self.states)
 
     def merge(self) -> None:
         """Write the tables anew: every run once, in the order of their numbers, and no parts.
@@ -167,7 +157,7 @@ class DiagramFolder:
             if (index, 0) in lines
         }
         self._write(self.table, self.columns, lines)
-        if curves:
+        if curves or self.curves.exists():  # it may end with half a line
             self._write(self.curves, self.curve_columns, curves)
         for part in (*self._parts("runs"), *self._parts("curves")):
             part.unlink()
@@ -216,68 +206,60 @@ class DiagramFolder:
         return ((index, row[phase], line) for index, row, line in self.rows("runs", self.columns))
 
     def rows(self, name: str, columns: list[str]) -> Iterator[tuple[int, list[str], str]]:
-        """Number of the run, values and line of every whole row of a table and its parts."""
-        axes = len(self.axes)
-        for path in (self.path / f"{name}.csv", *self._parts(name)):
-            if not path.exists():
-                continue
-            with open(path, newline="") as file:
-                for line in file:
-                    row = next(csv.reader([line]))
-                    if not line.endswith("\n") or len(row) != len(columns):
-                        continue
-                    index = 0
-                    for position, text in zip(self._positions, (row[axes], *row[:axes]), strict=True):
-                        if text not in position:
-                            break
-                        index = index * len(position) + position[text]
-                    else:
-                        yield index, row, line
+        """Number of the run, values and line of every whole row of a table and its parts.
 
-    # Members still in training.
-
-    def save_states(self, name: str, states: dict[int, dict[str, Any]]) -> None:
-        """Write the states of a worker's members.
+        Half a line at the end of a file is what a killed process leaves, and no row.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: one of the files is damaged otherwise.
         """
-        path = self.path / "checkpoints" / f"{name}.pt"
-        with writing(path, ADVICE):
-            path.parent.mkdir(exist_ok=True)
-            with atomic_file(path) as file:
-                torch.save(states, file)
-
-    def load_states(self) -> dict[int, dict[str, Any]]:
-        """The latest state of every member that was still in training."""
-        states: dict[int, dict[str, Any]] = {}
-        for file in (self.path / "checkpoints").glob("*.pt"):
-            try:
-                saved = torch.load(file, weights_only=True)
-                saved = {int(index): state for index, state in saved.items() if state["tracking"]["step"] >= 0}
-            except Exception:  # whatever damaged bytes make of it
-                print(f"{file} is damaged: the runs that were on their way in it begin anew", file=sys.stderr)
+        table = self.path / f"{name}.csv"
+        for path in (table, *self._parts(name)):
+            if not path.exists():
                 continue
-            for index, state in saved.items():
-                if index not in states or states[index]["tracking"]["step"] < state["tracking"]["step"]:
-                    states[index] = state
-        return states
+            try:
+                with open(path, encoding="utf-8", newline="") as file:
+                    if path == table and next(csv.reader([file.readline()]), []) != columns:
+                        raise _BadLine("its columns are not those of this diagram")
+                    for line in file:
+                        row = self._read_row(line, columns)
+                        if row is not None:
+                            yield (*row, line)
+            except UnicodeDecodeError:
+                raise _is_damaged(path, name, "it holds bytes that are no text") from None
+            except (OSError, csv.Error, _BadLine) as error:
+                raise _is_damaged(path, name, getattr(error, "strerror", None) or str(error)) from None
 
-    def gather_states(self) -> None:
-        """Make one file of all states, so that no worker to come overwrites those of one that was."""
-        states = self.load_states()
-        for index, flag in enumerate(self.finished().flags):
-            if flag:
-                states.pop(index, None)
-        self.save_states("resumed", states)
-        for file in (self.path / "checkpoints").glob("*.pt"):
-            if file.name != "resumed.pt":
-                file.unlink()
+    def _read_row(self, line: str, columns: list[str]) -> tuple[int, list[str]] | None:
+        """Number of the run, and the values, of a line; None if it is half of one."""
+        if not line.endswith("\n"):
+            if not line.isprintable():
+                raise _BadLine("its last line holds what is no text")
+            return None
+        axes = len(self.axes)
+        row = next(csv.reader([line]), [])
+        if len(row) != len(columns):
+            raise _BadLine(f"a line has {len(row)} values instead of {len(columns)}")
+        index = 0
+        for name, position, text in zip(("seed", *self.axes), self._positions, (row[axes], *row[:axes]), strict=True):
+            if text not in position:
+                raise _BadLine(f"a line has {text!r} as its {name}, which the diagram does not have")
+            index = index * len(position) + position[text]
+        for name, text in zip(columns[axes + 1 :], row[axes + 1 :], strict=True):
+            if name == "step" or (text and name != "phase"):
+                try:
+                    int(text) if name == "step" else float(text)
+                except ValueError:
+                    raise _BadLine(f"a line has {text!r} as its {name}, which is no number") from None
+        return index, row
 
-    def drop_states(self) -> None:
-        """Remove all states: every run has ended."""
-        for file in (self.path / "checkpoints").glob("*.pt"):
-            file.unlink()
+
+class _BadLine(Exception):
+    """What is wrong with a line of a table."""
+
+
+def _is_damaged(path: Path, name: str, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}): restore it from a copy, or move it away {WITHOUT[name]}")
 
 
 def value_text(value: Any) -> str:

@@ -6,8 +6,10 @@ import shutil
 import signal
 import time
 
+import pandas as pd
 import pytest
 
+from grokking_pl.plots.diagram import phase_diagram
 from tests.children import children
 from tests.conftest import ROOT
 
@@ -95,6 +97,12 @@ def test_further_thresholds_are_columns(grok, folder, diagram, tmp_path):
         # The thresholds of the phases are 0.3 and 0.1.
         assert (row["steps_to_train_0.3"], row["steps_to_val_0.1"]) == (row["steps_to_train"], row["steps_to_val"])
     assert any(row["steps_to_val_0.3"] == "" for row in rows)
+    figure = phase_diagram(pd.read_csv(tmp_path / "d/runs.csv"), COLUMNS[:2])
+    titles = [panel.get_title("left") for panel in figure.axes]
+    assert [title for title in titles if title] == [
+        "steps to train", "steps to val", "steps to train 0.1", "steps to val 0.1", "steps to train 0.3",
+        "steps to val 0.3",
+    ]  # fmt: skip
     status, _, err = grok("report", tmp_path / "d")
     assert status == 0, err
     page = (tmp_path / "d/report.html").read_text()
@@ -194,7 +202,27 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--phase.delay=-1", "delay is -1"),
         ("--phase.further_thresholds=[]", "further_thresholds is []"),
         ("--phase.further_thresholds=[0.99, 0.6]", "in ascending order"),
-        ("--axes={a: {paths: [data.seed], values: [1, 2]}, data.seed: [3]}", "two axes set data.seed"),
+        ("--phase.further_thresholds=[0.5, .nan, 0.9]", "in ascending order"),
+        ("--phase.further_thresholds=[a]", "expected list[float]"),
+        ("--axes={a: {paths: [data.seed], values: [1, 2]}, data.seed: [3]}", "the axes set data.seed twice"),
+        ("--axes={a: {paths: [data.seed, data.seed], values: [1, 2]}}", "the axes set data.seed twice"),
+        ("--axes={model.architecture.width: [8, 9], model.architecture: [grokking_pl.models.Toy]}", "swap them"),
+        ("--axes={seed: {paths: [data.seed], values: [1, 2]}}", "called seed, as a column of the results is"),
+        ("--axes={step: {paths: [data.seed], values: [1, 2]}}", "called step, as a column of the results is"),
+        ('--axes={"": {paths: [data.seed], values: [1, 2]}}', "an axis is called ''"),
+        ("--axes={1: [0.1]}", "an axis is called 1"),
+        ("--axes={a: {path: [data.seed], values: [1, 2]}}", "look at high, low, n, path"),
+        ("--axes={a: {paths: [data.seed], label: 3, values: [1, 2]}}", "label [3]"),
+        ("--axes={model.init_args.decoder.lr: [0.1]}", "did you mean model.decoder.lr?"),
+        ("--axes={model.decoder.lr: [1.0, 1]}", "holds a value twice"),
+        ("--axes={model.decoder.lr: [.nan]}", "lr is nan"),
+        ("--axes={model.decoder.lr: {scale: log, low: 0.1, high: 1, n: 1000000000}}", "n = 1000000000"),
+        ("--steps=100000000000000000000000", "at most 100000000"),
+        ("--set={model.decoder.lr: 0.1}", "set gives model.decoder.lr, which the axis model.decoder.lr sets too"),
+        ("--set={1: 1}", "no hyperparameter 1"),
+        ("--set={data.seeed: 1}", "did you mean data.seed?"),
+        ("--checkpoint_seconds=-1", "checkpoint_seconds is -1"),
+        ("--checkpoint_seconds=.nan", "checkpoint_seconds is nan"),
         ("--axes={a: {paths: [no.such], values: [1]}}", "no.such"),
         ("--axes={data.seed: {label: x, values: [1]}, model.decoder.lr: {label: x, values: [1]}}", "are labelled x"),
         ("--device=tpu", "tpu"),

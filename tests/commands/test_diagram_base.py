@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import torch
 import yaml
 from lightning.pytorch import Callback
 
@@ -129,6 +130,18 @@ def test_a_short_name_is_the_column(diagram):
     assert "weight decay" in (folder / "phases.svg").read_text() or (folder / "phases.svg").stat().st_size
 
 
+def test_a_short_name_for_data_draws_the_data_anew(diagram):
+    """Cells share their samples only where no axis changes them, whatever it is called."""
+    status, err, folder = diagram(axes={"split": {"paths": ["data.seed"], "values": [1, 2]}})
+    assert status == 0, err
+    rows = [line.split(",") for line in (folder / "runs.csv").read_text().splitlines()]
+    status, err, _ = diagram(lambda base: None, "--folder", folder.parent / "long", axes={"data.seed": [1, 2]})
+    assert status == 0, err
+    long = [line.split(",") for line in (folder.parent / "long/runs.csv").read_text().splitlines()]
+    assert rows[1:] == long[1:]
+    assert rows[1][2:] != rows[2][2:]
+
+
 def test_a_finished_diagram_is_tidied_and_redrawn(diagram):
     _, err, folder = diagram()
     table = (folder / "runs.csv").read_text()
@@ -140,7 +153,7 @@ def test_a_finished_diagram_is_tidied_and_redrawn(diagram):
     (folder / "runs_backup.csv").write_text("the user's\n")
     (folder / "runs.rank_mine.csv").write_text("the user's too\n")
     (folder / "checkpoints").mkdir(exist_ok=True)
-    (folder / "checkpoints/rank_0_0.pt").write_bytes(b"")
+    torch.save({}, folder / "checkpoints/rank_0_0.pt")
     (folder / "phases.svg").unlink()
     status, err, _ = diagram()
     assert status == 0, err

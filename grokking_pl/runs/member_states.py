@@ -1,0 +1,111 @@
+"""The states of a diagram's members that are still in training, from which they go on after an interruption."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grokking_pl.errors import UserError
+from grokking_pl.runs.files import atomic_file, writing
+
+MemberState = dict[str, Any]
+"""Parameters, both moments of their gradients, how far the member is, and what was seen of it."""
+
+TENSORS = ("parameters", "first", "second")
+KINDS: dict[str, type] = {"step": int, "since": list, "reached": list, "final": list}
+"""What is kept of how far a member is."""
+
+GATHERED = "resumed"
+
+
+class MemberStates:
+    """The files of states in a diagram's folder, one for each worker, written whole.
+
+    Args:
+        path: their folder.
+        runs: number of runs of the diagram.
+    """
+
+    def __init__(self, path: Path, runs: int) -> None:
+        self._path = path
+        self._runs = runs
+
+    def __bool__(self) -> bool:
+        """Whether there are any files."""
+        return any(self._path.glob("*.pt"))
+
+    def save(self, name: str, states: Mapping[int, MemberState]) -> None:
+        """Write the states of a worker's members, by their numbers.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        file = self._path / f"{name}.pt"
+        with writing(file, "make room, then run the same command again"):
+            self._path.mkdir(exist_ok=True)
+            with atomic_file(file) as opened:
+                torch.save(dict(states), opened)
+
+    def load(self) -> dict[int, MemberState]:
+        """The latest state of every member that was still in training.
+
+        Raises:
+            UserError: a file is damaged, or something else is in its place.
+        """
+        if self._path.exists() and not self._path.is_dir():
+            raise UserError(f"{self._path} is not a folder, but the diagram writes into one of this name: move it away")
+        states: dict[int, MemberState] = {}
+        for file in sorted(self._path.glob("*.pt")):
+            for index, state in self._load_file(file).items():
+                if index not in states or states[index]["tracking"]["step"] < state["tracking"]["step"]:
+                    states[index] = state
+        return states
+
+    def gather(self, states: Mapping[int, MemberState], unfinished: Iterable[int]) -> None:
+        """Make one file of all states, so that no worker to come overwrites those of one that was.
+
+        Args:
+            states: what `load` returned.
+            unfinished: numbers of the runs that have not ended; the states of the others are dropped.
+        """
+        self.save(GATHERED, {index: states[index] for index in unfinished if index in states})
+        for file in self._path.glob("*.pt"):
+            if file.stem != GATHERED:
+                file.unlink()
+
+    def drop(self) -> None:
+        """Remove all states: every run has ended."""
+        for file in self._path.glob("*.pt"):
+            file.unlink()
+
+    def _load_file(self, file: Path) -> dict[int, MemberState]:
+        try:
+            saved = torch.load(file, weights_only=True, map_location="cpu")
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a file that holds no states makes an unpickler do
+            raise _is_damaged(file, getattr(error, "strerror", None) or "it holds no states") from None
+        if not isinstance(saved, dict):
+            raise _is_damaged(file, "it holds no states")
+        for index, state in saved.items():
+            if not (isinstance(index, int) and 0 <= index < self._runs):
+                raise _is_damaged(file, f"it is of a run {index!r}, which the diagram does not have")
+            if not _is_whole(state):
+                raise _is_damaged(file, f"it lacks a part of the state of run {index}")
+        return saved
+
+
+def _is_whole(state: Any) -> bool:
+    try:
+        shapes = [{name: value.shape for name, value in state[part].items()} for part in TENSORS]
+        tracked = all(isinstance(state["tracking"][name], kind) for name, kind in KINDS.items())
+        return shapes[0] == shapes[1] == shapes[2] != {} and tracked and isinstance(state["observed"], dict)
+    except (AttributeError, KeyError, TypeError):
+        return False
+
+
+def _is_damaged(file: Path, reason: str) -> UserError:
+    return UserError(
+        f"{file} is damaged ({reason}): restore it from a copy, or move it away to train its runs from their start"
+    )
