@@ -124,8 +124,8 @@ class RunRecorder(pl.Callback, Reporting):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting seconds."""
-        self._seconds_before = state_dict["seconds"]
-        self._monitored = state_dict["monitored"]
+        self._seconds_before = float(state_dict["seconds"])
+        self._monitored = {name: float(value) for name, value in state_dict["monitored"].items()}
         self._stopped_at = state_dict["stopped_at"]
 
     def on_load_checkpoint(

@@ -8,7 +8,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs.files import atomic_file, writing
-from grokking_pl.runs.resumable import PARTS, count_parts
+from grokking_pl.runs.resumable import OUTLINE, outline
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -24,7 +24,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         with writing(target, "make room, or choose another folder with --run_dir"):
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(target) as file:
-                torch.save({**checkpoint, PARTS: count_parts(checkpoint)}, file)
+                torch.save({**checkpoint, OUTLINE: outline(checkpoint)}, file)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None

@@ -191,6 +191,7 @@ def with_value(name, value):
 LOOP = ("loops", "fit_loop")
 STEP = (*LOOP, "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed")
 MOMENTS = ("optimizer_states", 0, "state")
+GROUP = ("optimizer_states", 0, "param_groups", 1)
 DAMAGES = {
     "no optimizer states": without(["optimizer_states"]),
     "empty optimizer states": with_value(["optimizer_states"], []),
@@ -201,6 +202,12 @@ DAMAGES = {
     "a moment of another kind": with_value([*MOMENTS, 3, "exp_avg"], "nothing"),
     "moments of other steps": with_value([*MOMENTS, 3, "step"], torch.tensor(1e9)),
     "no groups": with_value(["optimizer_states", 0, "param_groups"], []),
+    "no rate": without([*GROUP, "lr"]),
+    "a rate that is a word": with_value([*GROUP, "lr"], "high"),
+    "a rate that is no number": with_value([*GROUP, "lr"], float("nan")),
+    "a negative decay": with_value([*GROUP, "weight_decay"], -1.0),
+    "one beta": with_value([*GROUP, "betas"], (0.9,)),
+    "a switch that is a word": with_value([*GROUP, "maximize"], "yes"),
     "no loops": without(["loops"]),
     "empty loops": with_value(["loops"], {}),
     "empty loop": with_value(LOOP, {}),
@@ -226,6 +233,12 @@ DAMAGES = {
     "callbacks of another kind": with_value(["callbacks"], [1]),
     "a callback's state of another kind": with_value(["callbacks", "PhaseTracker"], {"history": "long"}),
     "no state of a callback": without(["callbacks", "PhaseTracker"]),
+    "seconds that are a word": with_value(["callbacks", "RunRecorder", "seconds"], "some"),
+    "monitored values of another kind": with_value(["callbacks", "RunRecorder", "monitored"], {"val_loss": None}),
+    "a learning rate that is nothing": with_value([*GROUP, "lr"], None),
+    "other loops of another kind": with_value(["loops", "validate_loop"], []),
+    "other sizes": with_value(["sizes", "outputs"], "many"),
+    "a step of a callback that is a word": with_value(["callbacks", "EffectiveDimension", "step"], "last"),
     "no weights": with_value(["state_dict"], {}),
     "weights of another kind": with_value(["state_dict"], [1.0]),
     "a weight missing": without(["state_dict", "network.embeddings"]),
@@ -238,16 +251,19 @@ DAMAGES = {
 }
 
 
-BY_COUNTING_ONLY = ("moments of one weight missing", "no place in the data", "no state of a callback")
+BY_OUTLINE_ONLY = (
+    "moments of one weight missing", "no place in the data", "no state of a callback", "other loops of another kind",
+    "other sizes", "a step of a callback that is a word",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_checkpoint_that_is_damaged_inside(refused, folder, damage):
-    """Even one that does not count its parts, as Lightning's own class writes them, but for three."""
+    """Even one that holds no outline of itself, as Lightning's own class writes them, but for a few."""
     checkpoint = torch.load(folder.checkpoint)
     DAMAGES[damage](checkpoint)
-    if damage not in BY_COUNTING_ONLY:
-        del checkpoint["parts"]
+    if damage not in BY_OUTLINE_ONLY:
+        del checkpoint["outline"]
     torch.save(checkpoint, folder.checkpoint)
     assert str(folder.checkpoint) in refused("fit", folder.path, *RESUME)
 
