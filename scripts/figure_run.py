@@ -139,7 +139,9 @@ def write_figure(
 
 def provenance() -> str:
     """By which command, when, where and with which versions a figure was made."""
-    words = [os.path.relpath(sys.argv[0], ROOT), *(word for word in sys.argv[1:] if word != "--keep")]
+    script, options = os.path.relpath(sys.argv[0], ROOT), " ".join(sys.argv[1:])
+    # Where it was written is nobody else's concern.
+    words = [script, *re.sub(r"--keep|--folder[ =]\S+", "", options).split()]
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     machine = f"{cores()} cores of {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
     date = time.strftime("%d %B %Y").lstrip("0")

@@ -48,7 +48,7 @@ def test_figure_of_a_run(draw, tmp_path):
     kept = {path.name for path in (tmp_path / "kept/figure1").iterdir()}
     assert kept == {"figure1.png", "caption.md", "a.csv", "b.csv", "c.csv", "accuracies.csv"}
     made = (tmp_path / "kept/figure1/caption.md").read_text().splitlines()[-1]
-    assert made.startswith("Made by `python scripts/figure1.py --quick --folder")
+    assert made.startswith("Made by `python scripts/figure1.py --quick --steps=20` on ")
     assert "--keep" not in made
     assert f"torch {importlib.metadata.version('torch')}" in made
     assert "TRIAL OF 20 STEPS" in (place / "caption.md").read_text()

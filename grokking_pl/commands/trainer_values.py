@@ -1,6 +1,7 @@
 """Values of the trainer's options that mean nothing: numbers out of range, and machines that are not there."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -43,6 +44,7 @@ GPUS: dict[str, tuple[Callable[[], bool], ...]] = {
 
 MOST = 2**63 - 1
 MOST_SEED = 2**32 - 1
+MOST_PROCESSES_PER_CORE = 16
 
 JUDGED_BY_TRAINER = ("accelerator", "devices", "strategy", "num_nodes", "precision", "profiler", "max_time")
 """Options whose values only the trainer can judge, since they depend on the machine or are classes of its own."""
@@ -74,6 +76,13 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
     accelerator = config["trainer"]["accelerator"]
     if accelerator in GPUS and not any(is_there() for is_there in GPUS[accelerator]):
         raise UserError(f"trainer.accelerator is {accelerator}, but there is no such GPU here: choose cpu or auto")
+    devices, cores = str(config["trainer"]["devices"]), os.cpu_count() or 1
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not any(is_there() for is_there in GPUS["gpu"]))
+    if on_cpu and devices.isdecimal() and int(devices) > MOST_PROCESSES_PER_CORE * cores:
+        raise UserError(
+            f"trainer.devices is {devices}, processes of which each loads all of this program, but there are {cores} "
+            f"cores here: give at most {MOST_PROCESSES_PER_CORE * cores}"
+        )
 
 
 @contextmanager

@@ -48,6 +48,7 @@ OPTIONS = [
     ("--trainer.accelerator=mps", "trainer.accelerator is mps, but there is no such GPU here: choose cpu or auto"),
     ("--trainer.devices=abc", "trainer.devices abc: "),
     ("--trainer.devices=0", "trainer.devices 0: "),
+    ("--trainer.devices=30000", "trainer.devices is 30000, processes of which"),
     ("--trainer.num_nodes=0", "num_nodes is 0; it must be at least 1"),
     ("--trainer.precision=7", "trainer.precision is 7; expected 64, 32, 16, "),
     ("--seed_everything=-1", "seed_everything is -1; it must be between 0 and 4294967295"),
