@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs.csv_metrics import read_rows
+from grokking_pl.runs.files import is_whole_archive
 from grokking_pl.runs.folder import RunFolder
 
 OUTLINE = "outline"
@@ -119,7 +120,7 @@ def check_files(folder: RunFolder) -> None:
     for path in sorted(folder.path.iterdir()):
         if path.suffix in WRITTEN_WHOLE and not path.is_file():
             raise UserError(f"{path} is not a file, but the run writes one of this name: move it away to resume")
-    for path in (folder.checkpoint.parent, folder.path / "tensorboard"):
+    for path in (folder.checkpoint.parent, folder.weights, folder.path / "tensorboard"):
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is not a folder, but the run writes into one of this name: move it away to resume")
     try:
@@ -129,6 +130,19 @@ def check_files(folder: RunFolder) -> None:
             f"{folder.metrics} cannot be read ({error.strerror}): move it away to resume without it"
         ) from None
     _check_summary(folder.summary)
+
+
+def check_weights(folder: RunFolder) -> None:
+    """See that the weights that a run has kept can be read at its end.
+
+    Raises:
+        UserError: a file of them is damaged.
+    """
+    for path in sorted(folder.weights.glob("step_*.npz")):
+        if not is_whole_archive(path):
+            raise UserError(
+                f"{path} is damaged: restore it from a copy, or delete it to resume without the weights of that step"
+            )
 
 
 def _check_summary(path: Path) -> None:
