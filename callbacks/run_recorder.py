@@ -46,6 +46,7 @@ class RunRecorder(pl.Callback, Reporting):
         super().__init__()
         self._seconds_before = 0.0
         self._start: float | None = None
+        self._is_resumed = self._has_trained = False
         self._trainer: pl.Trainer | None = None
         self._stopped_at: list[int | None] | None = None
         self._summary: dict[str, Any] = {}
@@ -72,8 +73,13 @@ class RunRecorder(pl.Callback, Reporting):
         self._start = time.monotonic()
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._monitored.items()})
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that no callback has refused to go on from the checkpoint."""
+        self._has_trained = True
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note why the training ended."""
+        self._has_trained = True
         self._summary["ended_by"] = why_ended(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -101,8 +107,9 @@ class RunRecorder(pl.Callback, Reporting):
             tell(f"grok: stopped by max_time at step {trainer.global_step}{advice}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Write the summary of a run that failed or was interrupted."""
-        if self._start is None or not writes_files(trainer):
+        """Write the summary of a run that failed or was interrupted, unless it was refused before it was resumed."""
+        was_refused = self._is_resumed and not self._has_trained
+        if self._start is None or was_refused or not writes_files(trainer):
             return
         interrupted = isinstance(exception, RunInterrupted)
         reason = exception.number.name if isinstance(exception, RunInterrupted) else type(exception).__name__
@@ -124,8 +131,9 @@ class RunRecorder(pl.Callback, Reporting):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting seconds."""
-        self._seconds_before = state_dict["seconds"]
-        self._monitored = state_dict["monitored"]
+        self._is_resumed = True
+        self._seconds_before = float(state_dict["seconds"])
+        self._monitored = {name: float(value) for name, value in state_dict["monitored"].items()}
         self._stopped_at = state_dict["stopped_at"]
 
     def on_load_checkpoint(

@@ -129,7 +129,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
 
 
 def _snapshots(trainer: pl.Trainer) -> WeightSnapshots:
-    return WeightSnapshots(run_folder(trainer).path / "weights")
+    return WeightSnapshots(run_folder(trainer).weights)
 
 
 def _weights(module: Any) -> dict[str, torch.Tensor]:

@@ -33,7 +33,7 @@ from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, remove_temporary_files
 from grokking_pl.runs.job import is_first_process
 from grokking_pl.runs.naming import WandbSweepRun
-from grokking_pl.runs.resumable import check_checkpoint, check_files
+from grokking_pl.runs.resumable import check_checkpoint, check_files, check_weights
 from grokking_pl.runs.slurm import is_requeued
 from grokking_pl.training.lightning_internals import NoProfiler, check_restored_checkpoint, leave_out_empty_hooks
 from grokking_pl.training.lost_process import ending_together
@@ -127,7 +127,7 @@ class GrokCLI(LightningCLI):
         """Find the run's folder and checkpoint, and fail before any work if they are not as they should be."""
         config, fitting = self.config, self._command == "fit"
         refuse_split_networks(config.trainer.strategy)
-        check_trainer_options(config.trainer, config.data and config.data.class_path)
+        check_trainer_options(config.trainer, config.data and config.data.class_path, self._command)
         self.folder = RunFolder(Path(config.run_dir or default_run_dir(config, fitting)))
         config.run_dir = self.folder.path
         config.trainer.default_root_dir = str(self.folder.path)
@@ -139,7 +139,7 @@ class GrokCLI(LightningCLI):
                 self.folder.check_free()
             if is_first_process():
                 remove_temporary_files(self.folder.path)
-        if self._command == "predict":
+        if self._command == "predict" and not config.trainer.fast_dev_run:
             check_not_written(self.folder.predictions)
         self._resume_step = None
         if config.ckpt_path is not None:
@@ -160,7 +160,9 @@ class GrokCLI(LightningCLI):
             return
         leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))
         if is_first_process():
+            check_weights(RunFolder(path.resolve().parent.parent))
             if self.folder.path.resolve() in path.resolve().parents:
+                self.folder.check_not_rewound(path)
                 check_files(self.folder)
             else:
                 self.folder.check_empty()
@@ -215,16 +217,16 @@ class GrokCLI(LightningCLI):
 
     def call_trainer(self) -> None:
         """Let the trainer do what the command says."""
+        is_trial = self.config.trainer.fast_dev_run
         if self._command == "fit":
             leave_out_empty_hooks(self.model, LightningModule)
             if self.trainer.is_global_zero:
-                is_trial = self.config.trainer.fast_dev_run
                 where = "a trial, of which nothing is written" if is_trial else f"run folder {self.folder.path}"
                 print(f"{where}, seed {self.config.seed_everything}", file=sys.stderr)
         arguments = {name: self.config_init[name] for name in self._method_arguments}
         with ending_together(self.trainer.strategy):
             outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
-            if self._command == "predict":
+            if self._command == "predict" and not is_trial:
                 write_predictions(outcome, self.trainer, self.folder.predictions)
 
 

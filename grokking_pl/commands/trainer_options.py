@@ -1,6 +1,7 @@
 """Options of the Trainer that cannot have Lightning's meaning here, and are refused instead of being ignored."""
 
 import pydoc
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,10 @@ Refused = tuple[Callable[[Mapping[str, Any]], bool], str]
 """Whether a value among the trainer's options is refused, and why, with what to do."""
 
 ANYWHERE: dict[str, Refused] = {
+    "strategy": (
+        lambda options: _starts_copies(options["strategy"]),
+        "trains in copies of the process that are gone at the end, with what the callbacks know: use ddp",
+    ),
     "barebones": (
         lambda options: options["barebones"],
         "takes the run its records, for which grok is there: leave it out, or time a Trainer of your own",
@@ -51,15 +56,32 @@ goes on in the next; ``use_distributed_sampler`` is so always, since every proce
 """
 
 
-def check_trainer_options(options: Mapping[str, Any], data: str | None) -> None:
+LIMITS = {"validate": "limit_val_batches", "test": "limit_test_batches", "predict": "limit_predict_batches"}
+"""The option that says how much of its data a command measures."""
+
+
+def check_trainer_options(options: Mapping[str, Any], data: str | None, command: str) -> None:
     """Raise a `UserError` for an option of the trainer that would be ignored, or mean something else.
 
     Args:
         options: the trainer's options by name.
         data: the class_path of the data module, if there is one.
+        command: what the trainer shall do.
     """
+    limit = LIMITS.get(command)
+    if limit and options[limit] is not None and options[limit] == 0:
+        raise UserError(
+            f"trainer.{limit} 0 leaves grok {command} nothing to measure: give a larger one, or leave it out"
+        )
     cls = pydoc.locate(data) if data else None
     is_stream = isinstance(cls, type) and issubclass(cls, TensorDataModule)
     for name, (is_refused, why) in {**ANYWHERE, **(ON_A_STREAM if is_stream else {})}.items():
         if is_refused(options):
             raise UserError(f"trainer.{name} {options[name]} {why}")
+
+
+def _starts_copies(strategy: Any) -> bool:
+    """Whether a strategy starts its processes as copies of this one; a class of it says so in an option."""
+    arguments = getattr(strategy, "init_args", None) or {}
+    name = str(arguments.get("start_method", "popen") if arguments else strategy).lower()
+    return re.search("spawn|fork|notebook", name) is not None

@@ -1,5 +1,6 @@
 """Checkpoints that are whole or absent, whenever the process is killed, and that hold no pickled code."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import atomic_file, writing
-from grokking_pl.runs.resumable import PARTS, count_parts
+from grokking_pl.runs.files import atomic_file, is_whole_archive, writing
+from grokking_pl.runs.resumable import OUTLINE, outline
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -24,7 +25,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         with writing(target, "make room, or choose another folder with --run_dir"):
             target.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(target) as file:
-                torch.save({**checkpoint, PARTS: count_parts(checkpoint)}, file)
+                torch.save({**checkpoint, OUTLINE: outline(checkpoint)}, file)
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
@@ -44,6 +45,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
             raise
         except Exception as error:  # whatever a file that is no checkpoint makes an unpickler do
             raise UserError(f"{path} is no checkpoint, or is corrupt ({type(error).__name__})") from None
+        # A file of an old torch is no archive, and has no checksums.
+        if zipfile.is_zipfile(path) and not is_whole_archive(Path(path)):
+            raise UserError(f"{path} is corrupt: a checksum is wrong")
         if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
             raise UserError(f"{path} is no checkpoint of a run: it holds no state_dict")
         return checkpoint

@@ -46,6 +46,11 @@ class RunFolder:
         """A prediction for each sample of the validation set, one row per sample."""
         return self.path / "predictions.csv"
 
+    @property
+    def weights(self) -> Path:
+        """The folder of the weights at chosen steps."""
+        return self.path / "weights"
+
     def read_summary(self) -> dict[str, Any]:
         """The outcome of the run; empty if there is none that can be read."""
         try:
@@ -78,6 +83,18 @@ class RunFolder:
             raise is_taken(self.path, f"a finished run ({summary.get('phase', 'done')})", "--run_dir")
         if self.checkpoint.exists():
             raise is_taken(self.path, "an unfinished run", "--run_dir", "resume it with --ckpt_path last")
+
+    def check_not_rewound(self, checkpoint: Path) -> None:
+        """See that a finished run does not lose its end to one that goes on from an earlier checkpoint.
+
+        Raises:
+            UserError: the run is finished, and the checkpoint is not its last one.
+        """
+        if self.read_summary().get("status") == "finished" and checkpoint.resolve() != self.checkpoint.resolve():
+            raise is_taken(
+                self.path, f"a finished run, whose last checkpoint is not {checkpoint.name}", "--run_dir",
+                "train it further with --ckpt_path last",
+            )  # fmt: skip
 
     def check_empty(self) -> None:
         """See that a run that begins from another's checkpoint would be mixed with nothing.

@@ -1,19 +1,25 @@
 """What a run is resumed from, its checkpoint and its files: whole, or an error that names the file."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import __version__ as lightning_version
 from packaging.version import InvalidVersion, Version
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs.csv_metrics import read_rows
+from grokking_pl.runs.files import is_whole_archive
 from grokking_pl.runs.folder import RunFolder
 
-PARTS = "parts"
-"""Where a checkpoint says how many parts it has, so that one that lacks a few is known from one that never had them."""
+OUTLINE = "outline"
+"""Where a checkpoint says what it was written with, so that what is missing is known from what never was there."""
+
+PLAIN = (bool, int, float, str, bytes, type(None))
+"""Kinds of plain values; a bool is an int too, and so comes first."""
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "state_dict": Mapping,
@@ -31,17 +37,28 @@ WRITTEN_WHOLE = {".csv", ".json", ".yaml", ".png", ".npz", ".gif", ".mp4"}
 """Kinds of files that a run writes in its folder."""
 
 
-def count_parts(value: Any) -> int:
-    """The number of values and containers in a checkpoint, itself among them, but for the note of that number.
+def outline(checkpoint: Mapping[str, Any]) -> str:
+    """A digest of the names in a checkpoint, of the kinds of its values and of the shapes of its tensors.
 
-    >>> count_parts({"state_dict": {"weight": 1.0}, "parts": 9})
-    3
+    It says nothing of what the values are, and nothing of itself, so that a checkpoint can hold it.
+
+    >>> outline({"step": 1, "loss": 0.5}) == outline({"step": 2, "loss": 0.3})
+    True
+    >>> outline({"step": 1, "loss": 0.5}) == outline({"step": 1, "loss": None})
+    False
     """
+    kept = {name: part for name, part in checkpoint.items() if name != OUTLINE}
+    return hashlib.sha256(repr(_kinds(kept)).encode()).hexdigest()
+
+
+def _kinds(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return 1 + sum(count_parts(part) for name, part in value.items() if name != PARTS)
+        return {name: _kinds(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return 1 + sum(map(count_parts, value))
-    return 1
+        return [_kinds(part) for part in value]
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape)
+    return next((kind.__name__ for kind in PLAIN if isinstance(value, kind)), "other")
 
 
 def check_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -60,9 +77,8 @@ def check_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
             raise _is_damaged(path, f"its {name} is {value}")
     _check_places(checkpoint, path)
     _check_version(checkpoint["pytorch-lightning_version"], path)
-    expected, actual = checkpoint.get(PARTS), count_parts(checkpoint)
-    if expected not in (None, actual):
-        raise _is_damaged(path, f"it has {actual} parts instead of {expected}")
+    if OUTLINE in checkpoint and checkpoint[OUTLINE] != outline(checkpoint):
+        raise _is_damaged(path, "it lacks something that it was written with, or has it of another kind")
 
 
 def _check_places(checkpoint: Mapping[str, Any], path: Path) -> None:
@@ -104,7 +120,7 @@ def check_files(folder: RunFolder) -> None:
     for path in sorted(folder.path.iterdir()):
         if path.suffix in WRITTEN_WHOLE and not path.is_file():
             raise UserError(f"{path} is not a file, but the run writes one of this name: move it away to resume")
-    for path in (folder.checkpoint.parent, folder.path / "tensorboard"):
+    for path in (folder.checkpoint.parent, folder.weights, folder.path / "tensorboard"):
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is not a folder, but the run writes into one of this name: move it away to resume")
     try:
@@ -114,6 +130,19 @@ def check_files(folder: RunFolder) -> None:
             f"{folder.metrics} cannot be read ({error.strerror}): move it away to resume without it"
         ) from None
     _check_summary(folder.summary)
+
+
+def check_weights(folder: RunFolder) -> None:
+    """See that the weights that a run has kept can be read at its end.
+
+    Raises:
+        UserError: a file of them is damaged.
+    """
+    for path in sorted(folder.weights.glob("step_*.npz")):
+        if not is_whole_archive(path):
+            raise UserError(
+                f"{path} is damaged: restore it from a copy, or delete it to resume without the weights of that step"
+            )
 
 
 def _check_summary(path: Path) -> None:

@@ -6,6 +6,7 @@ cores, from runs with and without in turn. What buys less than 3 % is not here.
 """
 
 import logging
+import math
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -129,11 +130,12 @@ class CheckedConnector(_CheckpointConnector):
         with _naming(self._ckpt_path):
             if fitting:
                 _check_alike(self.trainer.fit_loop.state_dict(), loaded["loops"]["fit_loop"], "loops.fit_loop")
+                configured = [_options_of_groups(optimizer) for optimizer in self.trainer.optimizers]
             super().restore_training_state()
             if fitting:
-                self._check_restored(loaded)
+                self._check_restored(loaded, configured)
 
-    def _check_restored(self, loaded: Any) -> None:
+    def _check_restored(self, loaded: Any, configured: list[list[dict[str, Any]]]) -> None:
         for name, parts in (
             ("optimizer_states", self.trainer.optimizers),
             ("lr_schedulers", self.trainer.lr_scheduler_configs),
@@ -142,7 +144,8 @@ class CheckedConnector(_CheckpointConnector):
                 raise ValueError(f"it has {len(loaded[name])} {name} instead of {len(parts)}")
         if self.trainer.global_step != loaded["global_step"]:
             raise ValueError(f"it has made {self.trainer.global_step} steps, and says {loaded['global_step']}")
-        for optimizer in self.trainer.optimizers:
+        for optimizer, options in zip(self.trainer.optimizers, configured, strict=True):
+            _check_options(options, _options_of_groups(optimizer))
             _check_moments(optimizer, self.trainer.global_step)
 
 
@@ -180,6 +183,31 @@ def _check_alike(expected: Any, actual: Any, name: str) -> None:
             _check_alike(value, actual[key], f"{name}.{key}")
     elif isinstance(expected, int) and (type(actual) is not type(expected) or actual < 0):
         raise ValueError(f"{name} is {actual!r}")
+
+
+def _options_of_groups(optimizer: Any) -> list[dict[str, Any]]:
+    return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+
+def _check_options(configured: list[dict[str, Any]], restored: list[dict[str, Any]]) -> None:
+    """Raise a ValueError unless the groups of an optimizer have every option, of the kind that was configured.
+
+    Its value may be another: schedulers change learning rates, and callbacks what they like.
+    """
+    for number, (options, others) in enumerate(zip(configured, restored, strict=True)):
+        for name, value in options.items():
+            if name not in others:
+                raise ValueError(f"group {number} of its optimizer_states has no {name}")
+            if not _is_of_kind(others[name], value):
+                raise ValueError(f"group {number} of its optimizer_states has the {name} {others[name]!r}")
+
+
+def _is_of_kind(value: Any, example: Any) -> bool:
+    if isinstance(example, tuple | list):
+        return isinstance(value, tuple | list) and len(value) == len(example) and all(map(_is_of_kind, value, example))
+    if isinstance(example, int | float) and not isinstance(example, bool):
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+    return example is None or isinstance(value, type(example))
 
 
 def _check_moments(optimizer: Any, step: int) -> None:

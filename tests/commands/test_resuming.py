@@ -10,7 +10,9 @@ import pytest
 import torch
 import yaml
 
+from grokking_pl import callbacks
 from grokking_pl.callbacks import Reporting
+from grokking_pl.errors import UserError
 from grokking_pl.runs import RunFolder
 from tests.conftest import ROOT
 
@@ -155,6 +157,10 @@ def test_a_checkpoint_from_elsewhere(grok, refused, finished, folder, tmp_path):
     for name in (".lock", "notes.txt"):
         (tmp_path / "used" / name).touch()
     assert "used holds notes.txt, and the checkpoint is another run's" in refused("fit", tmp_path / "used", *resume)
+    # Nor does a finished run lose its end to one from an earlier checkpoint of its own.
+    early = Path(shutil.copy(checkpoint, folder.checkpoint.with_name("early.ckpt")))
+    line = refused("fit", folder.path, "--trainer.max_steps=25", "--ckpt_path", early)
+    assert "whose last checkpoint is not early.ckpt: train it further with --ckpt_path last" in line
     # Wherever the checkpoint is, it knows its settings.
     copied = Path(shutil.copy(checkpoint, tmp_path / "copied.ckpt"))
     options = ["--trainer.max_steps=40", "--ckpt_path", copied, "--run_dir", tmp_path / "new"]
@@ -191,6 +197,7 @@ def with_value(name, value):
 LOOP = ("loops", "fit_loop")
 STEP = (*LOOP, "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total", "completed")
 MOMENTS = ("optimizer_states", 0, "state")
+GROUP = ("optimizer_states", 0, "param_groups", 1)
 DAMAGES = {
     "no optimizer states": without(["optimizer_states"]),
     "empty optimizer states": with_value(["optimizer_states"], []),
@@ -201,6 +208,12 @@ DAMAGES = {
     "a moment of another kind": with_value([*MOMENTS, 3, "exp_avg"], "nothing"),
     "moments of other steps": with_value([*MOMENTS, 3, "step"], torch.tensor(1e9)),
     "no groups": with_value(["optimizer_states", 0, "param_groups"], []),
+    "no rate": without([*GROUP, "lr"]),
+    "a rate that is a word": with_value([*GROUP, "lr"], "high"),
+    "a rate that is no number": with_value([*GROUP, "lr"], float("nan")),
+    "a negative decay": with_value([*GROUP, "weight_decay"], -1.0),
+    "one beta": with_value([*GROUP, "betas"], (0.9,)),
+    "a switch that is a word": with_value([*GROUP, "maximize"], "yes"),
     "no loops": without(["loops"]),
     "empty loops": with_value(["loops"], {}),
     "empty loop": with_value(LOOP, {}),
@@ -226,6 +239,12 @@ DAMAGES = {
     "callbacks of another kind": with_value(["callbacks"], [1]),
     "a callback's state of another kind": with_value(["callbacks", "PhaseTracker"], {"history": "long"}),
     "no state of a callback": without(["callbacks", "PhaseTracker"]),
+    "seconds that are a word": with_value(["callbacks", "RunRecorder", "seconds"], "some"),
+    "monitored values of another kind": with_value(["callbacks", "RunRecorder", "monitored"], {"val_loss": None}),
+    "a learning rate that is nothing": with_value([*GROUP, "lr"], None),
+    "other loops of another kind": with_value(["loops", "validate_loop"], []),
+    "other sizes": with_value(["sizes", "outputs"], "many"),
+    "a step of a callback that is a word": with_value(["callbacks", "EffectiveDimension", "step"], "last"),
     "no weights": with_value(["state_dict"], {}),
     "weights of another kind": with_value(["state_dict"], [1.0]),
     "a weight missing": without(["state_dict", "network.embeddings"]),
@@ -238,16 +257,19 @@ DAMAGES = {
 }
 
 
-BY_COUNTING_ONLY = ("moments of one weight missing", "no place in the data", "no state of a callback")
+BY_OUTLINE_ONLY = (
+    "moments of one weight missing", "no place in the data", "no state of a callback", "other loops of another kind",
+    "other sizes", "a step of a callback that is a word",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_checkpoint_that_is_damaged_inside(refused, folder, damage):
-    """Even one that does not count its parts, as Lightning's own class writes them, but for three."""
+    """Even one that holds no outline of itself, as Lightning's own class writes them, but for a few."""
     checkpoint = torch.load(folder.checkpoint)
     DAMAGES[damage](checkpoint)
-    if damage not in BY_COUNTING_ONLY:
-        del checkpoint["parts"]
+    if damage not in BY_OUTLINE_ONLY:
+        del checkpoint["outline"]
     torch.save(checkpoint, folder.checkpoint)
     assert str(folder.checkpoint) in refused("fit", folder.path, *RESUME)
 
@@ -272,6 +294,15 @@ def put_folder(path):
     path.mkdir()
 
 
+def flip_bit(path):
+    """In the first weights, where nothing of the format is."""
+    content = bytearray(path.read_bytes())
+    name, weights = next(iter(torch.load(path)["state_dict"].items()))
+    content[content.index(weights.numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    assert not torch.equal(torch.load(path)["state_dict"][name], weights)
+
+
 FILES = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("hello"),
@@ -280,6 +311,7 @@ FILES = {
     "code": pickle_code,
     "a list": lambda path: torch.save([1, 2], path),
     "a folder": put_folder,
+    "a flipped bit in a tensor": flip_bit,
 }
 
 
@@ -337,6 +369,37 @@ def test_damaged_records_are_named(refused, folder, name, damage):
     assert re.search("restore it from a copy|move it away", line)
 
 
+def test_damaged_weights_of_a_step_are_named(grok, refused, folder, tmp_path):
+    stitched = ["--trainer.callbacks+=StitchedAccuracy", "--trainer.callbacks.steps=[0,15]"]
+    run = RunFolder(tmp_path / "stitched")
+    assert grok("fit", *TOY, *stitched, "--trainer.max_steps=20", "--run_dir", run.path)[0] == 0
+    weights = run.weights / "step_00000015.npz"
+    weights.write_bytes(weights.read_bytes()[:-30])
+    assert str(weights) in refused("fit", run.path, *RESUME, *stitched)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/.lock").touch()
+    elsewhere = ["--trainer.max_steps=40", "--ckpt_path", run.checkpoint]
+    assert str(weights) in refused("fit", tmp_path / "new", *elsewhere, *stitched)
+
+
+REFUSING = {
+    "LotteryTicket": "the checkpoint does not hold the initial embeddings",
+    f"{__name__}.Refuses": "this callback refuses",
+}
+
+
+class Refuses(Observer):
+    """Sees only where the training starts that it cannot watch this run."""
+
+    def on_train_start(self, trainer, pl_module):
+        raise UserError("this callback refuses")
+
+
+@pytest.mark.parametrize("callback", REFUSING)
+def test_a_callback_that_cannot_go_on_leaves_the_run_as_it_was(refused, folder, callback):
+    assert REFUSING[callback] in refused("fit", folder.path, *RESUME, f"--trainer.callbacks+={callback}")
+
+
 def test_half_a_line_at_the_end_is_what_a_killed_run_leaves(grok, finished, folder):
     whole = folder.metrics.read_text()
     folder.metrics.write_text(whole + "30,0.1")
@@ -372,26 +435,37 @@ def test_an_untrained_network_is_not_measured(grok, tmp_path, command):
     assert not (tmp_path / "run").exists()
 
 
-LISTED = [
+OF_LIGHTNING = [
     "ModelCheckpoint", "EarlyStopping --trainer.callbacks.monitor=val_loss", "OnExceptionCheckpoint "
-    "--trainer.callbacks.dirpath=checkpoints", "RunCheckpoint", "LearningRateMonitor", "DeviceStatsMonitor",
-    "ModelSummary", "StochasticWeightAveraging --trainer.callbacks.swa_lrs=0.1", "LearningRateFinder",
-    'GradientAccumulationScheduler --trainer.callbacks.scheduling={"0":1}', "EMAWeightAveraging", "EffectiveTheory",
-    "FourierSpectrum", "LotteryTicket", "WeightNorms", "EmbeddingNorm", "RunRecorder", "LossMonitor",
+    "--trainer.callbacks.dirpath=checkpoints", "LearningRateMonitor", "DeviceStatsMonitor", "ModelSummary",
+    "StochasticWeightAveraging --trainer.callbacks.swa_lrs=0.1", "LearningRateFinder",
+    'GradientAccumulationScheduler --trainer.callbacks.scheduling={"0":1}', "EMAWeightAveraging",
 ]  # fmt: skip
+ABSTRACT = {"Measurement", "Reporting"}
+LISTED = [*OF_LIGHTNING, *sorted({*callbacks.__all__} - ABSTRACT)]
+LISTED_ALREADY = {"PhaseTracker", "RepresentationQuality", "EffectiveDimension", "EmbeddingSnapshots"}
 
 
 @pytest.mark.parametrize("callback", LISTED)
 def test_callbacks_of_the_training_are_in_nobodys_way(grok, folder, callback):
     before = contents(folder.path)
-    listed = f"--trainer.callbacks+={callback}".split()
-    options = [option for option in TOY if "RunCheckpoint" not in option and "every_n_steps=15" not in option]
+    listed = [] if callback in LISTED_ALREADY else f"--trainer.callbacks+={callback}".split()
+    other = ("RunCheckpoint", "every_n_steps=15", "progress_bar" if callback == "RunProgress" else "no other")
+    options = [option for option in TOY if not any(word in option for word in other)]
     for command in ("validate", "test", "predict"):
         status, _, err = grok(command, *options, *listed, "--run_dir", folder.path)
-        assert (status, err) == (0, f"checkpoint {folder.checkpoint}\n")
+        assert (status, *err.splitlines()[:1]) == (0, f"checkpoint {folder.checkpoint}"), err
+        assert callback == "RunProgress" or len(err.splitlines()) == 1
     after = contents(folder.path)
     after.pop("predictions.csv")
     assert after == before
+
+
+def test_a_trial_of_predict_writes_nothing(grok, folder):
+    before = contents(folder.path)
+    status, out, err = grok("predict", *TOY, "--run_dir", folder.path, "--trainer.fast_dev_run=true")
+    assert (status, out) == (0, ""), err
+    assert contents(folder.path) == before
 
 
 def test_a_summary_says_what_happened_after_resuming(grok, folder):

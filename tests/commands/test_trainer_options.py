@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from grokking_pl.callbacks import Reporting
 from grokking_pl.runs import RunFolder
 from tests.conftest import ROOT
 
@@ -47,6 +48,25 @@ def has_figures(folder: Path) -> bool:
     return (folder / "curves.png").exists()
 
 
+class Validations(pl.Callback, Reporting):
+    """Writes down when Lightning's validation takes place."""
+
+    def on_validation_start(self, trainer, pl_module):
+        with open(Path(trainer.default_root_dir) / "validations.txt", "a") as file:
+            print(trainer.global_step, file=file)
+
+
+def validations(folder: Path) -> list[int]:
+    path = folder / "validations.txt"
+    return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def has_moved(folder: Path) -> bool:
+    """Whether the optimizer's first moments are more than the smallest clipped gradients make."""
+    moments = torch.load(RunFolder(folder).checkpoint)["optimizer_states"][0]["state"].values()
+    return any(bool((state["exp_avg"].abs() > 1e-8).any()) for state in moments)
+
+
 def loggers(folder: Path) -> list[str]:
     return [name for name in ("tensorboard", "metrics.csv") if (folder / name).exists()]
 
@@ -68,19 +88,22 @@ HONOURED = {  # option and value, what shows its effect, and the effect
     "max_time=00:01:00:00": (steps, 10),
     "limit_train_batches=2": (epochs, 4),
     "limit_train_batches=0.5": (epochs, 4),
-    "limit_val_batches=0": (nothing, None),
-    "limit_test_batches=1": (nothing, None),
+    "limit_val_batches=0": (validations, []),
+    "limit_val_batches=1": (validations, [4, 8]),
+    "limit_test_batches=1": (nothing, None),  # of other commands, and below
     "limit_predict_batches=1": (nothing, None),
-    "val_check_interval=2": (nothing, None),
-    "check_val_every_n_epoch=2": (nothing, None),
-    "num_sanity_val_steps=1": (nothing, None),
+    "val_check_interval=2": (validations, [2, 4, 6, 8, 10]),
+    "val_check_interval=0.5": (validations, [2, 4, 6, 8, 10]),
+    "val_check_interval=3 --trainer.check_val_every_n_epoch=null": (validations, [3, 6, 9]),
+    "check_val_every_n_epoch=2": (validations, [8]),
+    "num_sanity_val_steps=1": (validations, [0, 4, 8]),
     "log_every_n_steps=3": (logged, [3, 6, 9]),
     "enable_checkpointing=false": (lambda folder: RunFolder(folder).checkpoint.exists(), False),
     "enable_progress_bar=true": (nothing, None),
     "enable_model_summary=true": (nothing, None),
     "accumulate_grad_batches=2": (epochs, 4),
-    "gradient_clip_val=0.1": (nothing, None),
-    "gradient_clip_val=0.1 --trainer.gradient_clip_algorithm=value": (nothing, None),
+    "gradient_clip_val=1e-9": (has_moved, False),
+    "gradient_clip_val=1e-9 --trainer.gradient_clip_algorithm=value": (has_moved, False),
     "deterministic=true": (deterministic, True),
     "benchmark=false": (nothing, None),
     "inference_mode=false": (nothing, None),
@@ -104,6 +127,9 @@ REFUSED = {  # option and value, and a word of the reason
     "barebones=true": "leave it out",
     "default_root_dir=elsewhere": "--run_dir",
     "strategy=fsdp": "use ddp",
+    "strategy=ddp_spawn": "use ddp",
+    "strategy=ddp_notebook": "use ddp",
+    'strategy={"class_path": "DDPStrategy", "init_args": {"start_method": "fork"}}': "use ddp",
 }
 
 
@@ -117,8 +143,9 @@ def test_an_option_that_is_honoured(grok, tmp_path, option):
     given = [] if option.startswith("max_epochs") else ["--trainer.max_steps=10"]
     log = [] if option.startswith("log_") else ["--trainer.log_every_n_steps=5"]
     show, effect = HONOURED[option]
+    watch = [] if option == "callbacks=[]" else [f"--trainer.callbacks+={__name__}.Validations"]
     words = f"--trainer.{option}".split()
-    status, _, err = grok("fit", *TOY, *given, *log, "--run_dir", tmp_path, *words)
+    status, _, err = grok("fit", *TOY, *watch, *given, *log, "--run_dir", tmp_path, *words)
     assert status == 0, err
     assert show(tmp_path) == effect
 
@@ -131,6 +158,14 @@ def test_an_option_that_is_refused(grok, tmp_path, option):
     assert line.startswith("grok: error: ")
     assert REFUSED[option] in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_a_command_that_would_measure_nothing_is_refused(grok, tmp_path, command):
+    limit = {"validate": "val"}.get(command, command)
+    status, out, err = grok(command, *TOY, "--run_dir", tmp_path, f"--trainer.limit_{limit}_batches=0")
+    assert (status, out) == (2, "")
+    assert f"leaves grok {command} nothing to measure" in err
 
 
 @pytest.mark.parametrize(
