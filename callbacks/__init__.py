@@ -1,4 +1,7 @@
-"""What watches a run: Lightning callbacks. Those that also report mix in ``Reporting``, as ``Measurement`` does."""
+"""What watches a run, or intervenes in its training: Lightning callbacks.
+
+Those that also report mix in ``Reporting``, as ``Measurement`` does. Interventions are derived from ``Intervention``.
+"""
 
 from grokking_pl.callbacks.decision_map import DecisionMap
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
@@ -19,8 +22,19 @@ from grokking_pl.callbacks.run_recorder import RunRecorder
 from grokking_pl.callbacks.stitched_accuracy import StitchedAccuracy
 from grokking_pl.callbacks.truncated_accuracy import TruncatedAccuracy
 from grokking_pl.callbacks.weight_norms import WeightNorms
+from grokking_pl.training.interventions import (
+    DecayToInitial,
+    FrozenGroup,
+    GradientFilter,
+    GradientNoise,
+    GradientWindow,
+    HeldNorm,
+    Intervention,
+    OrthogonalGradient,
+)
 
 __all__ = [
+    "DecayToInitial",
     "DecisionMap",
     "EffectiveDimension",
     "EffectiveTheory",
@@ -28,9 +42,16 @@ __all__ = [
     "EmbeddingNorm",
     "EmbeddingSnapshots",
     "FourierSpectrum",
+    "FrozenGroup",
+    "GradientFilter",
+    "GradientNoise",
+    "GradientWindow",
+    "HeldNorm",
+    "Intervention",
     "LossMonitor",
     "LotteryTicket",
     "Measurement",
+    "OrthogonalGradient",
     "PhaseTracker",
     "Reporting",
     "RepresentationQuality",

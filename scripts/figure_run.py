@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from matplotlib.figure import Figure
 from published import ROOT
 
@@ -61,6 +62,8 @@ class FigureRun:
             The runs' folders by the same names.
         """
         folders = {name: self._run_folder(name) for name in runs}
+        for name, (config, options) in runs.items():
+            self._check_settings(folders[name], config, options)
         unfinished = [name for name in runs if RunFolder(folders[name]).read_summary().get("status") != "finished"]
         common = ["--ckpt_path=auto", "--trainer.enable_progress_bar=false", *self._budget("trainer.max_steps")]
         self._run(
@@ -102,6 +105,16 @@ class FigureRun:
         folder = self.folder / self.name
         write_figure(folder, figure, f"{caption}\n\n{provenance()}", tables, ("png", "svg"))
         print(folder / f"{self.name}.png")
+
+    def _check_settings(self, folder: Path, config: str, options: Sequence[str]) -> None:
+        """Keep what a run is made with beside its folder; one that was made with anything else is not drawn."""
+        settings = {"config": yaml.safe_load((CONFIGS / config).read_text()), "options": list(options)}
+        record = folder.with_name(f"{folder.name}.json")
+        if not record.exists():
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(json.dumps(settings))
+        elif json.loads(record.read_text()) != settings:
+            sys.exit(f"{folder} was made with other settings than those of {config}: move it away, with {record.name}")
 
     def _run(self, commands: Iterable[Sequence[str]]) -> None:
         """Run several commands at a time, each with its share of the cores, without what they print."""

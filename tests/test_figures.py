@@ -66,6 +66,13 @@ def test_figure_of_a_run(draw, tmp_path):
     assert times(tmp_path) == before
     check_files(place, "figure1", "a", "b", "c", "accuracies")
 
+    record = tmp_path / "runs/transformer_modular_addition_small_20_steps.json"
+    record.write_text(record.read_text().replace('"seed_everything": 1', '"seed_everything": 7'))
+    before = times(tmp_path)
+    with pytest.raises(SystemExit, match="was made with other settings than those of transformer_modular_addition_sm"):
+        draw("figure1")
+    assert times(tmp_path) == before
+
 
 def test_figure_of_a_diagram(draw, tmp_path):
     place = draw("figure3")

@@ -1,0 +1,33 @@
+"""Weight decay towards the initial weights instead of zero."""
+
+from torch import Tensor
+
+from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors, require_at_least
+
+
+class DecayToInitial(Intervention):
+    """Takes the weights a fraction of the way back to the initial ones after every update: w <- w + rate (w_0 - w).
+
+    With the learning rate lr, a rate of lr * decay is what decoupled weight decay of that strength does towards zero.
+
+    Args:
+        rate: the fraction, per update.
+        group: parameters that decay.
+
+    Raises:
+        UserError: rate is not in [0, 1).
+    """
+
+    def __init__(self, rate: float = 1e-3, group: Group = "all") -> None:
+        super().__init__(group)
+        require_at_least("DecayToInitial", "rate", rate, 0, below=1)
+        self.rate = rate
+
+    def initial_state(self, weights: Tensors, seed: int) -> State:
+        """The initial weights."""
+        return {"initial": {name: weight.clone() for name, weight in weights.items()}}
+
+    def change_weights(self, weights: Tensors, state: State, step: Tensor) -> Tensors:
+        """Go back by the fraction."""
+        initial = state["initial"]
+        return {name: weight + self.rate * (initial[name] - weight) for name, weight in weights.items()}

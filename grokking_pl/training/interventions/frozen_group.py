@@ -1,0 +1,40 @@
+"""Weights that are not trained until a step."""
+
+import torch
+from torch import Tensor
+
+from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors, require_at_least
+
+
+class FrozenGroup(Intervention):
+    """Keeps a group's initial weights for its first updates, then lets it be trained.
+
+    Until then the optimizer sees gradients of zero, and its weight decay is undone.
+
+    Args:
+        until_step: number of updates for which the group is frozen.
+        group: parameters that are frozen.
+
+    Raises:
+        UserError: until_step is negative.
+    """
+
+    def __init__(self, until_step: int, group: Group = "embeddings") -> None:
+        super().__init__(group)
+        require_at_least("FrozenGroup", "until_step", until_step, 0)
+        self.until_step = until_step
+
+    def initial_state(self, weights: Tensors, seed: int) -> State:
+        """The initial weights."""
+        return {"initial": {name: weight.clone() for name, weight in weights.items()}}
+
+    def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
+        """No gradients while the group is frozen."""
+        return {name: torch.where(step <= self.until_step, 0.0, value) for name, value in gradients.items()}
+
+    def change_weights(self, weights: Tensors, state: State, step: Tensor) -> Tensors:
+        """The initial weights while the group is frozen."""
+        return {
+            name: torch.where(step <= self.until_step, state["initial"][name], weight)
+            for name, weight in weights.items()
+        }

@@ -1,0 +1,58 @@
+"""Gaussian noise on the gradients, the same on every device and in every executor."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors, require_at_least
+
+
+class GradientNoise(Intervention):
+    """Adds independent normal numbers to the gradients, drawn from the run's seed, the step and the parameter.
+
+    Args:
+        strength: standard deviation of the noise.
+        group: parameters whose gradients get noise.
+
+    Raises:
+        UserError: strength is negative.
+    """
+
+    def __init__(self, strength: float = 1e-3, group: Group = "all") -> None:
+        super().__init__(group)
+        require_at_least("GradientNoise", "strength", strength, 0)
+        self.strength = strength
+
+    def initial_state(self, weights: Tensors, seed: int) -> State:
+        """The seed."""
+        return {"seed": {"run": torch.tensor(seed)}}
+
+    def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
+        """Add the noise."""
+        key = mixed(mixed(state["seed"]["run"]) + step)
+        return {
+            name: gradient + self.strength * normal_numbers(mixed(key + number), gradient)
+            for number, (name, gradient) in enumerate(sorted(gradients.items()))
+        }
+
+
+def normal_numbers(key: Int[Tensor, ""], like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Normal numbers of the shape and kind of ``like`` that depend on the key alone (Box and Muller 1958)."""
+    index = torch.arange(like.numel(), device=like.device)
+    radius, angle = (
+        # 53 bits of each, as a number in (0, 1].
+        ((mixed(key + 2 * index + part) >> 11 & 2**53 - 1) + 1).double() * 2.0**-53
+        for part in (0, 1)
+    )
+    numbers = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
+    return numbers.to(like.dtype).view_as(like)
+
+
+def mixed(key: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """A 64-bit number in which every bit depends on all bits of the key (splitmix64, Steele et al. 2014)."""
+    key = key + -0x61C8864680B583EB
+    key = (key ^ (key >> 30 & 2**34 - 1)) * -0x40A7B892E31B1A47
+    key = (key ^ (key >> 27 & 2**37 - 1)) * -0x6B2FB644ECCEEE15
+    return key ^ (key >> 31 & 2**33 - 1)

@@ -1,0 +1,42 @@
+"""The norm of the weights held at a value by projection (Liu et al. 2022, "Omnigrok")."""
+
+import torch
+from torch import Tensor
+
+from grokking_pl.training.interventions.intervention import (
+    Group,
+    Intervention,
+    State,
+    Tensors,
+    require_at_least,
+    total_norm,
+)
+
+
+class HeldNorm(Intervention):
+    """Scales the weights after every update, so that their norm stays at a multiple of the initial one.
+
+    The norm is that of all weights of the group together.
+
+    Args:
+        factor: the norm that is held, as a multiple of the initial one.
+        group: parameters whose norm is held.
+
+    Raises:
+        UserError: factor is negative.
+    """
+
+    def __init__(self, factor: float = 1.0, group: Group = "all") -> None:
+        super().__init__(group)
+        require_at_least("HeldNorm", "factor", factor, 0)
+        self.factor = factor
+
+    def initial_state(self, weights: Tensors, seed: int) -> State:
+        """The initial norm."""
+        return {"norm": {"initial": total_norm(weights)}}
+
+    def change_weights(self, weights: Tensors, state: State, step: Tensor) -> Tensors:
+        """Project onto the sphere."""
+        norm = total_norm(weights)
+        scale = self.factor * state["norm"]["initial"] / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+        return {name: weight * scale for name, weight in weights.items()}
