@@ -34,8 +34,9 @@ def kept_traceback(folder: Path, process: str | None = None) -> Iterator[None]:
                 write_atomically(path, "".join(traceback.format_exception(error)))
                 error.log = path  # type: ignore[attr-defined]
         raise
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
+    if path.exists():
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def rank() -> str:
