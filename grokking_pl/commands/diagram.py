@@ -103,7 +103,7 @@ def draw_diagram(config: Namespace) -> None:
     base, seed, callbacks = read_base(base_file, changes)
     check_callbacks(callbacks)
     grid = read_grid(_plain(config.axes), [seed] if config.seeds is None else config.seeds)
-    check_cells(grid, base, changes)
+    dividing = check_cells(grid, base, changes)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
     if not 1 <= config.steps <= MOST_STEPS:
@@ -129,6 +129,7 @@ def draw_diagram(config: Namespace) -> None:
         checkpoint_seconds=config.checkpoint_seconds,
         keep_curves=len(grid) <= MOST_RUNS,
         stop_when_decided=config.stop_when_decided,
+        dividing=dividing,
     )
     with FolderLock(path, "--folder", is_first_process()), kept_traceback(path):
         folder.claim(description)

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from grokking_pl.experiments import set_value
+from grokking_pl.population import training
+from grokking_pl.population.batch import Batch
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.training import Loss
 from tests.conftest import ROOT
@@ -142,3 +144,23 @@ def test_mistakes_in_an_axis_get_one_line(grok, tmp_path, axis):
     assert MISTAKES[axis] in err
     assert len(err) < 300
     assert not (tmp_path / "diagram").exists()
+
+
+def test_runs_of_one_kind_are_one_batch_whatever_their_seed(grok, tmp_path, monkeypatch):
+    batches = []
+
+    class Counted(Batch):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            batches.append(self)
+            self.indices = []
+
+        def put(self, member, saved=None):
+            super().put(member, saved)
+            self.indices.append(member.index)
+
+    monkeypatch.setattr(training, "Batch", Counted)
+    axes = "--axes={model.decoder.weight_decay: [0, 1], model.loss: [cross_entropy, StableMax]}"
+    status, _, err = grok(*DIAGRAM, axes, "--seeds=[0, 1]", "--steps=3", "--folder", tmp_path)
+    assert status == 0, err
+    assert [batch.indices for batch in batches] == [[0, 2, 4, 6], [1, 3, 5, 7]]
