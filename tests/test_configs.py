@@ -125,18 +125,21 @@ def test_every_diagram_of_the_paper_has_a_small_one():
     names = {path.stem for path in DIAGRAMS}
     # The small version of figure 4b is that of figure 3.
     small = {f"figure{panel}_small" for panel in PANELS if panel != "4b"}
-    assert names == {f"figure{panel}" for panel in PANELS} | small | {f"published_6{panel}" for panel in "abcd"}
+    coarse = {f"figure{panel}_coarse" for panel in ("7_centre", "7_right", "8_right")}
+    whole = {f"figure{panel}" for panel in PANELS}
+    assert names == whole | small | coarse | {f"published_6{panel}" for panel in "abcd"}
 
 
 @pytest.mark.parametrize("path", DIAGRAMS, ids=lambda path: path.stem)
 def test_diagram_is_named_after_its_figure_in_the_paper(path):
-    """Its first line says which figure and panel it is, and whether it is a small version."""
+    """Its first line says which figure and panel it is, and whether it is a small or coarse version."""
     first = path.read_text().splitlines()[0]
-    number, panel = re.fullmatch(r"(?:figure|published_)(\d)([a-d]?|_\w+?)(?:_small)?", path.stem).groups()
+    number, panel = re.fullmatch(r"(?:figure|published_)(\d)([a-d]?|_\w+?)(?:_small|_coarse)?", path.stem).groups()
     figure = f"{number}, {panel[1:].split('_')[0]}" if panel.startswith("_") else number + panel
     assert re.match(rf"# Figures? {figure}\b", first)
     assert "of the paper" in first
-    assert (", small: " in first) == path.stem.endswith("_small")
+    for size in ("small", "coarse"):
+        assert (f", {size}: " in first) == path.stem.endswith(f"_{size}")
 
 
 @pytest.mark.parametrize("path", SMALL_DIAGRAMS, ids=lambda path: path.stem)

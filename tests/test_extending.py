@@ -50,9 +50,9 @@ def command(word: str) -> list[str]:
     return found
 
 
-def test_each_of_the_four_is_short():
+def test_each_of_the_five_is_short():
     sources = [text for name, text in FILES.items() if name.endswith(".py")]
-    assert len(sources) == 4
+    assert len(sources) == 5
     assert max(len([line for line in text.splitlines() if line.strip()]) for text in sources) < 30
 
 
@@ -82,12 +82,26 @@ def test_single_and_two_processes(grok, grok_process, laboratory):
     assert torch.equal(*starts)
 
 
+def test_a_loss_of_ones_own_is_trained_and_measured(grok, laboratory):
+    words = command("runs/one_hot")
+    status, _, err = grok(*words, "--trainer.enable_progress_bar=false")
+    assert status == 0, err
+    summary = json.loads((laboratory / "runs/one_hot/summary.json").read_text())
+    assert summary["train_accuracy"] > 0.5
+    status, out, err = grok("validate", *words[1:])
+    assert status == 0, err
+    accuracy, loss = (float(re.findall(rf"val_{name} +│ +([\d.]+)", out)[0]) for name in ("accuracy", "loss"))
+    assert accuracy == pytest.approx(summary["val_accuracy"])
+    assert loss > 0
+
+
 def test_diagram(grok, laboratory):
     status, _, err = grok(*COMMANDS[-1], "--workers=1", "--compile=false", "--device=cpu")
     assert status == 0, err
     with open(laboratory / "runs/diagrams/divisors_diagram/runs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["model.architecture.width"] for row in rows] == ["16", "16", "32", "32"]
+    assert [row["model.architecture.width"] for row in rows] == ["16", "32", "16", "32"]
+    assert [row["model.loss"] for row in rows] == 2 * ["cross_entropy"] + 2 * ["mylab.losses.OneHotError"]
     assert all(float(row["train_accuracy"]) > 0.2 for row in rows)
 
 

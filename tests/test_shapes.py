@@ -12,7 +12,7 @@ from grokking_pl.models import ToyModel
 from grokking_pl.sizes import Sizes
 from grokking_pl.tasks import addition
 from grokking_pl.theory import normalised
-from grokking_pl.training import objective
+from grokking_pl.training import CrossEntropy, objective
 from tests.shapes import unchecked
 
 
@@ -57,7 +57,7 @@ def test_unchecked_reaches_the_error_of_the_package():
 
 def test_compiled_and_mapped_functions_are_one_graph():
     outputs, targets = torch.randn(6, 4, 3), torch.randint(3, (6, 4))
-    losses = torch.func.vmap(lambda outputs, targets: objective.sample_losses("cross_entropy", outputs, targets))
+    losses = torch.func.vmap(lambda outputs, targets: objective.sample_losses(CrossEntropy(), outputs, targets))
     compiled = torch.compile(losses, fullgraph=True, backend="eager")
     assert torch.equal(compiled(outputs, targets), losses(outputs, targets))
     with pytest.raises(TypeCheckError):

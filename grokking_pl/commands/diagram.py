@@ -99,10 +99,11 @@ def draw_diagram(config: Namespace) -> None:
     files = [Path(str(file)) for file in config.config or []]
     base_file = find_base(config.base, files)
     check_config_file(base_file)
-    base, seed, callbacks = read_base(base_file, config.set)
+    changes = _plain(config.set)
+    base, seed, callbacks = read_base(base_file, changes)
     check_callbacks(callbacks)
-    grid = read_grid(config.axes, [seed] if config.seeds is None else config.seeds)
-    check_cells(grid, base, config.set)
+    grid = read_grid(_plain(config.axes), [seed] if config.seeds is None else config.seeds)
+    dividing = check_cells(grid, base, changes)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
     if not 1 <= config.steps <= MOST_STEPS:
@@ -128,6 +129,7 @@ def draw_diagram(config: Namespace) -> None:
         checkpoint_seconds=config.checkpoint_seconds,
         keep_curves=len(grid) <= MOST_RUNS,
         stop_when_decided=config.stop_when_decided,
+        dividing=dividing,
     )
     with FolderLock(path, "--folder", is_first_process()), kept_traceback(path):
         folder.claim(description)
@@ -138,6 +140,15 @@ def draw_diagram(config: Namespace) -> None:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
                 _complete(folder, grid)
+
+
+def _plain(given: Any) -> Any:
+    """What a parser made of the classes among values, as their configuration has it: dictionaries."""
+    if isinstance(given, Namespace):
+        given = vars(given)
+    if isinstance(given, dict):
+        return {name: _plain(value) for name, value in given.items()}
+    return [_plain(value) for value in given] if isinstance(given, list) else given
 
 
 def _check(folder: DiagramFolder) -> None:

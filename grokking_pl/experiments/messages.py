@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import pydoc
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +11,10 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers.logger import Logger
 
-from grokking_pl.training import GroupOptions
+from grokking_pl.training import GroupOptions, Loss
 
 OF_KIND = (
-    "Expected a|Not a valid subclass of|"
+    "Expected a|Not a valid subclass of|Import path does not correspond to a subclass of|"
     # Of a class_path or init_args of a wrong kind:
     "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
 )
@@ -29,6 +30,7 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     """
     text = re.sub(r"\s+", " ", message).strip()
     text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
+    text = _innermost(text)
     if re.fullmatch(r"the following arguments are required: model", text):
         return "nothing says what to train: give a configuration with --config, for example configs/mnist_grok.yaml"
     required = re.fullmatch(r"the following arguments are required: ([\w., ]+)", text)
@@ -60,22 +62,34 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     return text
 
 
+def _innermost(text: str) -> str:
+    """What is wrong with a class's options, where that is said as what is wrong with the class."""
+    of_class = re.fullmatch(
+        r'Parser key "[\w.]+": .*?Problem with given class_path \S+: (Parser key .*) - Expected a NoneType Given .*',
+        text,
+    )
+    if of_class:
+        return _innermost(of_class[1])
+    refused = re.search(r"Problem with given class_path \S+: (Option '[\w.]+' is not accepted)", text)
+    return refused[1] if refused else text
+
+
 def _wrong_value(text: str) -> str | None:
     """A value of the wrong kind, as "name is value; expected kinds"; None if something else is wrong inside of it."""
     text = re.sub(r" Subclass types expect one of: - .*? \(implicit class_path\)", "", text)
-    inside = re.search(
-        r'Problem with given class_path .*?(Parser key "[\w.]+": Expected an? .*?\. Got value: .*?) - ', text
-    )
-    if inside:
-        return _wrong_value(inside[1])
     union = re.fullmatch(
         r'Parser key "([\w.]+)": .*?Subtypes: \[(.*)\] Errors: (.*) Given value type: .*? Given value: (.*)', text
     )
     no_class = re.match(r'Parser key "([\w.]+)": .*- Expected a dot import path string: (\S+)', text)
     if union:
         name, kinds, errors, value = union.groups()
+        option = re.match(r"NestedArg\(key='(\w+)'", value)
+        if no_class and option:
+            return f"{name} is {no_class[2]}, which has no option {option[1]}: give before it a class that has"
         if no_class:
-            return f"{name} is {value}, and no class is called {no_class[2]}; expected {_plain_kinds(kinds)}"
+            near = difflib.get_close_matches(no_class[2], _values_of(kinds), n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            return f"{name} is {value}, and no class is called {no_class[2]}; expected {_plain_kinds(kinds)}{hint}"
         if all(re.match(OF_KIND, error) for error in re.split(r"(?:^|\s)- ", errors) if error):
             return f"{name} is {value}; expected {_plain_kinds(kinds)}"
         return None
@@ -100,10 +114,26 @@ def _plain_kinds(kinds: str) -> str:
     return f"{first} or {last}" if comma else last
 
 
+def _values_of(kinds: str) -> list[str]:
+    """The words of these types, and the short names of the classes of these types that are loaded.
+
+    >>> _values_of("grokking_pl.training.losses.StableMax, typing.Literal['mse', 'cross_entropy']")
+    ['mse', 'cross_entropy', 'StableMax']
+    """
+    words = re.findall(r"'(\w+)'", kinds)
+    waiting = [cls for path in re.findall(r"\b\w+(?:\.\w+)+", kinds) if isinstance(cls := pydoc.locate(path), type)]
+    while waiting:
+        cls = waiting.pop()
+        waiting += type.__subclasses__(cls)
+        if not inspect.isabstract(cls):
+            words.append(cls.__name__)
+    return words
+
+
 def _options_of_classes() -> list[str]:
     """The options of every architecture, module, datamodule, callback and logger that is loaded."""
     names: set[str] = set()
-    waiting: list[type] = [LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions]
+    waiting: list[type] = [LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Loss]
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()

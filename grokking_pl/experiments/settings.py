@@ -3,6 +3,7 @@
 The flat name of a setting is its path joined by dots, without the ``init_args`` that the command line omits.
 """
 
+import copy
 import difflib
 import json
 from collections.abc import Iterable
@@ -55,12 +56,15 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def set_value(settings: Settings, name: str, value: Any) -> None:
-    """Set the value of a setting by its flat name.
+    """Set the value of a setting by its flat name; a class may be given by its path, or with its options.
 
     >>> settings = {"model": {"class_path": "a.B", "init_args": {"decoder": {"lr": 1}}}}
     >>> set_value(settings, "model.decoder.lr", 2)
     >>> settings["model"]["init_args"]["decoder"]
     {'lr': 2}
+    >>> set_value(settings, "model", "a.C")
+    >>> settings
+    {'model': {'class_path': 'a.C'}}
     """
     *parents, last = name.split(".")
     node: Any = settings
@@ -68,10 +72,15 @@ def set_value(settings: Settings, name: str, value: Any) -> None:
         node = node[int(parent)] if isinstance(node, list) else _arguments(node)[parent]
     if isinstance(node, list):
         node[int(last)] = value
-    elif isinstance(_arguments(node).get(last), dict) and "class_path" in _arguments(node)[last]:
-        _arguments(node)[last] = {"class_path": value}
-    else:
-        _arguments(node)[last] = value
+        return
+    before = _arguments(node).get(last)
+    was_class = isinstance(before, dict) and "class_path" in before
+    _arguments(node)[last] = {"class_path": value} if was_class and _names_a_class(value) else copy.deepcopy(value)
+
+
+def _names_a_class(value: Any) -> bool:
+    """Whether a value is a path, or a class's short name; ``mse`` and ``relu`` are words."""
+    return isinstance(value, str) and ("." in value or value[:1].isupper())
 
 
 def _arguments(node: dict[str, Any]) -> dict[str, Any]:

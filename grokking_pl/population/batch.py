@@ -74,7 +74,8 @@ class Batch:
         self.state = State(template, places, criteria, budget, keep_curves, device, stop_when_decided)
         self._samples = SampleStack(template.data, places, shared_samples, device)
         self._network = MemberNetwork(template.module, template.data.inputs, device)
-        self._architecture = type(template.module.network).__name__
+        network, loss = type(template.module.network).__name__, type(template.module.loss).__name__
+        self._what = f"{network} with the loss {loss}"
 
         self._fused = template.takes_all and criteria.every_n_steps == 1 and not trains_at_random(template)
         # Training sets of one batch may differ in size, if not all have the same samples.
@@ -144,7 +145,7 @@ class Batch:
         """Train every member for ``steps`` steps, or until it ends.
 
         Raises:
-            UserError: the architecture does something that cannot be done for many networks at once.
+            UserError: the architecture or the loss does something that cannot be done for many networks at once.
         """
         with torch.no_grad():
             self._look(newcomers=True)
@@ -159,7 +160,7 @@ class Batch:
     def _train(self, steps: int) -> None:
         minibatches = iter(()) if self._fused else self._minibatches.draw(steps)
         for coefficients in self.state.coefficients_ahead(steps):
-            with nullcontext() if self._steps_made else refusing(self._architecture):
+            with nullcontext() if self._steps_made else refusing(self._what):
                 self._train_one_step(coefficients, minibatches)
             self._steps_made += 1
 

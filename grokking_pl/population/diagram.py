@@ -66,8 +66,8 @@ def read_base(base_file: Path, changes: dict[str, Any]) -> tuple[Settings, int, 
     return builder.complete(base) if changes else base, seed, trainer.get("callbacks")
 
 
-def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> None:
-    """See that every value of every axis can be trained, before any is.
+def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str, ...]:
+    """See that every value of every axis can be trained, before any is; the axes along which no batch can go.
 
     Args:
         grid: the runs.
@@ -79,7 +79,9 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> None:
     """
     builder = MemberBuilder()
     names = list(flatten(base))
+    dividing = []
     for axis, values in grid.axes.items():
+        kinds = set()
         for name in grid.paths_of(axis):
             check_name(name, names)
             for changed in changes:
@@ -89,7 +91,10 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> None:
             settings = grid.settings(base, grid.cell(0))
             for name in grid.paths_of(axis):
                 set_value(settings, name, value)
-            builder.build(0, builder.complete(settings), grid.seeds[0])
+            kinds.add(builder.build(0, builder.complete(settings), grid.seeds[0]).kind)
+        if len(kinds) > 1:
+            dividing.append(axis)
+    return tuple(dividing)
 
 
 def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compiled: bool | None) -> None:
@@ -120,7 +125,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
         for index in sorted(states):
             yield grid.cell(index), states.pop(index)
             started.add(index)
-        for index in finished.left() if mine is None else sorted(mine):
+        for index in kinds_together(plan, finished.left() if mine is None else sorted(mine)):
             if index not in started:
                 yield grid.cell(index), None
 
@@ -157,6 +162,23 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
             train_in_processes(plan, jobs(), folder, take, workers, f"rank_{ranks.rank}")
     finally:
         progress.close()
+
+
+def kinds_together(plan: Plan, cells: Iterable[int]) -> Iterable[int]:
+    """The numbers of cells in an order in which all of one kind, whatever their seed, follow one another.
+
+    A batch is of one kind, and ends with the last of it that follows.
+    """
+    if not plan.dividing:
+        return cells
+    axes = list(plan.grid.axes)
+    dividing = [(axes.index(axis), plan.grid.axes[axis]) for axis in plan.dividing]
+
+    def positions(index: int) -> list[int]:
+        given = plan.grid.cell(index).values
+        return [values.index(given[place]) for place, values in dividing]
+
+    return sorted(cells, key=positions)
 
 
 def _cores() -> int:

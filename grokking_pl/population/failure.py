@@ -9,8 +9,8 @@ from grokking_pl.errors import UserError
 
 
 @contextmanager
-def refusing(architecture: str) -> Iterator[None]:
-    """Turn what an architecture raises into a `UserError`, unless it is for want of memory."""
+def refusing(what: str) -> Iterator[None]:
+    """Turn what an architecture or a loss raises into a `UserError`, unless it is for want of memory."""
     try:
         yield
     except UserError:
@@ -18,9 +18,7 @@ def refusing(architecture: str) -> Iterator[None]:
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise UserError(
-            f"{architecture} cannot be trained as a batch, only by grok fit: {first_line(error)}"
-        ) from error
+        raise UserError(f"{what} cannot be trained as a batch, only by grok fit: {first_line(error)}") from error
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Plan:
         checkpoint_seconds: time between two checkpoints.
         keep_curves: whether to keep the curves of the runs.
         stop_when_decided: whether a run ends as soon as its phase is decided, or trains for the whole budget.
+        dividing: the axes whose values are of several kinds, so that no batch goes along them.
     """
 
     grid: Grid
@@ -63,6 +64,7 @@ class Plan:
     checkpoint_seconds: float = 30.0
     keep_curves: bool = False
     stop_when_decided: bool = True
+    dividing: tuple[str, ...] = ()
 
 
 class Source:

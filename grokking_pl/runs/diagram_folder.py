@@ -267,9 +267,14 @@ def value_text(value: Any) -> str:
 
     >>> value_text(10**-5 * 0.9999999999999999), value_text(3), value_text(None)
     ('1e-05', '3', 'null')
+    >>> value_text({"class_path": "CrossEntropy", "init_args": {"label_smoothing": 0.1}})
+    'CrossEntropy(label_smoothing=0.1)'
     """
     if isinstance(value, float):
         return f"{value:.12g}"
+    if isinstance(value, Mapping) and "class_path" in value:
+        options = value.get("init_args") or {}
+        return f"{value['class_path']}({', '.join(f'{name}={value_text(options[name])}' for name in options)})"
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -1,6 +1,7 @@
-"""Training one network: the LightningModule and its optimizer."""
+"""Training one network: the LightningModule, its losses and its optimizer."""
 
 from grokking_pl.training.decision_map import decision_map
+from grokking_pl.training.losses import CrossEntropy, Loss, MeanSquaredError, StableMax
 from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.noisy_adam import NoisyAdam
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
@@ -9,11 +10,15 @@ from grokking_pl.training.stitched_accuracy import stitched_accuracy
 from grokking_pl.training.truncated_accuracy import truncated_accuracy
 
 __all__ = [
+    "CrossEntropy",
     "GrokkingModule",
     "GroupOptions",
+    "Loss",
+    "MeanSquaredError",
     "NoisyAdam",
     "PowerModule",
     "PowerOptions",
+    "StableMax",
     "decision_map",
     "stitched_accuracy",
     "truncated_accuracy",

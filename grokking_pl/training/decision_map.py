@@ -81,4 +81,4 @@ def check_plane(module: GrokkingModule) -> None:
 
 def _decode(module: GrokkingModule, points: Float[Tensor, "points 2"]) -> Float[Tensor, "points outputs"]:
     outputs: Tensor = module.network.decoder(points)  # type: ignore[operator]
-    return outputs
+    return module.scaled(outputs)

@@ -1,5 +1,6 @@
 """The LightningModule around every architecture: loss, accuracy, and the two groups of the optimizer."""
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from grokking_pl.metrics.representation import Representation
 from grokking_pl.sizes import Sizes
 from grokking_pl.training import objective
 from grokking_pl.training.lightning_internals import QuickHookName
-from grokking_pl.training.objective import Loss
+from grokking_pl.training.losses import Loss, LossName, check_targets, loss_of
 from grokking_pl.training.optimizer import GroupOptions, two_group_adam
 
 SMALL_STEP = 5_000_000
@@ -28,12 +29,16 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     Args:
         architecture: the network; it gets the data's sizes as its first argument.
-        loss: mean squared error over samples and output dimensions, or cross entropy.
+        loss: mse, the mean squared error over samples and output dimensions; cross_entropy; or a class of `Loss`.
         embeddings: optimisation of the embeddings by AdamW, which without weight decay, the default, is Adam.
         decoder: optimisation of the decoder, which is all the rest, by AdamW.
         init_seed: seed of the initial weights; null takes that of the run.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
         compile: compile the network with torch.compile; where that is not possible, say so and train without.
+        output_scale: what the network's outputs are multiplied with, for the loss and all else.
+
+    Raises:
+        UserError: the loss is none, or the scale is not above 0.
     """
 
     class_targets: Float[Tensor, "classes outputs"] | None
@@ -44,17 +49,21 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     def __init__(
         self,
         architecture: Callable[[Sizes], nn.Module],
-        loss: Loss = "mse",
+        loss: Loss | LossName = "mse",
         embeddings: GroupOptions = GroupOptions(),  # noqa: B008 (shows in --help)
         decoder: GroupOptions = GroupOptions(),  # noqa: B008
         init_seed: int | None = None,
         fused: bool = True,
         compile: bool = False,
+        output_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.architecture = architecture
-        self.loss = loss
+        self.loss = loss_of(loss)
+        if not 0 < output_scale < math.inf:
+            raise UserError(f"output_scale is {output_scale}; it must be a number above 0")
+        self.output_scale = output_scale
         self.embeddings_options = embeddings
         self.decoder_options = decoder
         self.init_seed = init_seed
@@ -84,9 +93,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         Raises:
             UserError: the loss does not fit the targets.
         """
-        if (self.loss == "mse") != (class_targets is not None):
-            kind = "class numbers" if class_targets is None else "vectors"
-            raise UserError(f"the loss is {self.loss}, but the data's targets are {kind}: change the one or the other")
+        check_targets(self.loss, class_targets)
         seed = self.run_seed if self.init_seed is None else self.init_seed
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -132,9 +139,13 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     # Loss and prediction.
 
     def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
-        """Map a batch of inputs to the network's outputs."""
+        """Map a batch of inputs to the network's outputs, scaled."""
         outputs: Tensor = self._call_compiled(inputs) if self._compiling else self.network(inputs)
-        return outputs
+        return self.scaled(outputs)
+
+    def scaled(self, outputs: Float[Tensor, "batch *answers outputs"]) -> Float[Tensor, "batch *answers outputs"]:
+        """The network's outputs as the loss and the prediction take them: times `output_scale`."""
+        return outputs if self.output_scale == 1 else outputs * self.output_scale
 
     def _call_compiled(self, inputs: Shaped[Tensor, "batch ..."]) -> Tensor:
         """As the network, which is compiled at its first call; once the compiler has failed, without it."""

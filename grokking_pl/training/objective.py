@@ -1,37 +1,40 @@
 """What a network is trained for: its loss, its prediction and whether that is right, of every sample of a batch.
 
 Pure functions of outputs and targets, so that a module and a population of members ask for the same numbers. Targets
-are vectors (mean squared error), class numbers, or the class numbers of the tokens of an answer (cross entropy).
+are vectors, class numbers, or the class numbers of the tokens of an answer.
 """
-
-from typing import Literal
 
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
-from torch.nn import functional as F
 
-Loss = Literal["mse", "cross_entropy"]
+from grokking_pl.training.losses import Loss
 
 
 def sample_losses(
     loss: Loss, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
 ) -> Float[Tensor, " batch"]:
-    """The loss of each sample: averaged over output dimensions, or over the tokens of an answer."""
-    if loss == "mse":
-        return (outputs.to(targets.dtype) - targets).square().mean(-1)
-    if targets.ndim == 1:
-        return F.cross_entropy(outputs, targets, reduction="none")
-    tokens = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+    """The loss of each sample; the mean over the tokens of an answer.
+
+    Raises:
+        UserError: the loss does not give one number per sample.
+    """
+    if outputs.ndim == 2:
+        return loss.of_samples(outputs, targets)
+    tokens = loss.of_samples(outputs.flatten(0, -2), targets.flatten(0, outputs.ndim - 2))
     return tokens.view(len(targets), -1).mean(1)
 
 
 def batch_loss(
     loss: Loss, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
 ) -> Float[Tensor, ""]:
-    """The mean of the samples' losses, by one kernel."""
-    if loss == "mse":
-        return F.mse_loss(outputs, targets)
-    return F.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+    """The mean of the samples' losses, by one kernel where the loss has one.
+
+    Raises:
+        UserError: the loss does not give one number per sample.
+    """
+    if outputs.ndim == 2:
+        return loss.mean(outputs, targets)
+    return loss.mean(outputs.flatten(0, -2), targets.flatten(0, outputs.ndim - 2))
 
 
 def predicted_class(

@@ -32,7 +32,7 @@ def correct_with(module: GrokkingModule, weights: Mapping[str, Tensor], batch: B
         outputs: Tensor = functional_call(_Uncompiled(network), named, (inputs,))
     finally:
         network.train(was_training)
-    correct: Tensor = module.score(outputs, targets)[1]
+    correct: Tensor = module.score(module.scaled(outputs), targets)[1]
     return correct
 
 

@@ -13,7 +13,9 @@ import yaml
 from grokking_pl import callbacks
 from grokking_pl.callbacks import Reporting
 from grokking_pl.errors import UserError
+from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.runs import RunFolder
+from grokking_pl.training import GrokkingModule
 from tests.conftest import ROOT
 
 TOY = [
@@ -66,6 +68,7 @@ OTHER_SETTINGS = {
     "--model.decoder.lr=0.01": "with model.decoder.lr 0.001, not 0.01: leave it out",
     "--model.embeddings.weight_decay=1": "with model.embeddings.weight_decay 0.0, not 1.0",
     "--model.loss=mse": "with model.loss cross_entropy, not mse",
+    "--model.loss=StableMax": "with model.loss cross_entropy, not grokking_pl.training.StableMax: leave it out",
     "--model.architecture=grokking_pl.models.MLP": "with model.architecture grokking_pl.models.ToyModel, not "
     "grokking_pl.models.MLP: leave it out",
     "--model.init_seed=3": "with model.init_seed null, not 3",
@@ -111,6 +114,26 @@ def test_a_setting_that_was_on_the_command_line_is_to_be_given_again(grok, refus
     assert grok("fit", *TOY, *options)[0] == 0
     line = refused("fit", tmp_path / "run", *RESUME)
     assert "with model.decoder.lr 0.01, not 0.001: give it as it was to resume, or choose a new --run_dir" in line
+
+
+def test_a_run_with_a_loss_of_a_class_is_resumed_and_measured_with_it(grok, refused, tmp_path):
+    run, smoothed = tmp_path / "run", ["--model.loss=CrossEntropy", "--model.loss.label_smoothing=0.3"]
+    assert grok("fit", *TOY, *smoothed, "--trainer.max_steps=10", "--run_dir", run)[0] == 0
+    assert "with model.loss grokking_pl.training.CrossEntropy, not cross_entropy" in refused("fit", run, *RESUME)
+    other = [*smoothed[:1], "--model.loss.label_smoothing=0.2"]
+    assert "with model.loss.label_smoothing 0.3, not 0.2: leave it out" in refused("fit", run, *RESUME, *other)
+    assert grok("fit", *TOY, *smoothed, *RESUME, "--run_dir", run)[0] == 0
+    status, out, err = grok("validate", "--config", run / "config.yaml")
+    assert status == 0, err
+    module = GrokkingModule.load_from_checkpoint(RunFolder(run).checkpoint)
+    assert module.loss.label_smoothing == 0.3
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    sections = {name: settings[name] for name in ("model", "data")}
+    data = ExperimentBuilder().instantiate(sections, settings["seed_everything"]).data
+    data.setup("fit")
+    inputs, targets = data.val_set
+    expected = torch.nn.functional.cross_entropy(module.network(inputs), targets, label_smoothing=0.3)
+    assert float(re.findall(r"val_loss +│ +([\d.]+)", out)[0]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_setting_that_stopped_a_run_cannot_go(grok, refused, tmp_path):
