@@ -1,7 +1,7 @@
 import torch
 
 from grokking_pl.population.adam import adam_coefficients, adam_step, stack_options
-from grokking_pl.training import GroupOptions, two_group_adam
+from grokking_pl.training import GroupOptions, build_optimizer
 
 
 def test_each_member_is_updated_as_by_torch():
@@ -14,7 +14,7 @@ def test_each_member_is_updated_as_by_torch():
     weights = torch.randn(3, 4, 5)
     singles = [torch.nn.Parameter(weight.clone()) for weight in weights]
     optimizers = [
-        two_group_adam([], [p], GroupOptions(), o, fused=False) for p, o in zip(singles, options, strict=True)
+        build_optimizer({"decoder": [p]}, {"decoder": o}, fused=False) for p, o in zip(singles, options, strict=True)
     ]
     first, second = torch.zeros_like(weights), torch.zeros_like(weights)
     stacked = stack_options(options, torch.device("cpu"))
