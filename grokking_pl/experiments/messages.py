@@ -51,7 +51,7 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
-    if wrong := _wrong_value(text):
+    if not re.search(r"[Oo]ption '[\w.]+' is not accepted", text) and (wrong := _wrong_value(text)):
         return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:

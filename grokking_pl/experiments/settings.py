@@ -68,7 +68,7 @@ def set_value(settings: Settings, name: str, value: Any) -> None:
         node = node[int(parent)] if isinstance(node, list) else _arguments(node)[parent]
     if isinstance(node, list):
         node[int(last)] = value
-    elif isinstance(_arguments(node).get(last), dict) and "class_path" in _arguments(node)[last]:
+    elif isinstance(_arguments(node).get(last), dict) and isinstance(value, str):  # the name of another class
         _arguments(node)[last] = {"class_path": value}
     else:
         _arguments(node)[last] = value

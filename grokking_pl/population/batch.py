@@ -4,8 +4,9 @@ A batch has a fixed number of places. A member whose phase is decided leaves its
 the batch is always full and its step is compiled once. Every place counts its own steps.
 
 The way of a step: `Batch.advance` takes steps up to the next look at the embeddings; `grokking_pl.population.step`
-makes each of them, with losses and predictions from `grokking_pl.training.objective`; `grokking_pl.population.adam`
-updates the parameters, and `grokking_pl.population.tracking` notes which thresholds were passed.
+makes each of them, with losses and predictions from `grokking_pl.training.objective`; a rule of
+`grokking_pl.population.rules` updates the parameters, and `grokking_pl.population.tracking` notes which thresholds were
+passed.
 """
 
 from collections.abc import Callable, Iterator
@@ -163,7 +164,9 @@ class Batch:
                 self._train_one_step(coefficients, minibatches)
             self._steps_made += 1
 
-    def _train_one_step(self, coefficients: Float[Tensor, "places groups 7"], minibatches: Iterator[MiniBatch]) -> None:
+    def _train_one_step(
+        self, coefficients: Float[Tensor, "places parts coefficients"], minibatches: Iterator[MiniBatch]
+    ) -> None:
         if self._fused:
             self._step(self._network, self.state, self._samples, coefficients)
             return

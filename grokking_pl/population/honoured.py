@@ -33,7 +33,7 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
 """Values of the other options with which a run trains as a population does, besides null."""
 
 HOOKS = (
-    "training_step", "compute_loss", "score", "predict_class", "true_class", "configure_optimizers",
+    "training_step", "compute_loss", "score", "predict_class", "true_class", "configure_optimizers", "with_schedule",
     "configure_gradient_clipping", "clip_gradients", "backward", "optimizer_step", "lr_scheduler_step", "on_fit_start",
     "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad", "optimizer_zero_grad",
     "on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_train_batch_end", "on_train_epoch_end",

@@ -14,9 +14,15 @@ from grokking_pl.data.batches import IndexStream
 from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.experiments import ExperimentBuilder, Settings
 from grokking_pl.population.honoured import check_trainable
-from grokking_pl.training import GrokkingModule, GroupOptions
+from grokking_pl.population.options import OptionsReader
+from grokking_pl.population.rates import check_schedules
+from grokking_pl.population.rules import Update, updates_of
+from grokking_pl.training import GrokkingModule, Schedule
+from grokking_pl.training.optimizer import Optimization
+from grokking_pl.training.schedule import LRSchedulerFactory
 
 GROUPS = ("embeddings", "decoder")
+SCHEDULES = ("schedule", "embeddings_schedule", "decoder_schedule")
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,9 @@ class Member:
         module: the module with its initial weights; members that differ in optimisation alone share one.
         data: its samples, shared likewise.
         indices: which training samples each of its batches takes.
-        options: how each group of parameters is optimised.
+        updates: how each part of the parameters is updated, by its name, which begins with that of its group.
+        schedules: how the learning rate of each group changes.
+        optimization: how each group is optimised, as its module has it.
         kind: members of one kind can be trained as one batch.
     """
 
@@ -36,7 +44,9 @@ class Member:
     module: GrokkingModule
     data: TensorDataModule
     indices: IndexStream
-    options: dict[str, GroupOptions]
+    updates: dict[str, Update]
+    schedules: dict[str, Schedule | LRSchedulerFactory | None]
+    optimization: dict[str, Optimization]
     kind: str
 
     @property
@@ -60,6 +70,7 @@ class MemberBuilder:
 
     def __init__(self) -> None:
         self._experiments = ExperimentBuilder()
+        self._options = OptionsReader()
         self._build = lru_cache(maxsize=16)(self._build_uncached)
 
     def complete(self, settings: Settings) -> Settings:
@@ -79,15 +90,23 @@ class MemberBuilder:
         """
         shared = copy.deepcopy(settings)
         arguments = shared["model"].setdefault("init_args", {})
-        given = {name: arguments.pop(name, None) for name in GROUPS}
+        given = {name: arguments.pop(name, None) for name in (*GROUPS, *SCHEDULES)}
         if "compile" in arguments:
             arguments["compile"] = False  # a batch compiles its own step
         module, data, indices, kind = self._build(json.dumps(shared, sort_keys=True), seed)
-        options = {
-            name: getattr(module, f"{name}_options") if given[name] is None else _group_options(given[name])
+        optimization = {
+            name: getattr(module, f"{name}_options") if given[name] is None else self._options.group(given[name])
             for name in GROUPS
         }
-        return Member(index, module, data, indices, options, kind)
+        common = self._options.schedule(given["schedule"])
+        schedules = {
+            name: self._options.schedule(given[f"{name}_schedule"]) or common or module.schedules[name]
+            for name in GROUPS
+        }
+        updates = {part: u for name in GROUPS for part, u in updates_of(name, optimization[name]).items()}
+        check_schedules(optimization, schedules)
+        rules = ", ".join(f"{part}: {update.rule}" for part, update in updates.items())
+        return Member(index, module, data, indices, updates, schedules, optimization, f"{kind} {rules}")
 
     def _build_uncached(self, text: str, seed: int) -> tuple[GrokkingModule, TensorDataModule, IndexStream, str]:
         settings = json.loads(text)
@@ -96,10 +115,6 @@ class MemberBuilder:
         check_trainable(module, data)
         experiment.build()
         return module, data, data.index_stream(), _kind(settings["model"], module, data)
-
-
-def _group_options(given: dict[str, Any]) -> GroupOptions:
-    return GroupOptions(**{**given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
 
 
 def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule) -> str:
@@ -126,13 +141,15 @@ def fixed_tensors(module: GrokkingModule) -> dict[str, Tensor]:
     return frozen | buffers
 
 
-def group_of_parameter(module: GrokkingModule) -> dict[str, str]:
-    """To which group of the optimizer each parameter belongs, by name."""
-    embeddings = {id(parameter) for parameter in module.parameter_groups()["embeddings"]}
-    return {
-        name: "embeddings" if id(parameter) in embeddings else "decoder"
-        for name, parameter in module.named_parameters()
-    }
+def part_of_parameter(member: Member) -> dict[str, str]:
+    """To which part of the optimizer each parameter belongs, by name: its group, or that group's vectors."""
+    embeddings = {id(parameter) for parameter in member.module.parameter_groups()["embeddings"]}
+    parts = {}
+    for name, parameter in member.module.named_parameters():
+        group = "embeddings" if id(parameter) in embeddings else "decoder"
+        vectors = f"{group}_vectors"
+        parts[name] = vectors if parameter.dim() != 2 and vectors in member.updates else group
+    return parts
 
 
 def trains_at_random(member: Member) -> bool:

@@ -137,7 +137,7 @@ def schedule_optimizer(
         schedule = next(schedule for name, schedule in schedules.items() if names.startswith(name))
         if schedule is None:
             continue
-        scheduler = _make_scheduler(part, schedule, steps)
+        scheduler = make_scheduler(part, schedule, steps)
         schedulers.append(scheduler)
         if note := steps and _note_on_length(schedule if isinstance(schedule, Schedule) else scheduler, steps):
             notes[note] = None
@@ -149,7 +149,12 @@ def schedule_optimizer(
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": together, "interval": "step"}}
 
 
-def _make_scheduler(optimizer: Optimizer, schedule: Schedule | LRSchedulerFactory, steps: int | None) -> LRScheduler:
+def make_scheduler(optimizer: Optimizer, schedule: Schedule | LRSchedulerFactory, steps: int | None) -> LRScheduler:
+    """The scheduler of one optimizer in a run of so many steps; None if nobody knows how many.
+
+    Raises:
+        UserError: it cannot be made, or follows something else than the steps.
+    """
     if isinstance(schedule, Schedule):
         factor = schedule.within(steps).factor
         return LambdaLR(optimizer, lambda step: factor(step))

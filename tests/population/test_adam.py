@@ -23,7 +23,7 @@ def test_each_member_is_updated_as_by_torch():
         for single, optimizer, gradient in zip(singles, optimizers, gradients, strict=True):
             single.grad = gradient.clone()
             optimizer.step()
-        coefficients = adam_coefficients(stacked, torch.full((3,), step, dtype=torch.float64))
+        coefficients = adam_coefficients(stacked, torch.full((3,), step, dtype=torch.float64)).float()
         adam_step(weights, gradients, first, second, coefficients)
     for member, single in zip(weights, singles, strict=True):
         torch.testing.assert_close(member, single.detach(), rtol=1e-5, atol=1e-6)
