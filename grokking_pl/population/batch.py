@@ -73,18 +73,19 @@ class Batch:
         self.budget = budget
         self.members: list[Member | None] = [None] * places
         self.state = State(template, places, criteria, budget, keep_curves, device, stop_when_decided)
-        self._samples = SampleStack(template.data, places, shared_samples, device)
+        self._samples = SampleStack(template.data, places, shared_samples, device, template.trainer.dtype)
         self._network = MemberNetwork(template.module, template.data.inputs, device)
         self._architecture = type(template.module.network).__name__
 
         self._fused = template.takes_all and criteria.every_n_steps == 1 and not trains_at_random(template)
         # Training sets of one batch may differ in size, if not all have the same samples.
         largest = template.batch_size if shared_samples or not template.takes_all else len(template.data.inputs)
-        self._minibatches = MiniBatches(places, largest, device)
+        accumulated = 1 if template.takes_all else template.trainer.accumulate_grad_batches
+        self._minibatches = MiniBatches(places, largest * accumulated, device, accumulated, template.trainer.dtype)
         self._step: Callable[..., None] = evaluate_and_update if self._fused else update
         if compiled:
             self._step = CompiledStep(self._step)
-            if device.type == "cpu":
+            if device.type == "cpu" and template.trainer.dtype is torch.float32:
                 use_fast_tanh(self._network.module)
 
         self._observer: Observer | None = None

@@ -35,6 +35,8 @@ class State:
         rules: how each part of the parameters is updated.
         part: the number of the part to which each parameter belongs.
         options: the numbers of each part's rule, at each place.
+        clipping: what is clipped of the gradients: the ``norm`` or each ``value``; None for nothing.
+        most: the largest norm or value, at each place.
         tracking: how far the members are.
     """
 
@@ -65,6 +67,8 @@ class State:
         self.options: Float[Tensor, "places parts options"] = torch.zeros(
             places, len(parts), OPTIONS, dtype=torch.float64, device=device
         )
+        self.clipping = template.trainer.clipping
+        self.most: Float[Tensor, " places"] = torch.full((places,), torch.inf, dtype=self._dtype, device=device)
         self._rates = Rates(places, len(parts), budget, device)
         self.tracking = Tracking(places, criteria, budget, keep_curves, device, stop_when_decided)
 
@@ -77,6 +81,7 @@ class State:
                     stack[place] = values.get(name, torch.zeros(())).to(stack.device)
         self.options[place] = torch.tensor([update.options for update in member.updates.values()], dtype=torch.float64)
         self._rates.put(place, member)
+        self.most[place] = member.trainer.gradient_clip_val or torch.inf
         self.tracking.put(place, member, saved and saved["tracking"])
 
     def saved(self, place: int) -> dict[str, Any]:

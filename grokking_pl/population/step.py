@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import grad, vmap
 
+from grokking_pl.population.clipping import clip_gradients
 from grokking_pl.population.evaluation import count_correct
 from grokking_pl.population.minibatches import MiniBatch
 from grokking_pl.population.network import MemberNetwork, Parameters
@@ -68,7 +69,9 @@ def weighted_loss(
 
 
 def update_parameters(state: State, gradients: Stack, coefficients: Float[Tensor, "places parts coefficients"]) -> None:
-    """Update all parameters by their gradients, with the rule and options of their part, and count the step."""
+    """Clip the gradients, if they are to be, update all parameters by the rule of their part, and count the step."""
+    if state.clipping:
+        gradients = clip_gradients(gradients, state.clipping, state.most)
     for name, parameter in state.parameters.items():
         part = state.part[name]
         of_part = coefficients[:, part]
