@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
@@ -35,11 +36,17 @@ class Experiment:
             if part is not None:
                 part.run_seed = self.seed
 
-    def build(self) -> None:
-        """Load the data and build the network, as a Trainer does before its first step."""
+    def build(self, dtype: torch.dtype = torch.float32) -> None:
+        """Load the data and build the network, as a Trainer of a precision does before its first step."""
         self.data.prepare_data()
         self.data.setup("fit")
-        self.module.build(self.data.sizes, self.data.class_targets)
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)  # initial weights of double precision are drawn as such
+        try:
+            self.module.build(self.data.sizes, self.data.class_targets)
+        finally:
+            torch.set_default_dtype(default)
+        self.module.to(dtype)
 
 
 class ExperimentBuilder:

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers.logger import Logger
 
-from grokking_pl.training import GroupOptions, Loss
+from grokking_pl.training import GroupOptions, Lion, Loss, Schedule
 
 OF_KIND = (
     "Expected a|Not a valid subclass of|Import path does not correspond to a subclass of|"
@@ -19,6 +19,18 @@ OF_KIND = (
     "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
 )
 """What the parser says of each kind that a value is not."""
+
+WITHOUT_SECTION = {
+    "optimizer": (
+        "there is no option optimizer: each group of a GrokkingModule has its own, as --model.decoder=SGD "
+        "--model.decoder.lr=0.1 and the same for embeddings; another module has its own configure_optimizers"
+    ),
+    "lr_scheduler": (
+        "there is no option lr_scheduler: a GrokkingModule has its own, as --model.schedule=CosineAnnealingLR "
+        "--model.schedule.T_max=1000; another module has its own configure_optimizers"
+    ),
+}
+"""What is said of LightningCLI's sections for an optimizer and its schedule, which belong to the module here."""
 
 
 def one_line(message: str, options: Iterable[str] = ()) -> str:
@@ -41,7 +53,7 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
-    if wrong := _wrong_value(text):
+    if not re.search(r"[Oo]ption '[\w.]+' is not accepted", text) and (wrong := _wrong_value(text)):
         return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
@@ -53,6 +65,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     if syntax:
         return f"{syntax[2]}, line {syntax[3]}, is no Python: {syntax[1]}"
     unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
+    if unknown and (section := re.match("optimizer|lr_scheduler", unknown[1])):
+        return WITHOUT_SECTION[section[0]]
     if unknown and not text.startswith("Parser key"):
         text = f"there is no option {unknown[1]}"
         known = [name for name in (*options, *_options_of_classes()) if name != unknown[1]]  # of another class
@@ -105,10 +119,14 @@ def _wrong_value(text: str) -> str | None:
 def _plain_kinds(kinds: str) -> str:
     """Types as users write their values.
 
+    >>> _plain_kinds("GroupOptions, typing.Callable[[collections.abc.Iterable[typing.Any]], torch.optim.Optimizer]")
+    'options of AdamW or class of Optimizer'
     >>> _plain_kinds("typing.Literal['a', 'b'], list[collections.abc.Mapping], NoneType")
     "'a', 'b', list[Mapping] or null"
     """
     kinds = re.sub(r"typing\.Literal\[([^]]*)\]", r"\1", kinds)
+    kinds = re.sub(r"(?:\w+\.)*Callable\[\[[^,]*\], ([\w.]+)\]", r"class of \1", kinds)
+    kinds = re.sub(r"<class '([\w.]+)'>", r"\1", kinds).replace("GroupOptions", "options of AdamW")
     kinds = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", kinds)
     first, comma, last = kinds.replace("NoneType", "null").rpartition(", ")
     return f"{first} or {last}" if comma else last
@@ -133,7 +151,9 @@ def _values_of(kinds: str) -> list[str]:
 def _options_of_classes() -> list[str]:
     """The options of every architecture, module, datamodule, callback and logger that is loaded."""
     names: set[str] = set()
-    waiting: list[type] = [LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Loss]
+    waiting: list[type] = [
+        LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Loss, Schedule, Lion
+    ]  # fmt: skip
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()

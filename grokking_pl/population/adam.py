@@ -11,12 +11,47 @@ compute the powers for every weight anew.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from grokking_pl.population.update_rule import UpdateRule, refuse_options
 from grokking_pl.training import GroupOptions
+
+
+class AdamRule(UpdateRule):
+    """Adam, and AdamW, which is Adam with a decoupled weight decay."""
+
+    moments = 2
+
+    @classmethod
+    def of(cls, kind: type, options: dict[str, Any]) -> tuple["AdamRule", tuple[float, ...]]:
+        """The rule of ``torch.optim.Adam`` or ``AdamW``, and the options as a row of `stack_options`."""
+        refuse_options(kind, options, "amsgrad", "maximize")
+        return cls(), _row(GroupOptions(*(options[name] for name in OPTIONS)))
+
+    def coefficients(
+        self, options: Float[Tensor, "*places 6"], step: Float[Tensor, " *places"]
+    ) -> Float[Tensor, "*places 7"]:
+        """As `adam_coefficients`."""
+        return adam_coefficients(options, step)
+
+    def step(
+        self,
+        parameter: Float[Tensor, "members ..."],
+        gradient: Float[Tensor, "members ..."],
+        first: Float[Tensor, "members ..."],
+        second: Float[Tensor, "members ..."] | None,
+        coefficients: Float[Tensor, "members 7"],
+    ) -> None:
+        """As `adam_step`."""
+        assert second is not None
+        adam_step(parameter, gradient, first, second, coefficients)
+
+
+OPTIONS = ("lr", "weight_decay", "decoupled_weight_decay", "betas", "eps")
 
 
 def stack_options(options: Sequence[GroupOptions], device: torch.device) -> Float[Tensor, "members 6"]:
@@ -25,23 +60,18 @@ def stack_options(options: Sequence[GroupOptions], device: torch.device) -> Floa
     The columns are the learning rate, the weight decay that acts on the weights (decoupled), the one that acts through
     the gradient, β1, β2 and ε.
     """
-    rows = [
-        (
-            group.lr,
-            group.weight_decay if group.decoupled else 0.0,
-            0.0 if group.decoupled else group.weight_decay,
-            *group.betas,
-            group.eps,
-        )
-        for group in options
-    ]
-    return torch.tensor(rows, dtype=torch.float64, device=device)
+    return torch.tensor([_row(group) for group in options], dtype=torch.float64, device=device)
+
+
+def _row(group: GroupOptions) -> tuple[float, ...]:
+    decay = (group.weight_decay, 0.0) if group.decoupled else (0.0, group.weight_decay)
+    return (group.lr, *decay, *group.betas, group.eps)
 
 
 def adam_coefficients(
     options: Float[Tensor, "members *groups 6"], step: Float[Tensor, " members *groups"]
 ) -> Float[Tensor, "members *groups 7"]:
-    """The numbers that `adam_step` multiplies with, for update number ``step`` (from 1), in single precision.
+    """The numbers that `adam_step` multiplies with, for update number ``step`` (from 1), in double precision.
 
     They are 1 - η w (decoupled), w (through the gradient), 1 - β1, β2, 1 - β2, √(1 - β2^t) η / (1 - β1^t) and
     √(1 - β2^t) ε: both sides of the last fraction are multiplied by √(1 - β2^t).
@@ -50,7 +80,7 @@ def adam_coefficients(
     root = (1 - beta2**step).sqrt()
     size = root * lr / (1 - beta1**step)
     columns = [1 - lr * weight_decay, l2, 1 - beta1, beta2, 1 - beta2, size, root * eps]
-    return torch.stack([column.expand_as(size) for column in columns], -1).float()
+    return torch.stack([column.expand_as(size) for column in columns], -1)
 
 
 def adam_step(

@@ -4,8 +4,9 @@ A batch has a fixed number of places. A member whose phase is decided leaves its
 the batch is always full and its step is compiled once. Every place counts its own steps.
 
 The way of a step: `Batch.advance` takes steps up to the next look at the embeddings; `grokking_pl.population.step`
-makes each of them, with losses and predictions from `grokking_pl.training.objective`; `grokking_pl.population.adam`
-updates the parameters, and `grokking_pl.population.tracking` notes which thresholds were passed.
+makes each of them, with losses and predictions from `grokking_pl.training.objective`; a rule of
+`grokking_pl.population.rules` updates the parameters, and `grokking_pl.population.tracking` notes which thresholds were
+passed.
 """
 
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class Batch:
         self.budget = budget
         self.members: list[Member | None] = [None] * places
         self.state = State(template, places, criteria, budget, keep_curves, device, stop_when_decided)
-        self._samples = SampleStack(template.data, places, shared_samples, device)
+        self._samples = SampleStack(template.data, places, shared_samples, device, template.trainer.dtype)
         self._network = MemberNetwork(template.module, template.data.inputs, device)
         network, loss = type(template.module.network).__name__, type(template.module.loss).__name__
         self._what = f"{network} with the loss {loss}"
@@ -80,11 +81,12 @@ class Batch:
         self._fused = template.takes_all and criteria.every_n_steps == 1 and not trains_at_random(template)
         # Training sets of one batch may differ in size, if not all have the same samples.
         largest = template.batch_size if shared_samples or not template.takes_all else len(template.data.inputs)
-        self._minibatches = MiniBatches(places, largest, device)
+        accumulated = 1 if template.takes_all else template.trainer.accumulate_grad_batches
+        self._minibatches = MiniBatches(places, largest * accumulated, device, accumulated, template.trainer.dtype)
         self._step: Callable[..., None] = evaluate_and_update if self._fused else update
         if compiled:
             self._step = CompiledStep(self._step)
-            if device.type == "cpu":
+            if device.type == "cpu" and template.trainer.dtype is torch.float32:
                 use_fast_tanh(self._network.module)
 
         self._observer: Observer | None = None
@@ -164,7 +166,9 @@ class Batch:
                 self._train_one_step(coefficients, minibatches)
             self._steps_made += 1
 
-    def _train_one_step(self, coefficients: Float[Tensor, "places groups 7"], minibatches: Iterator[MiniBatch]) -> None:
+    def _train_one_step(
+        self, coefficients: Float[Tensor, "places parts coefficients"], minibatches: Iterator[MiniBatch]
+    ) -> None:
         if self._fused:
             self._step(self._network, self.state, self._samples, coefficients)
             return

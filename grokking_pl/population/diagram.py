@@ -57,7 +57,7 @@ def read_base(base_file: Path, changes: dict[str, Any]) -> tuple[Settings, int, 
     check_trainer(trainer)
     builder = MemberBuilder()
     base = builder.complete(given)
-    names = list(flatten(base))
+    names = _names(base)
     for name, value in changes.items():
         check_name(str(name), names)
         set_value(base, name, value)
@@ -78,7 +78,7 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
         UserError: no configuration has a setting, one of its values is wrong, or one is changed for all runs, too.
     """
     builder = MemberBuilder()
-    names = list(flatten(base))
+    names = _names(base)
     dividing = []
     for axis, values in grid.axes.items():
         kinds = set()
@@ -95,6 +95,12 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
         if len(kinds) > 1:
             dividing.append(axis)
     return tuple(dividing)
+
+
+def _names(base: Settings) -> list[str]:
+    """The names of all settings, and of those that hold others, as a group's options."""
+    names = list(flatten(base))
+    return [*names, *{name.rpartition(".")[0] for name in names if name.count(".") > 1} - {*names}]
 
 
 def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compiled: bool | None) -> None:

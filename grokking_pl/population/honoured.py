@@ -1,7 +1,11 @@
 """What a population honours of a configuration of ``grok fit``; all else is refused by name, before any work."""
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
 
 from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.errors import UserError
@@ -19,11 +23,8 @@ CHANGES_NO_TRAINING = {
 """Options of the trainer that change where, or what is shown and kept of it, but not how a run trains."""
 
 DEFAULTS: dict[str, tuple[Any, ...]] = {
-    "accumulate_grad_batches": (1,),
-    "gradient_clip_val": (0, 0.0),
     "overfit_batches": (0, 0.0),
     "limit_train_batches": (1.0,),
-    "precision": (32, "32", "32-true"),
     "fast_dev_run": (False, 0),
     "max_epochs": (-1,),
     "plugins": ([],),
@@ -32,8 +33,60 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
 }
 """Values of the other options with which a run trains as a population does, besides null."""
 
+PRECISIONS = {32: torch.float32, "32": torch.float32, "32-true": torch.float32,
+              64: torch.float64, "64": torch.float64, "64-true": torch.float64}  # fmt: skip
+"""Precisions in which a population trains; half precision needs a scale of the gradient for each run."""
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Options of the trainer that change how a run trains, and that a population honours.
+
+    Args:
+        gradient_clip_val: the largest norm or value of a gradient; None for no clipping.
+        gradient_clip_algorithm: which of the two.
+        accumulate_grad_batches: mini-batches of one update.
+        precision: of the weights and all that is computed with them.
+
+    Raises:
+        UserError: a value is none that can be honoured.
+    """
+
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: Literal["norm", "value"] | None = None
+    accumulate_grad_batches: int = 1
+    precision: int | str | None = None
+
+    def __post_init__(self) -> None:
+        clip, parts = self.gradient_clip_val, self.accumulate_grad_batches
+        for name, is_good in (
+            ("gradient_clip_val", clip is None or (_is_number(clip) and 0 <= clip < math.inf)),
+            ("gradient_clip_algorithm", self.gradient_clip_algorithm in (None, "norm", "value")),
+            ("accumulate_grad_batches", _is_number(parts) and parts >= 1 and parts == int(parts)),
+            ("precision", self.precision is None or self.precision in PRECISIONS),
+        ):
+            if not is_good:
+                _refuse(name, getattr(self, name))
+
+    @classmethod
+    def of(cls, trainer: Mapping[str, Any] | None) -> "TrainerOptions":
+        """Those of a configuration's section ``trainer``."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: value for name, value in (trainer or {}).items() if name in names and value is not None})
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return PRECISIONS.get(self.precision or 32, torch.float32)
+
+    @property
+    def clipping(self) -> str | None:
+        """What is clipped of a gradient: its ``norm`` or each ``value``; None for nothing."""
+        return (self.gradient_clip_algorithm or "norm") if self.gradient_clip_val else None
+
+
 HOOKS = (
-    "training_step", "compute_loss", "score", "predict_class", "true_class", "configure_optimizers",
+    "training_step", "compute_loss", "score", "predict_class", "true_class", "configure_optimizers", "with_schedule",
     "configure_gradient_clipping", "clip_gradients", "backward", "optimizer_step", "lr_scheduler_step", "on_fit_start",
     "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_before_zero_grad", "optimizer_zero_grad",
     "on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_train_batch_end", "on_train_epoch_end",
@@ -51,12 +104,23 @@ def check_trainer(options: Mapping[str, Any]) -> None:
     """Raise a `UserError` for an option of the trainer that changes how a run trains."""
     if not isinstance(options, Mapping):
         raise UserError(f"the base's section trainer is {options!r}; it must hold the trainer's options by name")
+    TrainerOptions.of(options)
     for name, value in options.items():
-        if name not in CHANGES_NO_TRAINING and value is not None and value not in DEFAULTS.get(name, ()):
-            raise UserError(
-                f"a diagram cannot honour trainer.{name} {value!r}, which its base asks for: remove it from the base, "
-                "or train with grok fit or grok sweep"
-            )
+        if name in CHANGES_NO_TRAINING or name in TrainerOptions.__dataclass_fields__:
+            continue
+        if value is not None and value not in DEFAULTS.get(name, ()):
+            _refuse(name, value)
+
+
+def _refuse(name: str, value: Any) -> None:
+    raise UserError(
+        f"a diagram cannot honour trainer.{name} {value!r}, which its base asks for: remove it from the base, or train "
+        "with grok fit or grok sweep"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_trainable(module: Any, data: Any) -> None:

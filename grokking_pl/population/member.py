@@ -12,11 +12,18 @@ from torch import Tensor
 
 from grokking_pl.data.batches import IndexStream
 from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.errors import UserError
 from grokking_pl.experiments import ExperimentBuilder, Settings
-from grokking_pl.population.honoured import check_trainable
-from grokking_pl.training import GrokkingModule, GroupOptions
+from grokking_pl.population.honoured import TrainerOptions, check_trainable
+from grokking_pl.population.options import OptionsReader
+from grokking_pl.population.rates import check_schedules
+from grokking_pl.population.rules import Update, updates_of
+from grokking_pl.training import GrokkingModule, Schedule
+from grokking_pl.training.optimizer import Optimization
+from grokking_pl.training.schedule import LRSchedulerFactory
 
 GROUPS = ("embeddings", "decoder")
+SCHEDULES = ("schedule", "embeddings_schedule", "decoder_schedule")
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,10 @@ class Member:
         module: the module with its initial weights; members that differ in optimisation alone share one.
         data: its samples, shared likewise.
         indices: which training samples each of its batches takes.
-        options: how each group of parameters is optimised.
+        updates: how each part of the parameters is updated, by its name, which begins with that of its group.
+        schedules: how the learning rate of each group changes.
+        optimization: how each group is optimised, as its module has it.
+        trainer: what is honoured of the trainer's options.
         kind: members of one kind can be trained as one batch.
     """
 
@@ -36,7 +46,10 @@ class Member:
     module: GrokkingModule
     data: TensorDataModule
     indices: IndexStream
-    options: dict[str, GroupOptions]
+    updates: dict[str, Update]
+    schedules: dict[str, Schedule | LRSchedulerFactory | None]
+    optimization: dict[str, Optimization]
+    trainer: TrainerOptions
     kind: str
 
     @property
@@ -60,18 +73,22 @@ class MemberBuilder:
 
     def __init__(self) -> None:
         self._experiments = ExperimentBuilder()
+        self._options = OptionsReader()
         self._build = lru_cache(maxsize=16)(self._build_uncached)
 
     def complete(self, settings: Settings) -> Settings:
-        """As `ExperimentBuilder.complete`."""
-        return self._experiments.complete(settings)
+        """As `ExperimentBuilder.complete`, with the options of the trainer that are honoured, if there are any."""
+        complete = self._experiments.complete(settings)
+        trainer = TrainerOptions.of(settings.get("trainer"))
+        changed = {name: value for name, value in vars(trainer).items() if value != getattr(TrainerOptions, name)}
+        return complete | ({"trainer": changed} if changed else {})
 
     def build(self, index: int, settings: Settings, seed: int) -> Member:
         """Build a member.
 
         Args:
             index: its number.
-            settings: ``model`` and ``data`` as in a configuration file.
+            settings: ``model`` and ``data`` as in a configuration file, and possibly ``trainer``.
             seed: of the run.
 
         Raises:
@@ -79,27 +96,39 @@ class MemberBuilder:
         """
         shared = copy.deepcopy(settings)
         arguments = shared["model"].setdefault("init_args", {})
-        given = {name: arguments.pop(name, None) for name in GROUPS}
+        given = {name: arguments.pop(name, None) for name in (*GROUPS, *SCHEDULES)}
         if "compile" in arguments:
             arguments["compile"] = False  # a batch compiles its own step
-        module, data, indices, kind = self._build(json.dumps(shared, sort_keys=True), seed)
-        options = {
-            name: getattr(module, f"{name}_options") if given[name] is None else _group_options(given[name])
+        trainer = TrainerOptions.of(shared.pop("trainer", None))
+        module, data, indices, kind = self._build(json.dumps(shared, sort_keys=True), seed, trainer.dtype)
+        optimization = {
+            name: getattr(module, f"{name}_options") if given[name] is None else self._options.group(given[name])
             for name in GROUPS
         }
-        return Member(index, module, data, indices, options, kind)
+        common = self._options.schedule(given["schedule"])
+        schedules = {
+            name: self._options.schedule(given[f"{name}_schedule"]) or common or module.schedules[name]
+            for name in GROUPS
+        }
+        updates = {part: u for name in GROUPS for part, u in updates_of(name, optimization[name]).items()}
+        check_schedules(optimization, schedules)
+        rules = ", ".join(f"{part}: {update.rule}" for part, update in updates.items())
+        kind = f"{kind} {rules} {trainer.clipping} {trainer.accumulate_grad_batches}"
+        member = Member(index, module, data, indices, updates, schedules, optimization, trainer, kind)
+        check_accumulation(member)
+        return member
 
-    def _build_uncached(self, text: str, seed: int) -> tuple[GrokkingModule, TensorDataModule, IndexStream, str]:
+    def _build_uncached(
+        self, text: str, seed: int, dtype: torch.dtype
+    ) -> tuple[GrokkingModule, TensorDataModule, IndexStream, str]:
         settings = json.loads(text)
         experiment = self._experiments.instantiate(settings, seed)
         module, data = experiment.module, experiment.data
         check_trainable(module, data)
-        experiment.build()
+        experiment.build(dtype)
+        if dtype is not torch.float32:
+            convert_data(data, dtype)
         return module, data, data.index_stream(), _kind(settings["model"], module, data)
-
-
-def _group_options(given: dict[str, Any]) -> GroupOptions:
-    return GroupOptions(**{**given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
 
 
 def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule) -> str:
@@ -110,8 +139,41 @@ def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule)
     for _, value in sorted(fixed_tensors(module).items()):
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return json.dumps(
-        [model, shapes, str(data.sizes), None if takes_all else data.batch_size, digest.hexdigest()], sort_keys=True
+        [
+            model,
+            shapes,
+            str(data.sizes),
+            str(next(module.parameters()).dtype),
+            None if takes_all else data.batch_size,
+            digest.hexdigest(),
+        ],
+        sort_keys=True,
     )
+
+
+def convert_data(data: TensorDataModule, dtype: torch.dtype) -> None:
+    """Give the samples the precision of the network, as a trainer gives it to each batch."""
+    for name in ("inputs", "targets", "class_targets"):
+        value = getattr(data, name)
+        if value is not None and value.is_floating_point():
+            setattr(data, name, value.to(dtype))
+
+
+def check_accumulation(member: Member) -> None:
+    """Raise a `UserError` for gradients that a population would accumulate otherwise than a trainer."""
+    parts = member.trainer.accumulate_grad_batches
+    if parts == 1:
+        return
+    if member.data.steps_per_epoch % parts:
+        raise UserError(
+            f"trainer.accumulate_grad_batches is {parts}, but an epoch's {member.data.steps_per_epoch} batches cannot "
+            "be divided by it: set data.steps_per_epoch to a multiple"
+        )
+    if member.takes_all and trains_at_random(member):
+        raise UserError(
+            f"a population cannot accumulate {parts} times the whole training set with dropout: leave "
+            "trainer.accumulate_grad_batches out, or train with grok fit or grok sweep"
+        )
 
 
 def initial_parameters(member: Member) -> dict[str, Tensor]:
@@ -126,13 +188,15 @@ def fixed_tensors(module: GrokkingModule) -> dict[str, Tensor]:
     return frozen | buffers
 
 
-def group_of_parameter(module: GrokkingModule) -> dict[str, str]:
-    """To which group of the optimizer each parameter belongs, by name."""
-    embeddings = {id(parameter) for parameter in module.parameter_groups()["embeddings"]}
-    return {
-        name: "embeddings" if id(parameter) in embeddings else "decoder"
-        for name, parameter in module.named_parameters()
-    }
+def part_of_parameter(member: Member) -> dict[str, str]:
+    """To which part of the optimizer each parameter belongs, by name: its group, or that group's vectors."""
+    embeddings = {id(parameter) for parameter in member.module.parameter_groups()["embeddings"]}
+    parts = {}
+    for name, parameter in member.module.named_parameters():
+        group = "embeddings" if id(parameter) in embeddings else "decoder"
+        vectors = f"{group}_vectors"
+        parts[name] = vectors if parameter.dim() != 2 and vectors in member.updates else group
+    return parts
 
 
 def trains_at_random(member: Member) -> bool:

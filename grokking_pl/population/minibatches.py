@@ -33,9 +33,20 @@ class MiniBatches:
         places: how many there are.
         size: samples in the largest mini-batch.
         device: where they are needed.
+        accumulated: mini-batches of a stream whose gradients are averaged in one step.
+        dtype: of the weights.
     """
 
-    def __init__(self, places: int, size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        places: int,
+        size: int,
+        device: torch.device,
+        accumulated: int = 1,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._accumulated = accumulated
+        self._dtype = dtype
         self._places = places
         self._size = size
         self._device = device
@@ -43,7 +54,7 @@ class MiniBatches:
 
     def put(self, place: int, member: Member, step: int) -> None:
         """Give a place a new member that has made ``step`` updates."""
-        self._streams[place] = member.indices(step)
+        self._streams[place] = member.indices(step * self._accumulated)
 
     def vacate(self, place: int) -> None:
         """Remove the member of a place."""
@@ -58,15 +69,20 @@ class MiniBatches:
 
     def _draw_ahead(self, steps: int) -> tuple[Int[Tensor, "steps places batch"], Float[Tensor, "steps places batch"]]:
         chosen = torch.zeros(steps, self._places, self._size, dtype=torch.int64)
-        weights = torch.zeros(steps, self._places, self._size)
+        weights = torch.zeros(steps, self._places, self._size, dtype=self._dtype)
         for place, stream in self._streams.items():
             batch = next(stream)
             if isinstance(batch, slice):  # the whole training set, at every step
                 chosen[:, place, batch] = torch.arange(batch.stop)
                 weights[:, place, batch] = 1 / batch.stop
                 continue
-            for step, indices in enumerate(chain([batch], islice(stream, steps - 1))):
-                assert isinstance(indices, Tensor)
-                chosen[step, place, : len(indices)] = indices
-                weights[step, place, : len(indices)] = 1 / len(indices)
+            batches = chain([batch], islice(stream, steps * self._accumulated - 1))
+            for step in range(steps):
+                start = 0
+                for indices in islice(batches, self._accumulated):
+                    assert isinstance(indices, Tensor)
+                    end = start + len(indices)
+                    chosen[step, place, start:end] = indices
+                    weights[step, place, start:end] = 1 / (len(indices) * self._accumulated)
+                    start = end
         return chosen.to(self._device), weights.to(self._device)

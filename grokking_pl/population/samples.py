@@ -37,17 +37,26 @@ class SampleStack:
         places: how many there are.
         shared: whether all members have the same samples.
         device: where to hold them.
+        dtype: of the weights.
 
     Attributes:
         samples: the samples of all places, or those that they share.
         dims: along which dimension of each tensor ``vmap`` finds the places; None if the samples are shared.
     """
 
-    def __init__(self, data: TensorDataModule, places: int, shared: bool, device: torch.device) -> None:
+    def __init__(
+        self,
+        data: TensorDataModule,
+        places: int,
+        shared: bool,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._dtype = dtype
         self._data = data
         self._shared = shared
         self._device = device
-        self.samples = samples_of(data, device)
+        self.samples = samples_of(data, device, dtype)
         self.dims: Any = None
         if not shared:
             self.samples = _map(self.samples, lambda value: value.expand(places, *value.shape).clone())
@@ -58,7 +67,7 @@ class SampleStack:
         if self._shared:
             assert same_samples(self._data, data), "the samples differ"
             return
-        for stack, value in zip(self.samples, samples_of(data, self._device), strict=True):
+        for stack, value in zip(self.samples, samples_of(data, self._device, self._dtype), strict=True):
             if stack is not None and value is not None:
                 stack[place] = value
 
@@ -70,9 +79,9 @@ class SampleStack:
             yield Samples(inputs, targets, labels, weights, class_targets)
 
 
-def samples_of(data: TensorDataModule, device: torch.device) -> Samples:
+def samples_of(data: TensorDataModule, device: torch.device, dtype: torch.dtype = torch.float32) -> Samples:
     """The samples of one member."""
-    weights = torch.zeros(len(data.inputs))
+    weights = torch.zeros(len(data.inputs), dtype=dtype)
     weights[: data.num_train] = 1 / data.num_train
     labels = true_class(data.targets, data.class_targets)
     return _map(Samples(data.inputs, data.targets, labels, weights, data.class_targets), lambda value: value.to(device))

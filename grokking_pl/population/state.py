@@ -7,9 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.adam import adam_coefficients, stack_options
-from grokking_pl.population.member import GROUPS, Member, group_of_parameter, initial_parameters
+from grokking_pl.population.member import Member, initial_parameters, part_of_parameter
+from grokking_pl.population.rates import Rates
 from grokking_pl.population.tracking import Tracking
+from grokking_pl.population.update_rule import OPTIONS
 
 Stack = dict[str, Tensor]
 """Tensors by the name of a parameter, each with the places along its first dimension."""
@@ -29,10 +30,13 @@ class State:
 
     Attributes:
         parameters: the parameters.
-        first: running means of their gradients.
-        second: running means of the gradients' squares.
-        group: the number of the group in `GROUPS` to which each parameter belongs.
-        options: how each group of each place is optimised, as rows of `stack_options`.
+        first: their first moments, such as running means of their gradients.
+        second: the second moments of those whose rule has two, such as running means of the gradients' squares.
+        rules: how each part of the parameters is updated.
+        part: the number of the part to which each parameter belongs.
+        options: the numbers of each part's rule, at each place.
+        clipping: what is clipped of the gradients: the ``norm`` or each ``value``; None for nothing.
+        most: the largest norm or value, at each place.
         tracking: how far the members are.
     """
 
@@ -50,12 +54,22 @@ class State:
             name: torch.zeros(places, *value.shape, dtype=value.dtype, device=device)
             for name, value in initial_parameters(template).items()
         }
+        self._dtype = next(iter(self.parameters.values())).dtype
         self.first: Stack = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self.second: Stack = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self.group = {name: GROUPS.index(group) for name, group in group_of_parameter(template.module).items()}
-        self.options: Float[Tensor, "places groups 6"] = torch.zeros(
-            places, len(GROUPS), 6, dtype=torch.float64, device=device
+        parts = list(template.updates)
+        self.part = {name: parts.index(part) for name, part in part_of_parameter(template).items()}
+        self.rules = [update.rule for update in template.updates.values()]
+        self.second: Stack = {
+            name: torch.zeros_like(value)
+            for name, value in self.parameters.items()
+            if self.rules[self.part[name]].moments == 2
+        }
+        self.options: Float[Tensor, "places parts options"] = torch.zeros(
+            places, len(parts), OPTIONS, dtype=torch.float64, device=device
         )
+        self.clipping = template.trainer.clipping
+        self.most: Float[Tensor, " places"] = torch.full((places,), torch.inf, dtype=self._dtype, device=device)
+        self._rates = Rates(places, len(parts), budget, device)
         self.tracking = Tracking(places, criteria, budget, keep_curves, device, stop_when_decided)
 
     def put(self, place: int, member: Member, saved: dict[str, Any] | None) -> None:
@@ -65,7 +79,9 @@ class State:
             if key in initial:
                 for name, stack in getattr(self, key).items():
                     stack[place] = values.get(name, torch.zeros(())).to(stack.device)
-        self.options[place] = stack_options([member.options[name] for name in GROUPS], self.options.device)
+        self.options[place] = torch.tensor([update.options for update in member.updates.values()], dtype=torch.float64)
+        self._rates.put(place, member)
+        self.most[place] = member.trainer.gradient_clip_val or torch.inf
         self.tracking.put(place, member, saved and saved["tracking"])
 
     def saved(self, place: int) -> dict[str, Any]:
@@ -79,12 +95,18 @@ class State:
             "tracking": self.tracking.saved(place),
         }
 
-    def coefficients_ahead(self, steps: int) -> tuple[Float[Tensor, "places groups 7"], ...]:
-        """The numbers that `adam_step` multiplies with, for each of the next steps."""
+    def coefficients_ahead(self, steps: int) -> tuple[Float[Tensor, "places parts coefficients"], ...]:
+        """The numbers that the updates multiply with, for each of the next steps."""
         ahead = torch.arange(1, steps + 1, device=self.options.device, dtype=torch.float64)
-        # (steps, places, groups): the number of the update
-        numbers = (self.tracking.step + ahead[:, None])[:, :, None].expand(-1, -1, len(GROUPS))
-        return adam_coefficients(self.options.expand(steps, -1, -1, -1), numbers).unbind(0)
+        # (steps, places, parts): the number of the update
+        numbers = (self.tracking.step + ahead[:, None])[:, :, None].expand(-1, -1, len(self.rules))
+        options = self._rates.scheduled(self.options.expand(steps, -1, -1, -1), numbers)
+        if all(rule == self.rules[0] for rule in self.rules):
+            coefficients = self.rules[0].coefficients(options, numbers)
+        else:
+            by_part = zip(self.rules, options.unbind(2), numbers.unbind(2), strict=True)
+            coefficients = torch.stack([rule.coefficients(own, number) for rule, own, number in by_part], 2)
+        return coefficients.to(self._dtype).unbind(0)
 
     def tensors(self) -> list[Tensor]:
         """All that changes while members are trained."""

@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import grad, vmap
 
-from grokking_pl.population.adam import adam_step
+from grokking_pl.population.clipping import clip_gradients
 from grokking_pl.population.evaluation import count_correct
 from grokking_pl.population.minibatches import MiniBatch
 from grokking_pl.population.network import MemberNetwork, Parameters
@@ -19,7 +19,7 @@ from grokking_pl.training.objective import sample_losses
 
 
 def evaluate_and_update(
-    network: MemberNetwork, state: State, samples: SampleStack, coefficients: Float[Tensor, "places groups 7"]
+    network: MemberNetwork, state: State, samples: SampleStack, coefficients: Float[Tensor, "places parts coefficients"]
 ) -> None:
     """A step on whole training sets: one forward pass over all samples serves the loss and both accuracies.
 
@@ -42,7 +42,7 @@ def update(
     state: State,
     samples: SampleStack,
     minibatch: MiniBatch,
-    coefficients: Float[Tensor, "places groups 7"],
+    coefficients: Float[Tensor, "places parts coefficients"],
 ) -> None:
     """A step on a mini-batch of every member's own."""
 
@@ -68,9 +68,12 @@ def weighted_loss(
     return loss + network.penalty(parameters) if network.has_penalty else loss
 
 
-def update_parameters(state: State, gradients: Stack, coefficients: Float[Tensor, "places groups 7"]) -> None:
-    """Update all parameters by their gradients, with the options of their group, and count the step."""
+def update_parameters(state: State, gradients: Stack, coefficients: Float[Tensor, "places parts coefficients"]) -> None:
+    """Clip the gradients, if they are to be, update all parameters by the rule of their part, and count the step."""
+    if state.clipping:
+        gradients = clip_gradients(gradients, state.clipping, state.most)
     for name, parameter in state.parameters.items():
-        of_group = coefficients[:, state.group[name]]
-        adam_step(parameter, gradients[name], state.first[name], state.second[name], of_group)
+        part = state.part[name]
+        of_part = coefficients[:, part]
+        state.rules[part].step(parameter, gradients[name], state.first[name], state.second.get(name), of_part)
     state.tracking.step.add_(1)

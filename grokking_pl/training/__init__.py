@@ -1,11 +1,13 @@
 """Training one network: the LightningModule, its losses and its optimizer."""
 
 from grokking_pl.training.decision_map import decision_map
+from grokking_pl.training.lion import Lion
 from grokking_pl.training.losses import CrossEntropy, Loss, MeanSquaredError, StableMax
 from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.noisy_adam import NoisyAdam
-from grokking_pl.training.optimizer import GroupOptions, two_group_adam
+from grokking_pl.training.optimizer import GroupOptions, build_optimizer
 from grokking_pl.training.power import PowerModule, PowerOptions
+from grokking_pl.training.schedule import Schedule
 from grokking_pl.training.stitched_accuracy import stitched_accuracy
 from grokking_pl.training.truncated_accuracy import truncated_accuracy
 
@@ -13,14 +15,16 @@ __all__ = [
     "CrossEntropy",
     "GrokkingModule",
     "GroupOptions",
+    "Lion",
     "Loss",
     "MeanSquaredError",
     "NoisyAdam",
     "PowerModule",
     "PowerOptions",
+    "Schedule",
     "StableMax",
+    "build_optimizer",
     "decision_map",
     "stitched_accuracy",
     "truncated_accuracy",
-    "two_group_adam",
 ]

@@ -21,6 +21,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from grokking_pl.errors import UserError
+from grokking_pl.training.several_optimizers import SeveralOptimizers
 
 MOST_OF_A_REASON = 200
 """Characters of an error that are shown."""
@@ -211,10 +212,13 @@ def _is_of_kind(value: Any, example: Any) -> bool:
 
 
 def _check_moments(optimizer: Any, step: int) -> None:
-    """Raise a ValueError unless an Adam that has made steps has the moments that belong to its parameters."""
-    if not isinstance(optimizer, torch.optim.Adam) or not step:
+    """Raise a ValueError unless each Adam that has made steps has the moments that belong to its parameters."""
+    parts = optimizer.optimizers if isinstance(optimizer, SeveralOptimizers) else (optimizer,)
+    adams = [part for part in parts if isinstance(part, torch.optim.Adam)]
+    if not adams or not step:
         return
-    states = [(weight, optimizer.state[weight]) for weight in optimizer.state]
+    weights = [weight for adam in adams for group in adam.param_groups for weight in group["params"]]
+    states = [(weight, optimizer.state[weight]) for weight in weights if weight in optimizer.state]
     if not states:
         raise ValueError("its optimizer_states are empty")
     for weight, state in states:

@@ -18,7 +18,8 @@ from grokking_pl.sizes import Sizes
 from grokking_pl.training import objective
 from grokking_pl.training.lightning_internals import QuickHookName
 from grokking_pl.training.losses import Loss, LossName, check_targets, loss_of
-from grokking_pl.training.optimizer import GroupOptions, two_group_adam
+from grokking_pl.training.optimizer import GroupOptions, OptimizerFactory, build_optimizer, resolve
+from grokking_pl.training.schedule import LRSchedulerFactory, Schedule, advance, schedule_optimizer
 
 SMALL_STEP = 5_000_000
 """Weights times samples of a batch, below which a training step on a CPU is too short to share between threads."""
@@ -30,8 +31,14 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     Args:
         architecture: the network; it gets the data's sizes as its first argument.
         loss: mse, the mean squared error over samples and output dimensions; cross_entropy; or a class of `Loss`.
-        embeddings: optimisation of the embeddings by AdamW, which without weight decay, the default, is Adam.
-        decoder: optimisation of the decoder, which is all the rest, by AdamW.
+        embeddings: optimisation of the embeddings: options of AdamW, which without weight decay, the default, is Adam;
+            or any class of optimizers, as SGD or Lion. Muon updates the matrices of a group, and AdamW with the same
+            learning rate and weight decay all else of it.
+        decoder: optimisation of the decoder, which is all the rest, likewise.
+        schedule: how the learning rates change: a warm-up and a decay, or any class of torch.optim.lr_scheduler, made a
+            step each step; null for constant ones.
+        embeddings_schedule: that of the embeddings, where it is another.
+        decoder_schedule: that of the decoder, where it is another.
         init_seed: seed of the initial weights; null takes that of the run.
         fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
         compile: compile the network with torch.compile; where that is not possible, say so and train without.
@@ -50,8 +57,11 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         self,
         architecture: Callable[[Sizes], nn.Module],
         loss: Loss | LossName = "mse",
-        embeddings: GroupOptions = GroupOptions(),  # noqa: B008 (shows in --help)
-        decoder: GroupOptions = GroupOptions(),  # noqa: B008
+        embeddings: GroupOptions | OptimizerFactory = GroupOptions(),  # noqa: B008 (shows in --help)
+        decoder: GroupOptions | OptimizerFactory = GroupOptions(),  # noqa: B008
+        schedule: Schedule | LRSchedulerFactory | None = None,
+        embeddings_schedule: Schedule | LRSchedulerFactory | None = None,
+        decoder_schedule: Schedule | LRSchedulerFactory | None = None,
         init_seed: int | None = None,
         fused: bool = True,
         compile: bool = False,
@@ -64,8 +74,11 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         if not 0 < output_scale < math.inf:
             raise UserError(f"output_scale is {output_scale}; it must be a number above 0")
         self.output_scale = output_scale
+        for optimization in (embeddings, decoder):
+            resolve(optimization)  # what cannot be made is said before any work
         self.embeddings_options = embeddings
         self.decoder_options = decoder
+        self.schedules = {"embeddings": embeddings_schedule or schedule, "decoder": decoder_schedule or schedule}
         self.init_seed = init_seed
         self.fused = fused
         self._compiling = compile
@@ -114,12 +127,23 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
             "decoder": [parameter for parameter in self.network.parameters() if id(parameter) not in taken],
         }
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam with a group for the embeddings and one for the decoder."""
-        groups = self.parameter_groups()
-        return two_group_adam(
-            groups["embeddings"], groups["decoder"], self.embeddings_options, self.decoder_options, self.fused
-        )
+    def configure_optimizers(self) -> Any:
+        """One optimizer with a group for the embeddings and one for the decoder, and its schedule if it has one."""
+        optimization = {"embeddings": self.embeddings_options, "decoder": self.decoder_options}
+        separate = self.schedules["embeddings"] is not self.schedules["decoder"]
+        optimizer = build_optimizer(self.parameter_groups(), optimization, self.fused, separate)
+        return self.with_schedule(optimizer)
+
+    def with_schedule(self, optimizer: torch.optim.Optimizer) -> Any:
+        """An optimizer, and its schedule if it has one, as ``configure_optimizers`` returns them."""
+        if not any(self.schedules.values()):
+            return optimizer
+        steps = self.trainer.max_steps if self.trainer.max_epochs == -1 else self.trainer.estimated_stepping_batches
+        return schedule_optimizer(optimizer, self.schedules, int(steps) if 0 < steps < float("inf") else None)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Make a step of the schedule, unless it is over."""
+        advance(scheduler)
 
     @property
     def representation(self) -> Representation:

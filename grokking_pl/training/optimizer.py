@@ -1,17 +1,25 @@
-"""One Adam for both parts of a network: Adam for the embeddings, AdamW for the decoder."""
+"""One optimizer for both parts of a network: AdamW with options for each, or any class of optimizers for either."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from grokking_pl.errors import UserError
+from grokking_pl.training import lion  # noqa: F401 (so that Lion can be given by its short name)
+from grokking_pl.training.jsonargparse_internals import let_classes_replace_dataclasses
+from grokking_pl.training.several_optimizers import SeveralOptimizers
+
+let_classes_replace_dataclasses()
 
 
 @dataclass
 class GroupOptions:
-    """How one group of parameters is optimised.
+    """How one group of parameters is optimised by AdamW, or by Adam.
 
     Args:
         lr: learning rate.
@@ -38,32 +46,115 @@ class GroupOptions:
             raise UserError(f"betas are {self.betas}; each must be at least 0 and less than 1")
 
 
-def two_group_adam(
-    embeddings: Iterable[nn.Parameter],
-    decoder: Iterable[nn.Parameter],
-    embeddings_options: GroupOptions,
-    decoder_options: GroupOptions,
+OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
+"""Makes an optimizer of parameters or groups of them: a class, ``torch.optim``'s or another, with its options."""
+
+Optimization = GroupOptions | OptimizerFactory
+"""How one group of parameters is optimised."""
+
+PLAIN = (bool, int, float, str, tuple, type(None))
+
+
+@dataclass
+class _Part:
+    """Parameters of one group that one optimizer updates."""
+
+    make: OptimizerFactory
+    kind: type[Optimizer]
+    attributes: dict[str, Any]
+    group: dict[str, Any]
+
+    def is_like(self, other: "_Part") -> bool:
+        """Whether one optimizer can have both as groups: it differs only in what groups can differ in."""
+        return self.kind is other.kind and self.attributes == other.attributes
+
+
+def build_optimizer(
+    parameters: Mapping[str, Iterable[nn.Parameter]],
+    optimization: Mapping[str, Optimization],
     fused: bool = True,
-) -> torch.optim.Adam:
-    """Build the optimizer with the groups ``embeddings`` and ``decoder``.
+    separate: bool = False,
+) -> Optimizer:
+    """Build the optimizer of a network's groups, each with the group's name.
 
     ``torch.optim.Adam`` decides on decoupled weight decay group by group, so one optimizer is Adam for the one and
-    AdamW for the other, to the bit, and Lightning's automatic optimization counts one step a step. A group without
-    parameters is left out.
+    AdamW for the other, to the bit. In the same way groups of any one class are groups of one optimizer. What cannot be
+    is put together by `SeveralOptimizers`. A group without parameters is left out.
+
+    Muon updates matrices alone. As is usual, all else of its group (biases, gains) is updated by AdamW, with the same
+    learning rate and weight decay, as a group of its own whose name ends in ``_vectors``.
+
+    Args:
+        parameters: those of each group.
+        optimization: how each group is optimised.
+        fused: use the fused kernel of Adam.
+        separate: give each group an optimizer of its own.
+
+    Raises:
+        UserError: an optimizer cannot be made with its options, or not beside another.
     """
-    groups = [
-        {
-            "params": list(parameters),
-            "name": name,
-            "lr": options.lr,
-            "weight_decay": options.weight_decay,
-            "decoupled_weight_decay": options.decoupled,
-            "betas": tuple(options.betas),
-            "eps": options.eps,
-        }
-        for name, parameters, options in (
-            ("embeddings", embeddings, embeddings_options),
-            ("decoder", decoder, decoder_options),
-        )
+    parts = [
+        part
+        for name, weights in parameters.items()
+        for part in _parts(name, list(weights), optimization[name], fused)
+        if part.group["params"]
     ]
-    return torch.optim.Adam([group for group in groups if group["params"]], fused=fused)
+    alike: list[list[_Part]] = []
+    for part in parts:
+        fitting = [group for group in alike if group[0].is_like(part) and not separate]
+        if fitting:
+            fitting[0].append(part)
+        else:
+            alike.append([part])
+    optimizers = [_make(group[0].make, [part.group for part in group]) for group in alike]
+    return optimizers[0] if len(optimizers) == 1 else SeveralOptimizers(optimizers)
+
+
+def resolve(optimization: Optimization, fused: bool = False) -> tuple[type[Optimizer], dict[str, Any]]:
+    """The class of an optimizer, and its options for one group, all of them.
+
+    Raises:
+        UserError: it cannot be made with its options.
+    """
+    part = _part("", [nn.Parameter(torch.zeros(1, 1))], optimization, fused)
+    return part.kind, {name: value for name, value in part.group.items() if name not in ("params", "name")}
+
+
+def _parts(name: str, weights: list[nn.Parameter], optimization: Optimization, fused: bool) -> list[_Part]:
+    part = _part(name, weights, optimization, fused)
+    vectors = [weight for weight in weights if weight.dim() != 2]
+    if part.kind is not torch.optim.Muon or not vectors:
+        return [part]
+    part.group["params"] = [weight for weight in weights if weight.dim() == 2]
+    options = GroupOptions(part.group["lr"], part.group["weight_decay"])
+    rest = _part(f"{name}_vectors", vectors, options, fused)
+    return [part, rest]
+
+
+def _part(name: str, weights: list[nn.Parameter], optimization: Optimization, fused: bool) -> _Part:
+    make: OptimizerFactory = partial(torch.optim.Adam, fused=fused)
+    if isinstance(optimization, GroupOptions):
+        options = {
+            "lr": optimization.lr,
+            "weight_decay": optimization.weight_decay,
+            "decoupled_weight_decay": optimization.decoupled,
+            "betas": tuple(optimization.betas),
+            "eps": optimization.eps,
+        }
+        return _Part(make, torch.optim.Adam, {}, {"params": weights, "name": name, **options})
+    trial = _make(optimization, [{"params": [nn.Parameter(torch.zeros(1, 1))]}])
+    options = {option: value for option, value in trial.param_groups[0].items() if option != "params"}
+    # What an optimizer keeps outside of its groups is the same for all of them.
+    attributes = {key: value for key, value in vars(trial).items() if isinstance(value, PLAIN) and key[0] != "_"}
+    return _Part(optimization, type(trial), attributes, {"params": weights, "name": name, **options})
+
+
+def _make(make: OptimizerFactory, groups: list[dict[str, Any]]) -> Optimizer:
+    try:
+        return make(groups)
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        kind = getattr(make, "args", None) or (make,)
+        raise UserError(
+            f"{getattr(kind[-1], '__name__', 'the optimizer')} cannot be made ({' '.join(str(error).split())}): change "
+            "its options in model.embeddings or model.decoder"
+        ) from error

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.optim.lr_scheduler import LambdaLR
 
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.noisy_adam import DecayKind, NoisyAdam
+from grokking_pl.training.schedule import Schedule
 
 FINAL_RATE = 0.1
 """The learning rate after annealing, over the highest."""
@@ -98,8 +98,8 @@ class PowerModule(GrokkingModule):
             raise UserError("weight_noise gives the network other weights at each step: set compile to false")
         self.embeddings_options: Any = embeddings
         self.decoder_options: Any = decoder
-        self.warmup_steps = warmup_steps
-        self.anneal_steps = anneal_steps
+        schedule = Schedule(warmup_steps, "none" if anneal_steps is None else "cosine", anneal_steps, FINAL_RATE)
+        self.schedules = {"embeddings": schedule, "decoder": schedule}
         self.weight_noise = weight_noise
 
     def configure_optimizers(self) -> Any:
@@ -123,8 +123,7 @@ class PowerModule(GrokkingModule):
             ],
             fused=self.fused,
         )
-        schedule = LambdaLR(optimizer, lambda step: rate_factor(step, self.warmup_steps, self.anneal_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return self.with_schedule(optimizer)
 
     def forward(self, inputs: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch *answers outputs"]:
         """Map a batch of inputs to the network's outputs, with noise on the weights while training."""
@@ -136,21 +135,3 @@ class PowerModule(GrokkingModule):
         }
         outputs: Tensor = functional_call(self.network, noisy, (inputs,))
         return outputs
-
-
-def rate_factor(step: int, warmup_steps: int, anneal_steps: int | None = None) -> float:
-    """The learning rate of the update after ``step`` others, over the highest.
-
-    It rises linearly from 0 over the warm-up, then stays or falls to a tenth as a half cosine.
-
-    >>> rate_factor(0, 10), rate_factor(5, 10), rate_factor(1000, 10)
-    (0.0, 0.5, 1.0)
-    >>> [round(rate_factor(step, 10, 100), 2) for step in (10, 60, 110, 500)]
-    [1.0, 0.55, 0.1, 0.1]
-    """
-    if step < warmup_steps:
-        return step / warmup_steps
-    if anneal_steps is None:
-        return 1.0
-    done = min(1.0, (step - warmup_steps) / anneal_steps)
-    return FINAL_RATE + (1 - FINAL_RATE) * (1 + math.cos(math.pi * done)) / 2

@@ -64,8 +64,10 @@ def set_model(**options):
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        (set_trainer(gradient_clip_val=1.0), "trainer.gradient_clip_val 1.0"),
-        (set_trainer(accumulate_grad_batches=4), "trainer.accumulate_grad_batches 4"),
+        (set_trainer(gradient_clip_val=-1.0), "trainer.gradient_clip_val -1.0"),
+        (set_trainer(gradient_clip_val=1.0, gradient_clip_algorithm="max"), "trainer.gradient_clip_algorithm 'max'"),
+        (set_trainer(accumulate_grad_batches=0.5), "trainer.accumulate_grad_batches 0.5"),
+        (set_trainer(accumulate_grad_batches=7), "an epoch's 1000 batches cannot be divided by it"),
         (set_trainer(precision="bf16-mixed"), "trainer.precision 'bf16-mixed'"),
         (set_trainer(overfit_batches=2), "trainer.overfit_batches 2"),
         (set_trainer(max_time="00:00:01:00"), "trainer.max_time"),

@@ -1,7 +1,7 @@
 import torch
 
 from grokking_pl.population.adam import adam_coefficients, adam_step, stack_options
-from grokking_pl.training import GroupOptions, two_group_adam
+from grokking_pl.training import GroupOptions, build_optimizer
 
 
 def test_each_member_is_updated_as_by_torch():
@@ -14,7 +14,7 @@ def test_each_member_is_updated_as_by_torch():
     weights = torch.randn(3, 4, 5)
     singles = [torch.nn.Parameter(weight.clone()) for weight in weights]
     optimizers = [
-        two_group_adam([], [p], GroupOptions(), o, fused=False) for p, o in zip(singles, options, strict=True)
+        build_optimizer({"decoder": [p]}, {"decoder": o}, fused=False) for p, o in zip(singles, options, strict=True)
     ]
     first, second = torch.zeros_like(weights), torch.zeros_like(weights)
     stacked = stack_options(options, torch.device("cpu"))
@@ -23,7 +23,7 @@ def test_each_member_is_updated_as_by_torch():
         for single, optimizer, gradient in zip(singles, optimizers, gradients, strict=True):
             single.grad = gradient.clone()
             optimizer.step()
-        coefficients = adam_coefficients(stacked, torch.full((3,), step, dtype=torch.float64))
+        coefficients = adam_coefficients(stacked, torch.full((3,), step, dtype=torch.float64)).float()
         adam_step(weights, gradients, first, second, coefficients)
     for member, single in zip(weights, singles, strict=True):
         torch.testing.assert_close(member, single.detach(), rtol=1e-5, atol=1e-6)

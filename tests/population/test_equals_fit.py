@@ -69,13 +69,13 @@ def settings_of(name: str, builder: MemberBuilder) -> list[tuple[dict, int]]:
     return settings_and_seeds
 
 
-def fit(settings: dict, seed: int, steps: int, callbacks: list[Callback], folder) -> Trainer:
+def fit(settings: dict, seed: int, steps: int, callbacks: list[Callback], folder, **options) -> Trainer:
     """Train one member as `grok fit` does."""
     experiment = ExperimentBuilder().instantiate(settings, seed)
     trainer = Trainer(
         accelerator="cpu", max_steps=steps, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, callbacks=callbacks, default_root_dir=folder,
-        limit_val_batches=0,
+        limit_val_batches=0, **options,
     )  # fmt: skip
     trainer.fit(experiment.module, datamodule=experiment.data)
     return trainer

@@ -9,7 +9,7 @@ from torch import nn
 from grokking_pl.errors import UserError
 from grokking_pl.models import MLP
 from grokking_pl.sizes import Sizes
-from grokking_pl.training import GrokkingModule, GroupOptions, two_group_adam
+from grokking_pl.training import GrokkingModule, GroupOptions, build_optimizer
 
 
 def toy():
@@ -48,11 +48,12 @@ def torch_optimizer(parameters, options: GroupOptions, fused: bool):
 def test_equals_two_optimizers_to_the_bit(fused, embeddings_decoupled, decoder_decoupled):
     embeddings = GroupOptions(lr=3e-2, weight_decay=0.3, decoupled=embeddings_decoupled, betas=(0.8, 0.99), eps=1e-7)
     decoder = GroupOptions(lr=1e-2, weight_decay=2.0, decoupled=decoder_decoupled)
+    options = {"embeddings": embeddings, "decoder": decoder}
     ours, theirs = toy(), toy()
     initial = copy.deepcopy(ours.state_dict())
     train(
         ours,
-        [two_group_adam(ours["embeddings"].parameters(), ours["decoder"].parameters(), embeddings, decoder, fused)],
+        [build_optimizer({name: part.parameters() for name, part in ours.items()}, options, fused)],
     )
     train(
         theirs,
@@ -72,14 +73,16 @@ def test_decoupled_and_not_differ():
     for decoupled in (True, False):
         network = toy()
         options = GroupOptions(weight_decay=1.0, decoupled=decoupled)
-        train(network, [two_group_adam([], network.parameters(), options, options)], steps=3)
+        train(network, [build_optimizer({"all": network.parameters()}, {"all": options})], steps=3)
         ends.append(network["decoder"][0].weight)
     assert not torch.equal(*ends)
 
 
 def test_group_without_parameters_is_left_out():
     network = nn.Linear(2, 2)
-    optimizer = two_group_adam([], network.parameters(), GroupOptions(), GroupOptions())
+    optimizer = build_optimizer(
+        {"embeddings": [], "decoder": network.parameters()}, {"embeddings": GroupOptions(), "decoder": GroupOptions()}
+    )
     assert [group["name"] for group in optimizer.param_groups] == ["decoder"]
 
 
