@@ -1,4 +1,4 @@
-"""Which callbacks the base of a diagram may list: those that only watch, since a population calls none."""
+"""Which callbacks the base of a diagram may list: those that only watch, and interventions."""
 
 import importlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import (
     ProgressBar,
 )
 
-from grokking_pl.callbacks import Reporting, RunCheckpoint
+from grokking_pl.callbacks import Intervention, Reporting, RunCheckpoint
 from grokking_pl.errors import UserError
 
 OBSERVERS = (
@@ -30,21 +30,33 @@ HOMES = ("grokking_pl.callbacks", "lightning.pytorch.callbacks")
 """Where a callback is that is given by its name alone."""
 
 
-def check_callbacks(given: Any) -> None:
-    """Raise a `UserError` for a callback that may change how a run trains.
+def interventions_among(given: Any) -> dict[str, Any]:
+    """The callbacks that intervene in the training, by their names and with class_path and options.
 
     Args:
         given: the base's ``trainer.callbacks``: null, a callback or a list of them, by class_path or name.
+
+    Raises:
+        UserError: another callback may change how a run trains, since a population calls none.
     """
+    interventions: dict[str, Any] = {}
     for callback in given if isinstance(given, list) else [given] if given else []:
         path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
         cls = _find(path)
+        if cls is not None and issubclass(cls, Intervention):
+            if cls.__name__ in interventions:
+                raise UserError(f"the base of a diagram lists {cls.__name__} more than once: leave one")
+            options = callback.get("init_args") or {} if isinstance(callback, Mapping) else {}
+            home = path.rpartition(".")[0] or cls.__module__
+            interventions[cls.__name__] = {"class_path": f"{home}.{cls.__name__}", "init_args": options}
+            continue
         if cls is None or not issubclass(cls, OBSERVERS):
             raise UserError(
                 f"a diagram cannot honour the callback {path}, which its base lists and which may change the "
                 "training: remove it from the base, derive it from Reporting if it only watches, or train with grok "
                 "fit or grok sweep"
             )
+    return interventions
 
 
 def _find(path: str) -> type | None:

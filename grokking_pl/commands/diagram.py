@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.commands.base_callbacks import check_callbacks
+from grokking_pl.commands.base_callbacks import interventions_among
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.named_files import check_config_file
@@ -100,8 +100,7 @@ def draw_diagram(config: Namespace) -> None:
     base_file = find_base(config.base, files)
     check_config_file(base_file)
     changes = _plain(config.set)
-    base, seed, callbacks = read_base(base_file, changes)
-    check_callbacks(callbacks)
+    base, seed = read_base(base_file, changes, interventions_among)
     grid = read_grid(_plain(config.axes), [seed] if config.seeds is None else config.seeds)
     dividing = check_cells(grid, base, changes)
     criteria = PhaseCriteria(**vars(config.phase))

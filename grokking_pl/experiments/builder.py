@@ -15,6 +15,9 @@ import grokking_pl.models  # noqa: F401 (so that classes can be given by their s
 from grokking_pl.errors import UserError, find_user_error
 from grokking_pl.experiments.messages import one_line
 from grokking_pl.experiments.settings import Settings
+from grokking_pl.training.interventions import Intervention
+
+SECTIONS = ("model", "data", "callbacks")
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,16 @@ class Experiment:
 
 
 class ExperimentBuilder:
-    """Builds experiments from the sections ``model`` and ``data`` of a configuration of ``grok fit``."""
+    """Builds experiments from the sections ``model`` and ``data`` of a configuration of ``grok fit``.
+
+    A section ``callbacks`` holds those of its callbacks that intervene in the training, by their names.
+    """
 
     def __init__(self) -> None:
         self._parser = LightningArgumentParser(allow_abbrev=False, exit_on_error=False)
         self._parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=True)
         self._parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
+        self._parser.add_argument("--callbacks", type=dict[str, Intervention], default={})
 
     def complete(self, settings: Settings) -> Settings:
         """Check settings and fill in the defaults.
@@ -63,8 +70,10 @@ class ExperimentBuilder:
         Raises:
             UserError: an option does not exist or has a value of the wrong type.
         """
-        config = self._parse({name: settings[name] for name in ("model", "data") if name in settings})
+        config = self._parse({name: settings[name] for name in SECTIONS if name in settings})
         complete: Settings = json.loads(self._parser.dump(config, skip_none=False, format="json"))
+        if not complete["callbacks"]:
+            del complete["callbacks"]
         return complete
 
     def instantiate(self, settings: Settings, seed: int) -> Experiment:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -36,12 +36,15 @@ def find_base(base: str, files: Sequence[Path]) -> Path:
     return path
 
 
-def read_base(base_file: Path, changes: dict[str, Any]) -> tuple[Settings, int, Any]:
-    """The settings of ``grok fit`` that a diagram's cells change, its seed and callbacks; checked before any work.
+def read_base(
+    base_file: Path, changes: dict[str, Any], interventions_among: Callable[[Any], Settings]
+) -> tuple[Settings, int]:
+    """The settings of ``grok fit`` that a diagram's cells change, and its seed; checked before any work.
 
     Args:
         base_file: configuration of ``grok fit``.
         changes: settings to change in it, by name.
+        interventions_among: finds those among the trainer's callbacks, and refuses others that change the training.
 
     Raises:
         UserError: the file cannot be read, a setting does not exist or is of the wrong type, or the configuration asks
@@ -56,14 +59,14 @@ def read_base(base_file: Path, changes: dict[str, Any]) -> tuple[Settings, int, 
     trainer = given.get("trainer") or {}
     check_trainer(trainer)
     builder = MemberBuilder()
-    base = builder.complete(given)
+    base = builder.complete({**given, "callbacks": interventions_among(trainer.get("callbacks"))})
     names = _names(base)
     for name, value in changes.items():
         check_name(str(name), names)
         set_value(base, name, value)
     seed = given.get("seed_everything", 0)
     seed = seed if isinstance(seed, int) and seed is not True else 0
-    return builder.complete(base) if changes else base, seed, trainer.get("callbacks")
+    return builder.complete(base) if changes else base, seed
 
 
 def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str, ...]:

@@ -131,6 +131,14 @@ def float_options(intervention: Intervention) -> list[str]:
     ]
 
 
+def kind_of_intervention(intervention: Intervention) -> str:
+    """What the interventions of one batch have in common: the class, and the options that are no floats."""
+    of_members = float_options(intervention)
+    names = [name for name in inspect.signature(type(intervention)).parameters if name not in of_members]
+    options = ", ".join(f"{name}={getattr(intervention, name, None)!r}" for name in names)
+    return f"{type(intervention).__module__}.{type(intervention).__qualname__}({options})"
+
+
 def _with_settings(intervention: Intervention, settings: Tensors) -> Intervention:
     """The intervention with one member's settings, each a tensor of one number."""
     own = copy.copy(intervention)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from lightning.pytorch.cli import instantiate_class
 from torch import Tensor
 
 from grokking_pl.data.batches import IndexStream
@@ -15,10 +16,12 @@ from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import ExperimentBuilder, Settings
 from grokking_pl.population.honoured import TrainerOptions, check_trainable
+from grokking_pl.population.interventions import kind_of_intervention
 from grokking_pl.population.options import OptionsReader
 from grokking_pl.population.rates import check_schedules
 from grokking_pl.population.rules import Update, updates_of
 from grokking_pl.training import GrokkingModule, Schedule
+from grokking_pl.training.interventions import Intervention
 from grokking_pl.training.optimizer import Optimization
 from grokking_pl.training.schedule import LRSchedulerFactory
 
@@ -39,6 +42,8 @@ class Member:
         schedules: how the learning rate of each group changes.
         optimization: how each group is optimised, as its module has it.
         trainer: what is honoured of the trainer's options.
+        interventions: what intervenes in its training.
+        seed: of the run.
         kind: members of one kind can be trained as one batch.
     """
 
@@ -50,6 +55,8 @@ class Member:
     schedules: dict[str, Schedule | LRSchedulerFactory | None]
     optimization: dict[str, Optimization]
     trainer: TrainerOptions
+    interventions: tuple[Intervention, ...]
+    seed: int
     kind: str
 
     @property
@@ -88,7 +95,8 @@ class MemberBuilder:
 
         Args:
             index: its number.
-            settings: ``model`` and ``data`` as in a configuration file, and possibly ``trainer``.
+            settings: ``model`` and ``data`` as in a configuration file, and possibly ``trainer``, and the
+                interventions under ``callbacks``, by their names.
             seed: of the run.
 
         Raises:
@@ -100,6 +108,7 @@ class MemberBuilder:
         if "compile" in arguments:
             arguments["compile"] = False  # a batch compiles its own step
         trainer = TrainerOptions.of(shared.pop("trainer", None))
+        interventions = tuple(instantiate_class((), one) for one in shared.pop("callbacks", {}).values())
         module, data, indices, kind = self._build(json.dumps(shared, sort_keys=True), seed, trainer.dtype)
         optimization = {
             name: getattr(module, f"{name}_options") if given[name] is None else self._options.group(given[name])
@@ -113,8 +122,11 @@ class MemberBuilder:
         updates = {part: u for name in GROUPS for part, u in updates_of(name, optimization[name]).items()}
         check_schedules(optimization, schedules)
         rules = ", ".join(f"{part}: {update.rule}" for part, update in updates.items())
-        kind = f"{kind} {rules} {trainer.clipping} {trainer.accumulate_grad_batches}"
-        member = Member(index, module, data, indices, updates, schedules, optimization, trainer, kind)
+        kinds = ", ".join(map(kind_of_intervention, interventions))
+        kind = f"{kind} {rules} {trainer.clipping} {trainer.accumulate_grad_batches} {kinds}"
+        member = Member(
+            index, module, data, indices, updates, schedules, optimization, trainer, interventions, seed, kind
+        )
         check_accumulation(member)
         return member
 

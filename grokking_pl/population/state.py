@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokking_pl.metrics.crossings import PhaseCriteria
+from grokking_pl.population.interventions import StackedInterventions
 from grokking_pl.population.member import Member, initial_parameters, part_of_parameter
 from grokking_pl.population.rates import Rates
 from grokking_pl.population.tracking import Tracking
@@ -37,6 +38,7 @@ class State:
         options: the numbers of each part's rule, at each place.
         clipping: what is clipped of the gradients: the ``norm`` or each ``value``; None for nothing.
         most: the largest norm or value, at each place.
+        interventions: what changes gradients before an update, and weights after it.
         tracking: how far the members are.
     """
 
@@ -70,6 +72,7 @@ class State:
         self.clipping = template.trainer.clipping
         self.most: Float[Tensor, " places"] = torch.full((places,), torch.inf, dtype=self._dtype, device=device)
         self._rates = Rates(places, len(parts), budget, device)
+        self.interventions = StackedInterventions(template.interventions, template.module, places, device)
         self.tracking = Tracking(places, criteria, budget, keep_curves, device, stop_when_decided)
 
     def put(self, place: int, member: Member, saved: dict[str, Any] | None) -> None:
@@ -82,6 +85,9 @@ class State:
         self.options[place] = torch.tensor([update.options for update in member.updates.values()], dtype=torch.float64)
         self._rates.put(place, member)
         self.most[place] = member.trainer.gradient_clip_val or torch.inf
+        weights = initial_parameters(member) if member.interventions and not saved else {}
+        states = saved["interventions"] if saved else None
+        self.interventions.put(place, member.interventions, weights, member.seed, states)
         self.tracking.put(place, member, saved and saved["tracking"])
 
     def saved(self, place: int) -> dict[str, Any]:
@@ -92,6 +98,7 @@ class State:
                 key: {name: value[place].cpu().clone() for name, value in stack.items()}
                 for key, stack in stacks.items()
             },
+            "interventions": self.interventions.saved(place),
             "tracking": self.tracking.saved(place),
         }
 
@@ -111,4 +118,5 @@ class State:
     def tensors(self) -> list[Tensor]:
         """All that changes while members are trained."""
         stacks = (self.parameters, self.first, self.second)
-        return [value for stack in stacks for value in stack.values()] + self.tracking.tensors()
+        tensors = [value for stack in stacks for value in stack.values()]
+        return [*tensors, *self.interventions.tensors(), *self.tracking.tensors()]

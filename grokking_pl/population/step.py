@@ -69,11 +69,14 @@ def weighted_loss(
 
 
 def update_parameters(state: State, gradients: Stack, coefficients: Float[Tensor, "places parts coefficients"]) -> None:
-    """Clip the gradients, if they are to be, update all parameters by the rule of their part, and count the step."""
+    """Update all parameters by the rule of their part, with what intervenes before and after, and count the step."""
+    step = state.tracking.step + 1
+    gradients = state.interventions.change_gradients(gradients, state.parameters, step)
     if state.clipping:
         gradients = clip_gradients(gradients, state.clipping, state.most)
     for name, parameter in state.parameters.items():
         part = state.part[name]
         of_part = coefficients[:, part]
         state.rules[part].step(parameter, gradients[name], state.first[name], state.second.get(name), of_part)
+    state.interventions.change_weights(state.parameters, step)
     state.tracking.step.add_(1)

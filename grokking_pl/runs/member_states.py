@@ -10,7 +10,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.runs.files import atomic_file, writing
 
 MemberState = dict[str, Any]
-"""Parameters, both moments of their gradients, how far the member is, and what was seen of it."""
+"""Parameters, moments, what interventions remember, how far the member is, and what was seen of it."""
 
 TENSORS = ("parameters", "first", "second")
 KINDS: dict[str, type] = {"step": int, "since": list, "reached": list, "final": list}
@@ -98,9 +98,11 @@ class MemberStates:
 
 def _is_whole(state: Any) -> bool:
     try:
-        shapes = [{name: value.shape for name, value in state[part].items()} for part in TENSORS]
+        weights, first, second = ({name: value.shape for name, value in state[part].items()} for part in TENSORS)
         tracked = all(isinstance(state["tracking"][name], kind) for name, kind in KINDS.items())
-        return shapes[0] == shapes[1] == shapes[2] != {} and tracked and isinstance(state["observed"], dict)
+        kept = isinstance(state["interventions"], list) and isinstance(state["observed"], dict)
+        # Some optimizers have no second moments.
+        return weights == first != {} and second.items() <= weights.items() and tracked and kept
     except (AttributeError, KeyError, TypeError):
         return False
 
