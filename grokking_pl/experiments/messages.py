@@ -51,7 +51,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
-    if not re.search(r"[Oo]ption '[\w.]+' is not accepted", text) and (wrong := _wrong_value(text)):
+    is_unknown = re.search(r"[Oo]ption '[\w.]+' is not accepted", text)
+    if not is_unknown and (wrong := _wrong_value(text)):
         return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
@@ -65,7 +66,7 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
     if unknown and (section := re.match("optimizer|lr_scheduler", unknown[1])):
         return WITHOUT_SECTION[section[0]]
-    if unknown and not text.startswith("Parser key"):
+    if unknown and (is_unknown or not text.startswith("Parser key")):
         text = f"there is no option {unknown[1]}"
         known = [name for name in (*options, *_options_of_classes()) if name != unknown[1]]  # of another class
         near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.7)
