@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers.logger import Logger
 
-from grokking_pl.training import GroupOptions, Lion, Schedule
+from grokking_pl.training import GroupOptions, Schedule
 
 OF_KIND = (
     "Expected a|Not a valid subclass of|"
@@ -118,11 +118,12 @@ def _options_of_classes() -> list[str]:
     """The options of every architecture, module, datamodule, callback and logger that is loaded."""
     names: set[str] = set()
     waiting: list[type] = [
-        LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Schedule, Lion
+        LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Schedule,
+        torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler,
     ]  # fmt: skip
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()
-        if not cls.__module__.startswith(("torch", "lightning")):
+        if cls.__module__.startswith("torch.optim.") or not cls.__module__.startswith(("torch", "lightning")):
             names |= set(inspect.signature(cls).parameters)
     return sorted(names)
