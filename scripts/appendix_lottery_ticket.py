@@ -1,7 +1,7 @@
 """Appendix K of the paper: the initial embeddings on the principal axes of the final ones.
 
 python scripts/appendix_lottery_ticket.py --quick    p = 31, width 64, 3500 steps
-python scripts/appendix_lottery_ticket.py            p = 53, width 256, 20000 steps; for a GPU
+python scripts/appendix_lottery_ticket.py            p = 59, width 256, 20000 steps: about an hour on two cores
 
 Shares its run with figure1.py.
 """

@@ -1,9 +1,9 @@
 """Figure 1 of the paper: the embeddings of a transformer that learns modular addition, before, during and after.
 
 python scripts/figure1.py --quick    p = 31, width 64, 3500 steps
-python scripts/figure1.py            p = 53, width 256, 20000 steps; for a GPU
+python scripts/figure1.py            p = 59, width 256, 20000 steps: about an hour on two cores
 
-Shares its run with appendix_lottery_ticket.py.
+Shares its run with appendix_lottery_ticket.py and with figure7.py --coarse.
 """
 
 import numpy as np

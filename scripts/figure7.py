@@ -1,14 +1,17 @@
 """Figure 7 of the paper: effective dimension during training, dropout, and the phase diagram of the transformer.
 
-python scripts/figure7.py --quick    p = 23, width 32: three seeds, four rates of dropout, six cells of 600 steps
-python scripts/figure7.py            the published settings: 100 seeds, ten rates, 285 cells; for a GPU
+python scripts/figure7.py --quick     p = 23, width 32: three seeds, four rates of dropout, six cells of 600 steps
+python scripts/figure7.py --coarse    the published settings: one seed, four rates, 15 cells; an hour each on two cores
+python scripts/figure7.py             the published settings: 100 seeds, ten rates, 285 cells; for a GPU
+
+The seed of --coarse is the run of figure1.py.
 """
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from figure_run import FigureRun, make, metrics_of, phase_counts, seeds_of, summary_of
+from figure_run import FigureRun, make, metrics_of, phase_counts, seeds_of, summary_of, transformer_run
 from matplotlib.figure import Figure
 
 from grokking_pl.plots.captions import letter
@@ -32,8 +35,9 @@ NAMES = {"model.decoder.weight_decay": "decoder weight decay", "model.decoder.lr
 
 def draw(run: FigureRun) -> None:
     """Effective dimension over steps; steps to both thresholds against dropout; phases over decay and learning rate."""
-    curves, seeds, dropout = quick_runs(run) if run.quick else published_runs(run)
-    phases = run.diagram("figure7_right" + "_small" * run.quick)
+    runs = quick_runs if run.quick else coarse_runs if run.coarse else published_runs
+    curves, seeds, dropout = runs(run)
+    phases = run.diagram("figure7_right" + "_small" * run.quick + "_coarse" * run.coarse)
     memorised, generalised = (float(seeds[name].fillna(np.inf).median()) for name in ("steps_to_train", "steps_to_val"))
     figure = Figure(figsize=(14.5, 4.4), layout="constrained")
     left, centre, right = figure.subplots(1, 3)
@@ -49,7 +53,7 @@ def draw(run: FigureRun) -> None:
     for panel, mark in zip((left, centre, right), ("left", "centre", "right"), strict=True):
         letter(panel, mark)
     tables = {"left": curves, "left_seeds": seeds, "centre": dropout, "right": phases}
-    run.save(figure, caption(tables, memorised, generalised, run.quick), tables)
+    run.save(figure, caption(tables, memorised, generalised, run), tables)
 
 
 def published_runs(run: FigureRun) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -57,6 +61,15 @@ def published_runs(run: FigureRun) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
     seeds = run.diagram("figure7_left_seeds")
     curves = run.curves("figure7_left_seeds")[["seed", "step", "effective_dimension"]].dropna()
     return curves, seeds, run.diagram("figure7_centre")
+
+
+def coarse_runs(run: FigureRun) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The same of a single seed."""
+    folder = transformer_run(run)
+    summary = summary_of(folder)
+    seeds = pd.DataFrame([{name: summary[name] for name in ("seed", "steps_to_train", "steps_to_val", "phase")}])
+    curves = metrics_of(folder, "effective_dimension").assign(seed=summary["seed"])
+    return curves, seeds.astype({"steps_to_train": float, "steps_to_val": float}), run.diagram("figure7_centre_coarse")
 
 
 def quick_runs(run: FigureRun) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -92,9 +105,11 @@ def steps_to_pass(folder: Path) -> dict[str, float]:
     return {f"steps_to_{name}": float(steps.iloc[0]) if len(steps) else np.nan for name, steps in passed.items()}
 
 
-def caption(tables: dict[str, pd.DataFrame], memorised: float, generalised: float, quick: bool) -> str:
+def caption(tables: dict[str, pd.DataFrame], memorised: float, generalised: float, run: FigureRun) -> str:
     """What the figure shows, with its numbers."""
     curves, dropout = tables["left"], tables["centre"]
+    number = curves.seed.nunique()
+    seeds = f"{number} seeds" if number > 1 else seeds_of(curves)
     mean = curves.pivot(index="step", columns="seed", values="effective_dimension").dropna().mean(axis=1)
     highest = int(mean.index.to_numpy()[mean.to_numpy().argmax()])
     rates = "; ".join(
@@ -104,12 +119,14 @@ def caption(tables: dict[str, pd.DataFrame], memorised: float, generalised: floa
     )
     setting = (
         "p = 23, width 32, embeddings decay as the decoder does; right 600 steps, grokking from a delay of 100 on"
-        if quick
+        if run.quick
         else "the authors' settings, p = 59 left, 53 centre and right"
     )
+    if run.coarse:
+        setting += "; with fewer seeds, rates and cells, and at most 5000 (centre) and 1600 steps (right)"
     return f"""
     Figure 7. Left: evolution of the effective dimension of the embeddings (the exponential of the entropy) during
-    training, {curves.seed.nunique()} seeds; mean {mean.iloc[0]:.1f} at the start, {mean.max():.1f} at its highest (step
+    training, {seeds}; mean {mean.iloc[0]:.1f} at the start, {mean.max():.1f} at its highest (step
     {highest}), {mean.iloc[-1]:.1f} at step {mean.index[-1]}. Half of the seeds have passed a training accuracy of
     {THRESHOLD} at step {in_words(memorised)}, a validation accuracy of {THRESHOLD} at step {in_words(generalised)}.
     Centre: effect of dropout on the steps to {THRESHOLD} on the training set, on the validation set, and their
@@ -125,4 +142,4 @@ def in_words(steps: float) -> str:
 
 
 if __name__ == "__main__":
-    make(draw, __doc__)
+    make(draw, __doc__, has_coarse=True)

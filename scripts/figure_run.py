@@ -36,6 +36,7 @@ class FigureRun:
     Args:
         name: of the figure, and of its folder.
         quick: whether to make the version that takes under two minutes.
+        coarse: whether to make the version that has the published setting, but fewer runs or steps.
         folder: of all figures; the runs, which several figures share, are in its folder ``runs``.
         steps: steps of every run, in place of the figure's own; for a trial.
         jobs: how many commands run at a time.
@@ -44,6 +45,7 @@ class FigureRun:
 
     name: str
     quick: bool
+    coarse: bool
     folder: Path
     steps: int | None
     jobs: int
@@ -148,10 +150,20 @@ def provenance() -> str:
     return f"Made by `{shlex.join(['python', *words])}` on {date}: {machine}, {versions}."
 
 
-def make(draw: Callable[[FigureRun], None], about: str | None) -> None:
-    """Read the command line and make the figure that the script is named after."""
+def make(draw: Callable[[FigureRun], None], about: str | None, has_coarse: bool = False) -> None:
+    """Read the command line and make the figure that the script is named after.
+
+    Args:
+        draw: makes it.
+        about: what the script is, for its help.
+        has_coarse: whether there is a coarse version.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a smaller version, in under two minutes on two cores")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a smaller version, in under two minutes on two cores")
+    if has_coarse:
+        size.add_argument("--coarse", action="store_true", help="the published setting with fewer runs and steps")
+    parser.set_defaults(coarse=False)
     parser.add_argument("--folder", type=Path, default=ROOT / "runs/figures", help="for all figures and their runs")
     parser.add_argument("--steps", type=int, help="steps of every run, in place of the figure's own; for a trial")
     parser.add_argument("--jobs", type=int, default=cores(), help="how many commands run at a time")
@@ -159,7 +171,8 @@ def make(draw: Callable[[FigureRun], None], about: str | None) -> None:
     chosen = parser.parse_args()
     name = Path(sys.argv[0]).stem
     try:
-        draw(FigureRun(name, chosen.quick, chosen.folder.resolve(), chosen.steps, chosen.jobs, chosen.keep))
+        folder = chosen.folder.resolve()
+        draw(FigureRun(name, chosen.quick, chosen.coarse, folder, chosen.steps, chosen.jobs, chosen.keep))
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)  # grok has said why
     except KeyboardInterrupt:
@@ -194,6 +207,9 @@ def phase_counts(runs: pd.DataFrame) -> str:
 
 
 def transformer_run(run: FigureRun) -> Path:
-    """The transformer of section 4.2 that learns modular addition, or a smaller one (figure 1 and appendix K)."""
-    name = "transformer_modular_addition" + ("_small" if run.quick else "")
-    return run.fit({name: (f"{name}.yaml", ())})[name]
+    """The transformer of figures 1 and 7 (left) and of appendix K, or a smaller one."""
+    name, config = "figure1", "figures/figure1.yaml"
+    if run.quick:
+        name = "transformer_modular_addition_small"
+        config = f"{name}.yaml"
+    return run.fit({name: (config, ())})[name]

@@ -1,5 +1,6 @@
 import io
 import os
+import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -12,6 +13,8 @@ from tests import process_state
 from tests.shapes import check_shapes
 
 check_shapes("grokking_pl")  # before anything of it is imported
+# A shell has its background jobs ignore Ctrl-C, and so would all processes that are started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from grokking_pl.commands.main import main  # noqa: E402
 

@@ -70,6 +70,10 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
             raise UserError(f"trainer.{name} is {value}; it must be at least {least}")
         if value > MOST:
             raise UserError(f"trainer.{name} is {value}; it must be at most {MOST}")
+    for unit in ("steps", "epochs"):
+        least, most = config["trainer"][f"min_{unit}"], config["trainer"][f"max_{unit}"]
+        if least is not None and most is not None and 0 <= most < least:
+            raise UserError(f"trainer.min_{unit} is {least}, which is more than trainer.max_{unit}, {most}")
     max_time = config["trainer"]["max_time"]
     if isinstance(max_time, Mapping) and any(number < 0 for number in max_time.values()):
         raise UserError(f"trainer.max_time is {dict(max_time)}; its numbers must be at least 0")

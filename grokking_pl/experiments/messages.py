@@ -78,6 +78,11 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
 def _wrong_value(text: str) -> str | None:
     """A value of the wrong kind, as "name is value; expected kinds"; None if something else is wrong inside of it."""
     text = re.sub(r" Subclass types expect one of: - .*? \(implicit class_path\)", "", text)
+    inside = re.search(
+        r'Problem with given class_path .*?(Parser key "[\w.]+": Expected an? .*?\. Got value: .*?) - ', text
+    )
+    if inside:
+        return _wrong_value(inside[1])
     union = re.fullmatch(
         r'Parser key "([\w.]+)": .*?Subtypes: \[(.*)\] Errors: (.*) Given value type: .*? Given value: (.*)', text
     )

@@ -27,10 +27,11 @@ def draw_over_seeds(axes: Axes, curves: pd.DataFrame, name: str, marks: Mapping[
     seeds = table.shape[1]
     if seeds <= MOST_LINES:
         axes.plot(steps, table.to_numpy(), color="#aaaaaa", linewidth=0.7)
-    axes.fill_between(
-        steps, mean - spread, mean + spread, color=BAND_COLOUR, alpha=0.35, linewidth=0, label="standard deviation"
-    )
-    axes.plot(steps, mean, color=THEORY_COLOUR, linewidth=2, label=f"mean of {seeds} seed{'s' * (seeds > 1)}")
+    if seeds > 1:
+        low, high = mean - spread, mean + spread
+        axes.fill_between(steps, low, high, color=BAND_COLOUR, alpha=0.35, linewidth=0, label="standard deviation")
+    label = f"mean of {seeds} seeds" if seeds > 1 else f"seed {table.columns[0]}"
+    axes.plot(steps, mean, color=THEORY_COLOUR, linewidth=2, label=label)
     for (words, step), colour in zip(marks.items(), (TRAIN_COLOUR, VAL_COLOUR), strict=False):
         if np.isfinite(step):
             axes.axvline(step, color=colour, linestyle="--", linewidth=1, label=words)

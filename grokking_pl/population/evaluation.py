@@ -13,7 +13,7 @@ from grokking_pl.training.objective import is_correct, predicted_class
 EVALUATION_ELEMENTS = 2**21
 """Numbers in the widest layer's outputs, over samples and members, above which an evaluation is cut into parts.
 
-Twice as many, and a convolutional network takes 1.5 times as long; four times as many, 4 times.
+Measured on convolutional networks, which take longer per member once such outputs outgrow the caches.
 """
 
 

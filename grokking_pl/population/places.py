@@ -10,7 +10,7 @@ CACHE_BYTES = 8_000_000
 """Weights, gradients and moments of a batch that a core's share of the caches holds; measured on the toy models."""
 LAYER_ELEMENTS = 2**20
 """Numbers in the widest layer's outputs of a batch that such a share holds; measured on convolutions and transformers,
-of which more members at a time make every one slower, by 3.8 times with 54 of a small convolutional network."""
+of which more members at a time make every one slower."""
 PLACES_ON_GPU = 4096
 MOST_PLACES_ON_CPU = 64
 

@@ -76,6 +76,8 @@ class TheoryStudy:
         for trials in (self.trials, self.rate_trials, self.symbol_trials):
             check_trials(trials)
         check_numbers_of_symbols(self.symbols)
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}; it must be at least 0")
         kind = self.device.split(":")[0]
         if kind != "cpu" and not (kind == "cuda" and torch.cuda.is_available()):
             raise UserError(f"the device {self.device} is not here: choose cpu, or cuda where there is a GPU")

@@ -7,6 +7,8 @@ from torch import Tensor
 from grokking_pl.errors import UserError
 from grokking_pl.tasks import OperationTable
 
+MOST_TRIALS = 10**8
+
 
 def random_orders(
     table: OperationTable, trials: int, seed: int, device: torch.device | str = "cpu"
@@ -64,6 +66,6 @@ def check_size(table: OperationTable, size: int) -> None:
 
 
 def check_trials(trials: int) -> None:
-    """Raise a `UserError` unless there is a trial."""
-    if trials < 1:
-        raise UserError(f"trials is {trials}, expected at least 1 random training set")
+    """Raise a `UserError` unless there is a trial, and not so many that the study would never end."""
+    if not 1 <= trials <= MOST_TRIALS:
+        raise UserError(f"trials is {trials}, expected 1 to {MOST_TRIALS} random training sets")

@@ -81,6 +81,8 @@ def test_a_second_study_in_the_same_folder_is_refused(theory, folder):
         (["--symbols=[2]"], "expected at least 3 symbols"),
         (["--trials=0"], "trials is 0"),
         (["--symbol_trials=0"], "trials is 0"),
+        (["--trials=1000000000000"], "expected 1 to 100000000"),
+        (["--seed=-1"], "seed is -1; it must be at least 0"),
         (["--learning_rate=0"], "learning_rate is 0"),
         (["--device=tpu"], "the device tpu is not here"),
         (["--config=no/such.yaml"], "no/such.yaml"),

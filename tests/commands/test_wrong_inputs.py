@@ -54,6 +54,8 @@ OPTIONS = [
     ("--seed_everything=-1", "seed_everything is -1; it must be between 0 and 4294967295"),
     ("--seed_everything=4294967296", "seed_everything is 4294967296"),
     ("--trainer.log_every_n_steps=0", "log_every_n_steps is 0; it must be at least 1"),
+    ("--trainer.min_epochs=5 --trainer.max_epochs=2", "min_epochs is 5, which is more than trainer.max_epochs, 2"),
+    ("--trainer.min_steps=5 --trainer.max_steps=2", "min_steps is 5, which is more than trainer.max_steps, 2"),
     ("--trainer.log_every_n_steps=-1", "log_every_n_steps is -1"),
     ("--trainer.callbacks+=EmbeddingNorm --trainer.callbacks.every_n_steps=0", "every_n_steps is 0"),
     ("--trainer.accumulate_grad_batches=0", "accumulate_grad_batches is 0"),
