@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers.logger import Logger
 
-from grokking_pl.training import GroupOptions, Lion, Loss, Schedule
+from grokking_pl.training import GroupOptions, Loss, Schedule
 
 OF_KIND = (
     "Expected a|Not a valid subclass of|Import path does not correspond to a subclass of|"
@@ -53,7 +53,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
-    if not re.search(r"[Oo]ption '[\w.]+' is not accepted", text) and (wrong := _wrong_value(text)):
+    is_unknown = re.search(r"[Oo]ption '[\w.]+' is not accepted", text)
+    if not is_unknown and (wrong := _wrong_value(text)):
         return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
@@ -67,7 +68,7 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
     if unknown and (section := re.match("optimizer|lr_scheduler", unknown[1])):
         return WITHOUT_SECTION[section[0]]
-    if unknown and not text.startswith("Parser key"):
+    if unknown and (is_unknown or not text.startswith("Parser key")):
         text = f"there is no option {unknown[1]}"
         known = [name for name in (*options, *_options_of_classes()) if name != unknown[1]]  # of another class
         near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.7)
@@ -152,11 +153,12 @@ def _options_of_classes() -> list[str]:
     """The options of every architecture, module, datamodule, callback and logger that is loaded."""
     names: set[str] = set()
     waiting: list[type] = [
-        LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Loss, Schedule, Lion
+        LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Loss, Schedule,
+        torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler,
     ]  # fmt: skip
     while waiting:
         cls = waiting.pop()
         waiting += cls.__subclasses__()
-        if not cls.__module__.startswith(("torch", "lightning")):
+        if cls.__module__.startswith("torch.optim.") or not cls.__module__.startswith(("torch", "lightning")):
             names |= set(inspect.signature(cls).parameters)
     return sorted(names)

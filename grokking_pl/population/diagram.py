@@ -20,6 +20,7 @@ from grokking_pl.population.honoured import check_trainer
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.outcome import Report
 from grokking_pl.population.ranks import Ranks
+from grokking_pl.population.rates import notes_on_schedules
 from grokking_pl.population.training import Job, Plan
 from grokking_pl.population.workers import train_here, train_in_processes
 from grokking_pl.runs.diagram_folder import DiagramFolder
@@ -149,6 +150,10 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
         processes = workers * ranks.size
         how = f"{processes} process{'es' * (processes > 1)} on {plan.device}{', compiled' * compiled}"
         print(f"diagram in {path}: {words}; {how}", file=sys.stderr, flush=True)
+        settings = grid.settings(plan.base, grid.cell(0))
+        if any("schedule" in name and value is not None for name, value in flatten(settings).items()):
+            for note in notes_on_schedules(MemberBuilder().build(0, settings, grid.seeds[0]), plan.budget):
+                print(note, file=sys.stderr, flush=True)
     done = finished.phases if ranks.size == 1 else Counter[str]()
     label = "runs" if ranks.size == 1 else f"runs of process {ranks.rank + 1} of {ranks.size}"
     progress = DiagramProgress(share + done.total(), done, plan.budget, label, show=ranks.rank == 0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from grokking_pl.errors import UserError
 from grokking_pl.training import Schedule
 from grokking_pl.training.optimizer import Optimization, build_optimizer
-from grokking_pl.training.schedule import LRSchedulerFactory, advance, make_scheduler
+from grokking_pl.training.schedule import LRSchedulerFactory, advance, make_scheduler, note_on_length
 
 if TYPE_CHECKING:
     from grokking_pl.population.member import Member
@@ -69,6 +69,17 @@ def factors_of(schedule: Schedule | LRSchedulerFactory, optimization: Optimizati
     if isinstance(schedule, Schedule):
         return [schedule.within(steps).factor(step) for step in range(steps)]
     return list(_factors(schedule, optimization, steps))
+
+
+def notes_on_schedules(member: "Member", steps: int) -> list[str]:
+    """What a user may not have meant: that a schedule and a run of so many steps differ in length."""
+    notes = []
+    for name, schedule in member.schedules.items():
+        if schedule is not None:
+            optimizer = build_optimizer({name: [nn.Parameter(torch.zeros(1, 1))]}, member.optimization, fused=False)
+            scheduler = schedule if isinstance(schedule, Schedule) else make_scheduler(optimizer, schedule, steps)
+            notes.append(note_on_length(scheduler, steps))
+    return sorted({note for note in notes if note})
 
 
 def check_schedules(

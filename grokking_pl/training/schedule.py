@@ -139,7 +139,7 @@ def schedule_optimizer(
             continue
         scheduler = make_scheduler(part, schedule, steps)
         schedulers.append(scheduler)
-        if note := steps and _note_on_length(schedule if isinstance(schedule, Schedule) else scheduler, steps):
+        if note := steps and note_on_length(schedule if isinstance(schedule, Schedule) else scheduler, steps):
             notes[note] = None
     if not schedulers:
         return optimizer
@@ -173,7 +173,7 @@ def make_scheduler(optimizer: Optimizer, schedule: Schedule | LRSchedulerFactory
     return scheduler
 
 
-def _note_on_length(schedule: Schedule | LRScheduler, steps: int) -> str:
+def note_on_length(schedule: Schedule | LRScheduler, steps: int) -> str:
     """What a user may not have meant: that a schedule is longer than the run, or is over before its end."""
     if isinstance(schedule, Schedule):
         name, length = "the schedule", schedule.warmup_steps + (schedule.decay_steps or 0)

@@ -92,9 +92,29 @@ def test_what_changes_no_training_is_taken(diagram):
     assert status == 0, err
 
 
+def test_optimizers_and_options_of_the_trainer_are_axes(diagram):
+    axes = {
+        "model.decoder": ["SGD", {"class_path": "Lion", "init_args": {"lr": 0.01}}, {"lr": 0.001}],
+        "trainer.gradient_clip_val": [0.25, 1],
+    }
+    change = set_trainer(gradient_clip_val=0.5, accumulate_grad_batches=2, precision="64-true")
+    status, err, folder = diagram(change, axes=axes, set={"model.schedule": {"warmup_steps": 50}})
+    assert status == 0, err
+    assert "the schedule takes 50 steps, but the run ends after 5" in err
+    rows = (folder / "runs.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows[:2]] == ["SGD"] * 2
+    assert len(rows) == 6
+
+
 @pytest.mark.parametrize(
     ("keys", "wanted"),
     [
+        ({"axes": {"model.decoder": ["SGD", "RMSprop"]}}, "cannot train with RMSprop: choose Adam"),
+        ({"axes": {"model.decoder": ["SGD", "SDG"]}}, "no class is called SDG"),
+        (
+            {"axes": {"model.decoder": [{"class_path": "SGD", "init_args": {"momentun": 0.9}}]}},
+            "there is no option momentun: did you mean momentum?",
+        ),
         ({"axes": {"model.decoder.lr": [0.1, "high", 0.2]}}, "high"),
         ({"axes": {"model.decoder.lr": [0.1, -1, 0.2]}}, "lr is -1"),
         ({"axes": {"model.decoder.lr": [0.1, None]}}, "lr is None"),
