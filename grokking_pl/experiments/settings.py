@@ -73,9 +73,8 @@ def set_value(settings: Settings, name: str, value: Any) -> None:
     if isinstance(node, list):
         node[int(last)] = value
         return
-    before = _arguments(node).get(last)
-    was_class = isinstance(before, dict) and "class_path" in before
-    _arguments(node)[last] = {"class_path": value} if was_class and _names_a_class(value) else copy.deepcopy(value)
+    holds_options = isinstance(_arguments(node).get(last), dict)
+    _arguments(node)[last] = {"class_path": value} if holds_options and _names_a_class(value) else copy.deepcopy(value)
 
 
 def _names_a_class(value: Any) -> bool:
