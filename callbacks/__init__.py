@@ -1,5 +1,6 @@
 """What watches a run: Lightning callbacks. Those that also report mix in ``Reporting``, as ``Measurement`` does."""
 
+from grokking_pl.callbacks.corrupted_accuracy import CorruptedAccuracy
 from grokking_pl.callbacks.decision_map import DecisionMap
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
 from grokking_pl.callbacks.effective_theory import EffectiveTheory
@@ -21,6 +22,7 @@ from grokking_pl.callbacks.truncated_accuracy import TruncatedAccuracy
 from grokking_pl.callbacks.weight_norms import WeightNorms
 
 __all__ = [
+    "CorruptedAccuracy",
     "DecisionMap",
     "EffectiveDimension",
     "EffectiveTheory",

@@ -33,7 +33,8 @@ class MNISTDataModule(TensorDataModule):
             hold the first 5000.
         download: fetch MNIST into data_dir if it is not there.
         steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the order of batches; null takes that of the run.
+        seed: seed of the order of batches, and of the corrupted labels; null takes that of the run.
+        corrupt_fraction: fraction of the training images whose label is another class.
 
     Raises:
         UserError: train_size or batch_size is not positive, there are fewer images than train_size, or a file is
@@ -50,8 +51,9 @@ class MNISTDataModule(TensorDataModule):
         download: bool = False,
         steps_per_epoch: int = 1000,
         seed: int | None = None,
+        corrupt_fraction: float = 0.0,
     ) -> None:
-        super().__init__(batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed)
+        super().__init__(batch_size, steps_per_epoch, seed, corrupt_fraction)
         if train_size < 1:
             raise UserError(f"train_size is {train_size}; it must be at least 1")
         if download and data_dir is None:
