@@ -3,6 +3,7 @@
 Those that also report mix in ``Reporting``, as ``Measurement`` does. Interventions are derived from ``Intervention``.
 """
 
+from grokking_pl.callbacks.corrupted_accuracy import CorruptedAccuracy
 from grokking_pl.callbacks.decision_map import DecisionMap
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
 from grokking_pl.callbacks.effective_theory import EffectiveTheory
@@ -34,6 +35,7 @@ from grokking_pl.training.interventions import (
 )
 
 __all__ = [
+    "CorruptedAccuracy",
     "DecayToInitial",
     "DecisionMap",
     "EffectiveDimension",

@@ -12,7 +12,10 @@ from grokking_pl.experiments import read_grid
 from grokking_pl.population.diagram import check_cells, find_base, read_base
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-EXPERIMENTS = sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_"))
+EXPERIMENTS = [
+    *sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_")),
+    *sorted((CONFIGS / "papers").glob("*.yaml")),
+]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -42,7 +42,8 @@ class AlgorithmicDataModule(TensorDataModule):
             10^5 steps. "published_pairs": their transformer and figure 2, samples 0 and 1 always among the training
             samples, which stand in ascending order.
         steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of targets, split and order of batches; null takes that of the run.
+        seed: seed of targets, split, order of batches and corrupted labels; null takes that of the run.
+        corrupt_fraction: fraction of the training samples whose target is that of another result.
 
     Attributes:
         table: the operation.
@@ -71,8 +72,9 @@ class AlgorithmicDataModule(TensorDataModule):
         split: list[int] | SplitRecipe | str = "torch_randperm",
         steps_per_epoch: int = 1000,
         seed: int | None = None,
+        corrupt_fraction: float = 0.0,
     ) -> None:
-        super().__init__(batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed)
+        super().__init__(batch_size, steps_per_epoch, seed, corrupt_fraction)
         if target_dim < 1 or not 0 < target_scale < float("inf"):
             raise UserError(f"target_dim is {target_dim} and target_scale {target_scale}; both must be positive")
         if classes is not None and (targets == "vectors" or classes < task.num_results):

@@ -26,14 +26,15 @@ def shuffled(num_samples: int, batch_size: int, seed: int) -> IndexStream:
                 yield slice(num_samples)
         number, skip = divmod(start, batches_per_pass)
         while True:
-            order = torch.randperm(num_samples, generator=_generator(seed, number))
+            order = torch.randperm(num_samples, generator=step_generator(seed, number))
             yield from order.split(batch_size)[skip:]
             number, skip = number + 1, 0
 
     return stream
 
 
-def _generator(*keys: int) -> torch.Generator:
+def step_generator(*keys: int) -> torch.Generator:
+    """A generator that these numbers alone decide, such as a seed and a step."""
     state = np.random.SeedSequence([key % 2**64 for key in keys]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) % 2**63)
 

@@ -4,10 +4,11 @@ from abc import abstractmethod
 
 import lightning.pytorch as pl
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from grokking_pl.data.batches import Batch, EvaluationBatches, IndexStream, TrainingBatches, shuffled
+from grokking_pl.data.corruption import check_fraction, class_numbers, corrupted_classes
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 
@@ -24,7 +25,8 @@ class TensorDataModule(pl.LightningDataModule):
         batch_size: samples in a training batch; None for the whole training set at every step.
         steps_per_epoch: training steps in what Lightning calls an epoch (validation, and the ``on_train_epoch_end``
             hooks of callbacks, run once an epoch).
-        seed: seed of the order of batches; None takes ``run_seed``.
+        seed: seed of the order of batches, and of which labels are corrupted; None takes ``run_seed``.
+        corrupt_fraction: fraction of the training samples that get another class than their own.
 
     Attributes:
         inputs: all samples' inputs, the training samples first.
@@ -32,6 +34,8 @@ class TensorDataModule(pl.LightningDataModule):
         num_train: how many of them are for training.
         class_targets: the target vector of each class, where targets are vectors; else None.
         sizes: what the architecture must know of the data.
+        corrupted: which training samples have another class than their own.
+        true_classes: the training samples' own classes, where some are corrupted.
         run_seed: the seed of the run; commands set it to that of ``seed_everything``.
     """
 
@@ -40,10 +44,19 @@ class TensorDataModule(pl.LightningDataModule):
     num_train: int
     class_targets: Float[Tensor, "classes outputs"] | None
     sizes: Sizes
+    corrupted: Bool[Tensor, " train"]
+    true_classes: Int[Tensor, " train"]
     run_seed: int = 0
 
-    def __init__(self, batch_size: int | None = None, steps_per_epoch: int = 1000, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        batch_size: int | None = None,
+        steps_per_epoch: int = 1000,
+        seed: int | None = None,
+        corrupt_fraction: float = 0.0,
+    ) -> None:
         super().__init__()
+        check_fraction(corrupt_fraction)
         for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch)):
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}; it must be at least 1")
@@ -51,6 +64,7 @@ class TensorDataModule(pl.LightningDataModule):
                 raise UserError(f"{name} is {value}; it must be at most {MOST}")
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
+        self.corrupt_fraction = corrupt_fraction
         self._seed = seed
         self._loaded = False
 
@@ -77,10 +91,21 @@ class TensorDataModule(pl.LightningDataModule):
         """Load the samples, once, onto the trainer's device."""
         if not self._loaded:
             self.load()
+            if self.corrupt_fraction:
+                self._corrupt()
             self._loaded = True
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+
+    def _corrupt(self) -> None:
+        """Give some training samples another class."""
+        classes = class_numbers(self.targets, self.class_targets)
+        self.true_classes = classes[: self.num_train].clone()
+        given, self.corrupted = corrupted_classes(self.true_classes, self.corrupt_fraction, classes.unique(), self.seed)
+        self.targets = self.targets.clone()
+        new = given if self.class_targets is None else self.class_targets[given]
+        self.targets[: self.num_train][self.corrupted] = new[self.corrupted]
 
     def index_stream(self) -> IndexStream:
         """Which training samples each step's batch takes."""

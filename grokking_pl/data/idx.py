@@ -16,17 +16,19 @@ UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path) -> UInt8[Tensor, "..."]:
-    """Read a gzipped IDX file of unsigned bytes.
+    """Read an IDX file of unsigned bytes, gzipped or, without the ending ``.gz``, plain.
 
     The header is two zero bytes, the type of the data, the number of dimensions, and each dimension as a big-endian
     32-bit number; the data follow.
 
     Raises:
-        UserError: the file is missing, is no gzip file or is cut short, has another magic number, or holds another
-            number of bytes than its header says.
+        UserError: the file is missing, is no gzip file though it is called so, is cut short, has another magic number,
+            or holds another number of bytes than its header says.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except (OSError, EOFError, zlib.error) as error:

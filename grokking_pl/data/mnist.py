@@ -14,26 +14,34 @@ from grokking_pl.sizes import Sizes
 
 BUNDLED = Path(__file__).parent / "mnist"
 BUNDLED_TRAIN = ("train-images-5000-idx3-ubyte.gz", "train-labels-5000-idx1-ubyte.gz")
+PUBLISHED = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 BUNDLED_TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 CLASSES = 10
 SIDE = 28
 
-Images = tuple[UInt8[Tensor, "_ 28 28"], Integer[Tensor, " _"]]
+Images = tuple[UInt8[Tensor, "_ rows columns"], Integer[Tensor, " _"]]
 
 
 class MNISTDataModule(TensorDataModule):
-    """MNIST with a small training set; validation is the whole test set of 10000 images.
+    """MNIST, or images in its format, with a small training set; validation is the whole test set.
 
     Args:
         train_size: number of training images.
         train_seed: draw the training images at random with this seed; None takes the first ones, as published.
         targets: one-hot vectors, for the mean squared error, or class numbers, for cross entropy.
         batch_size: images in a training batch; null for all of them at every step.
-        data_dir: folder of torchvision's MNIST, with all 60000 training images; null for the bundled files, which
-            hold the first 5000.
+        data_dir: a folder with the four files of MNIST, or of any images published in its format, as Fashion-MNIST:
+            ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, and both with ``t10k``, gzipped or not; or the
+            folder of torchvision's MNIST. Null for the bundled files, which hold the first 5000 training images.
         download: fetch MNIST into data_dir if it is not there.
         steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the order of batches; null takes that of the run.
+        seed: seed of the order of batches, and of the corrupted labels; null takes that of the run.
+        corrupt_fraction: fraction of the training images whose label is another class.
 
     Raises:
         UserError: train_size or batch_size is not positive, there are fewer images than train_size, or a file is
@@ -50,8 +58,9 @@ class MNISTDataModule(TensorDataModule):
         download: bool = False,
         steps_per_epoch: int = 1000,
         seed: int | None = None,
+        corrupt_fraction: float = 0.0,
     ) -> None:
-        super().__init__(batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed)
+        super().__init__(batch_size, steps_per_epoch, seed, corrupt_fraction)
         if train_size < 1:
             raise UserError(f"train_size is {train_size}; it must be at least 1")
         if download and data_dir is None:
@@ -76,8 +85,9 @@ class MNISTDataModule(TensorDataModule):
         labels = torch.cat([train[1][chosen], test[1]]).long()
         self.inputs = images.flatten(1).float() / 255
         self.num_train = self.train_size
-        self.sizes = Sizes(inputs=self.inputs.shape[1], outputs=CLASSES)
-        self.class_targets = torch.eye(CLASSES) if self.target_kind == "one_hot" else None
+        classes = max(CLASSES, int(labels.max()) + 1)
+        self.sizes = Sizes(inputs=self.inputs.shape[1], outputs=classes)
+        self.class_targets = torch.eye(classes) if self.target_kind == "one_hot" else None
         self.targets = labels if self.class_targets is None else self.class_targets[labels]
 
     def _choose(self, available: int) -> Tensor:
@@ -93,7 +103,18 @@ class MNISTDataModule(TensorDataModule):
         return train, test
 
     def _full(self) -> tuple[Images, Images]:
-        return self._torchvision(train=True), self._torchvision(train=False)
+        assert self.data_dir is not None
+        if not any(_idx_file(self.data_dir, name) for name in PUBLISHED):
+            return self._torchvision(train=True), self._torchvision(train=False)
+        train_images, train_labels, test_images, test_labels = (_read_published(self.data_dir, n) for n in PUBLISHED)
+        train, test = (train_images, train_labels), (test_images, test_labels)
+        for images, labels in (train, test):
+            if images.ndim != 3 or labels.shape != images.shape[:1] or images.shape[1:] != train_images.shape[1:]:
+                raise UserError(
+                    f"the files in {self.data_dir} do not fit together: images {_sides(train_images)} for training and "
+                    f"{_sides(test_images)} for validation, labels {_sides(train_labels)} and {_sides(test_labels)}"
+                )
+        return train, test
 
     def _torchvision(self, train: bool) -> Images:
         from torchvision.datasets import MNIST  # takes seconds to import, and few runs need it
@@ -112,3 +133,21 @@ class MNISTDataModule(TensorDataModule):
                 "delete the files, and set download to true to fetch them"
             )
         return images, labels
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    """The file of this name, plain or gzipped; some copies have a dot in place of the last hyphen but one."""
+    spellings = (name, name.replace("-idx", ".idx"))
+    candidates = (folder / f"{spelling}{ending}" for spelling in spellings for ending in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_published(folder: Path, name: str) -> UInt8[Tensor, "..."]:
+    path = _idx_file(folder, name)
+    if path is None:
+        raise UserError(f"{folder} has no {name}, gzipped or not: all four of {', '.join(PUBLISHED)} are needed")
+    return read_idx(path)
+
+
+def _sides(array: Tensor) -> str:
+    return "x".join(map(str, array.shape))

@@ -4,9 +4,11 @@ Each has ``embedding_parameters()``; one that embeds symbols also has ``embeddin
 ``combine(left, right)``, which make its representation; one that adds a term to the training loss has ``penalty()``.
 """
 
+from grokking_pl.models.gromov import GromovMLP
 from grokking_pl.models.mlp import MLP
+from grokking_pl.models.one_hot_mlp import OneHotMLP
 from grokking_pl.models.permutation import PermutationModel
 from grokking_pl.models.toy import ToyModel
 from grokking_pl.models.transformer import Transformer
 
-__all__ = ["MLP", "PermutationModel", "ToyModel", "Transformer"]
+__all__ = ["MLP", "GromovMLP", "OneHotMLP", "PermutationModel", "ToyModel", "Transformer"]

@@ -88,7 +88,8 @@ class MLP(nn.Module):
         super().__init__()
         if sizes.symbols:
             raise UserError(
-                "MLP reads vectors, but the data are pairs of symbols: choose an architecture with embeddings"
+                "MLP reads vectors, but the data are pairs of symbols: choose OneHotMLP or an architecture with "
+                "embeddings"
             )
         self.layers = dense_layers(sizes.inputs, sizes.outputs, depth, width, activation, bias, last_activation)
         if not 1 <= decoder_layers <= depth:

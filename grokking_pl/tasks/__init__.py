@@ -28,6 +28,7 @@ from grokking_pl.tasks.polynomials import (
     x3_plus_y,
 )
 from grokking_pl.tasks.table import OperationTable
+from grokking_pl.tasks.table_file import from_file
 from grokking_pl.tasks.toy_addition import addition
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "divide_if_odd_else_subtract",
     "equations",
     "finite_group",
+    "from_file",
     "from_operation",
     "modular_addition",
     "modular_division",

@@ -1,6 +1,5 @@
 """Any finite group, given by its Cayley table."""
 
-import csv
 import os
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from grokking_pl.errors import UserError
 from grokking_pl.tasks.pairs import check_symbols, integer_names, is_commutative, ordered_pairs
 from grokking_pl.tasks.table import OperationTable
+from grokking_pl.tasks.table_file import UNDEFINED, read_square
 
 
 def finite_group(
@@ -19,8 +19,8 @@ def finite_group(
 
     Args:
         cayley: p rows of p integers in 0 .. p - 1: row a, column b holds the product a b. Or the path of a CSV file of
-            these rows, without a header.
-        symbols: the names of the p elements; their numbers by default.
+            the table, or any other file that `from_file` reads.
+        symbols: the names of the p elements; those in the file, or else their numbers, by default.
         name: what the group is called in figures and messages.
 
     Raises:
@@ -30,25 +30,30 @@ def finite_group(
     >>> finite_group([[0, 1], [1, 0]], name="Z2").commutative
     True
     """
-    product = _square(_read_csv(cayley, name) if isinstance(cayley, str | os.PathLike) else cayley, name)
+    if callable(cayley):
+        raise UserError(f"{name}: a function is given, expected a Cayley table; give functions to from_operation")
+    if isinstance(cayley, str | os.PathLike):
+        file = read_square(cayley, name, symbols=symbols)
+        product, symbols = file.values, list(file.symbols)
+        if (product == UNDEFINED).any():
+            left, right = _first(product == UNDEFINED)
+            raise UserError(
+                f"{name}: not a group: {symbols[left]} × {symbols[right]} is blank in {cayley}; from_file reads tables "
+                "that are no group's"
+            )
+    else:
+        product = _square(cayley, name)
     p = len(product)
     check_symbols(p, name)
-    _check_group(product, name)
+    try:
+        _check_group(product, name)
+    except UserError as error:
+        raise UserError(f"{error}; from_file reads tables that are no group's") from None
     if symbols is not None and len(symbols) != p:
         raise UserError(f"{name}: {len(symbols)} symbols are named, expected {p}, one for each element")
     names = integer_names(p) if symbols is None else tuple(symbols)
     a, b = ordered_pairs(p)
     return OperationTable(a, b, product.flatten(), names, names, is_commutative(product), name)
-
-
-def _read_csv(path: str | os.PathLike[str], name: str) -> list[list[int]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return [[int(entry) for entry in row] for row in csv.reader(file) if row]
-    except OSError as error:
-        raise UserError(f"{name}: cannot read the Cayley table {path}: {error.strerror}; give a CSV file") from error
-    except ValueError as error:
-        raise UserError(f"{name}: {path}: {error}; expected rows of comma-separated integers, no header") from error
 
 
 def _square(rows: list[list[int]], name: str) -> Int[Tensor, "p p"]:

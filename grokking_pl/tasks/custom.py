@@ -1,5 +1,6 @@
 """A user's own operation, as a function of two integer tensors."""
 
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,10 @@ from grokking_pl.tasks.table import OperationTable
 
 
 def from_operation(
-    operation: Callable[[Tensor, Tensor], Any], p: int, unordered: bool = False, name: str | None = None
+    operation: str | Callable[[Tensor, Tensor], Any],
+    p: int,
+    unordered: bool = False,
+    name: str | None = None,
 ) -> OperationTable:
     """The table of any function c = operation(a, b) of the integers 0 .. p - 1.
 
@@ -22,20 +26,25 @@ def from_operation(
 
     Args:
         operation: maps two integer tensors of equal length, the left and the right operands, to their results, a
-            tensor of that length. In a config, its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
+            tensor of that length; or its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
         p: number of symbols.
         unordered: take each pair once (a <= b); the operation must commute.
         name: what the operation is called in figures and messages; the function's own name by default.
 
     Raises:
-        UserError: p is below 2, the results have the wrong shape or are no integers, the operation changes its
-            operands, or ``unordered`` is asked of an operation that does not commute.
+        UserError: no function is given, p is below 2, the results have the wrong shape or are no integers, the
+            operation changes its operands, or ``unordered`` is asked of an operation that does not commute.
 
     >>> table = from_operation(torch.maximum, p=3, unordered=True)
     >>> table.c.tolist(), table.results
     ([0, 1, 2, 1, 2, 2], ('0', '1', '2'))
     """
-    # ``operation`` is annotated to return anything, because a config may name a function without annotations.
+    operation = _imported(operation) if isinstance(operation, str) else operation
+    if not callable(operation):
+        raise UserError(
+            f"operation is a {type(operation).__name__}, expected a function such as torch.maximum; give files to "
+            "from_file, and tables of groups to finite_group"
+        )
     name = name or str(getattr(operation, "__name__", type(operation).__name__))
     check_symbols(p, name)
     a, b = ordered_pairs(p)
@@ -51,6 +60,17 @@ def from_operation(
         a, b = unordered_pairs(p)
     distinct, c = _classes(values[a, b] if unordered else values.flatten())
     return OperationTable(a, b, c, integer_names(p), tuple(map(str, distinct.tolist())), commutative, name)
+
+
+def _imported(path: str) -> Any:
+    """What a dotted name stands for."""
+    try:
+        return pkgutil.resolve_name(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"operation is {path}, which cannot be imported ({error}); expected the name of a function such as "
+            "torch.maximum; give files to from_file, and tables of groups to finite_group"
+        ) from None
 
 
 def _evaluate(

@@ -100,3 +100,53 @@ def test_full_mnist_of_torchvision(published, tmp_path):
 def test_errors(options, message):
     with pytest.raises(UserError, match=message):
         ready(**options)
+
+
+def write_images(folder, images, labels, prefix, packed):
+    for array, kind in ((images, "images-idx3"), (labels, "labels-idx1")):
+        content = struct.pack(f">{array.ndim + 1}i", 0x0800 + array.ndim, *array.shape) + array.tobytes()
+        name = f"{prefix}-{kind}-ubyte" + ".gz" * packed
+        (folder / name).write_bytes(gzip.compress(content) if packed else content)
+
+
+@pytest.fixture
+def fashion(tmp_path):
+    """A folder of images 5 x 3 of twelve classes, the training files plain and the others gzipped."""
+    rng = np.random.default_rng(0)
+    sets = {}
+    for prefix, count, packed in (("train", 30, False), ("t10k", 12, True)):
+        images = rng.integers(0, 256, (count, 5, 3)).astype(np.uint8)
+        labels = rng.permutation(count).astype(np.uint8) % 12
+        write_images(tmp_path, images, labels, prefix, packed)
+        sets[prefix] = images, labels
+    return tmp_path, sets
+
+
+def test_images_from_a_folder(fashion):
+    folder, sets = fashion
+    data = ready(train_size=20, data_dir=folder, targets="class")
+    assert (data.sizes.inputs, data.sizes.outputs, data.num_train) == (15, 12, 20)
+    for (inputs, targets), (images, labels) in zip((data.train_set, data.val_set), sets.values(), strict=True):
+        assert torch.equal(inputs, torch.from_numpy(images[: len(inputs)].reshape(-1, 15) / np.float32(255)))
+        assert targets.tolist() == labels[: len(inputs)].tolist()
+
+
+def test_images_from_a_folder_are_trained_on(fashion, grok, small_mnist, tmp_path):
+    words = [*small_mnist, "--data.train_size=25", "--data.data_dir", fashion[0], "--run_dir", tmp_path / "run"]
+    status, _, err = grok("fit", *words)
+    assert status == 0, err
+
+
+def test_folders_that_do_not_do(fashion):
+    folder, sets = fashion
+    with pytest.raises(UserError, match="only 30 training images"):
+        ready(train_size=31, data_dir=folder)
+    write_images(folder, sets["t10k"][0][:, :4], sets["t10k"][1], "t10k", True)
+    with pytest.raises(UserError, match="do not fit together: images 30x5x3 for training and 12x4x3"):
+        ready(train_size=20, data_dir=folder)
+    (folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UserError, match="has no t10k-labels-idx1-ubyte, gzipped or not"):
+        ready(train_size=20, data_dir=folder)
+    (folder / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\3")
+    with pytest.raises(UserError, match="train-images-idx3-ubyte is corrupt: it ends within its header"):
+        ready(train_size=20, data_dir=folder)

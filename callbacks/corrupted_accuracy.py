@@ -1,0 +1,97 @@
+"""Whether samples with a corrupted label are memorised, or generalised to their own class, each for itself."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.callbacks.reporting import require_scores, run_folder, writes_files
+from grokking_pl.callbacks.sample_shares import EVALUATION_CHUNK
+from grokking_pl.errors import UserError
+from grokking_pl.runs.files import RESUME_ADVICE, write_table, writing
+
+COLUMNS = ("sample", "given_class", "true_class", "outcome")
+
+
+class CorruptedAccuracy(Measurement):
+    """Logs the training accuracy on clean and on corrupted samples apart, and the accuracy on the latter's own classes.
+
+    ``train_accuracy_clean`` and ``train_accuracy_corrupted`` are shares of samples predicted as the label they are
+    trained on; ``true_accuracy_corrupted`` is the share of corrupted samples predicted as their own class. The run
+    folder gets ``corrupted_samples.csv``, one row per corrupted sample: its number in the training set, the label given
+    to it, its own, and the outcome at the end: "memorised" (the label given), "generalised" (its own) or "neither".
+
+    Args:
+        every_n_steps: steps between measurements.
+
+    Raises:
+        UserError: every_n_steps is not positive, or the data have no corrupted labels.
+    """
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that labels are corrupted, and sort the samples."""
+        require_scores(trainer, "CorruptedAccuracy")
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        corrupted = getattr(data, "corrupted", None)
+        if corrupted is None or not corrupted.any():
+            raise UserError("CorruptedAccuracy finds no corrupted labels: set data.corrupt_fraction above 0")
+        inputs, targets = data.train_set
+        mask = corrupted.to(inputs.device)
+        self._true = data.true_classes.to(inputs.device)[mask]
+        own = self._true if data.class_targets is None else data.class_targets.to(inputs.device)[self._true]
+        self._clean = (inputs[~mask], targets[~mask])
+        self._corrupted = (inputs[mask], targets[mask])
+        self._own = (inputs[mask], own)
+        self._samples = corrupted.nonzero().squeeze(1)
+        self._outcomes: tuple[Tensor, Tensor] | None = None
+
+    def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
+        """The three accuracies; that on clean samples only if there are any."""
+        memorised, generalised = _correct(pl_module, self._corrupted), _correct(pl_module, self._own)
+        self._outcomes = memorised, generalised
+        values = {
+            "train_accuracy_corrupted": _share(memorised),
+            "true_accuracy_corrupted": _share(generalised),
+        }
+        if len(self._clean[0]):
+            values["train_accuracy_clean"] = _share(_correct(pl_module, self._clean))
+        return values
+
+    def status(self) -> dict[str, str]:
+        """The accuracy on the corrupted labels."""
+        if not self.values:
+            return {}
+        return {"corrupted": f"{self.values['train_accuracy_corrupted']:.3f}"}
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Write what became of every corrupted sample."""
+        if self._outcomes is None or not writes_files(trainer):  # resumed where it had ended
+            return
+        given = pl_module.true_class(self._corrupted[1])
+        columns = (values.tolist() for values in (self._samples, given, self._true, *self._outcomes))
+        path = run_folder(trainer).path / "corrupted_samples.csv"
+        with writing(path, RESUME_ADVICE):
+            write_table(
+                path,
+                COLUMNS,
+                [
+                    dict(zip(COLUMNS, (*numbers, _outcome(memorised, generalised)), strict=True))
+                    for *numbers, memorised, generalised in zip(*columns, strict=True)
+                ],
+            )
+
+
+def _correct(pl_module: Any, batch: tuple[Tensor, Tensor]) -> Bool[Tensor, " samples"]:
+    parts = zip(*(part.split(EVALUATION_CHUNK) for part in batch), strict=True)
+    return torch.cat([pl_module.evaluate(part)[1] for part in parts])
+
+
+def _share(correct: Bool[Tensor, " samples"]) -> float:
+    return float(correct.double().mean())
+
+
+def _outcome(memorised: bool, generalised: bool) -> str:
+    return "memorised" if memorised else "generalised" if generalised else "neither"

@@ -1,0 +1,97 @@
+"""Teacher and student: regression on the outputs of a random network of one hidden layer."""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.sparse_parity import check_samples
+from grokking_pl.errors import UserError
+from grokking_pl.sizes import Sizes
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "identity": torch.nn.Identity(),
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "quadratic": torch.square,
+}
+
+
+class TeacherStudent(TensorDataModule):
+    """Standard normal vectors and what a teacher makes of them: y = V act(W x) + noise, centred and of unit variance.
+
+    The teacher's weights are normal with variance 1 / inputs. The loss is the mean squared error; accuracies are the
+    share of samples whose output has the sign of the target, or with several outputs, whose largest is the target's.
+
+    Args:
+        inputs: dimension of x.
+        outputs: dimension of y.
+        teacher_width: units of the teacher's hidden layer.
+        teacher_activation: its nonlinearity; "identity" for a linear teacher, "quadratic" for the square.
+        noise: standard deviation of the noise on the training targets, whose own is 1.
+        train_samples: number of training samples.
+        val_samples: number of validation samples.
+        teacher_seed: seed of the teacher; null takes that of the samples.
+        batch_size: samples in a training batch; null for all of them at every step.
+        steps_per_epoch: training steps in what Lightning calls an epoch.
+        seed: seed of the samples, the noise and the order of batches; null takes that of the run.
+
+    Raises:
+        UserError: a number is not positive, or the noise is negative.
+    """
+
+    def __init__(
+        self,
+        inputs: int = 20,
+        outputs: int = 1,
+        teacher_width: int = 1,
+        teacher_activation: Literal["identity", "relu", "tanh", "quadratic"] = "tanh",
+        noise: float = 0.0,
+        train_samples: int = 200,
+        val_samples: int = 1000,
+        teacher_seed: int | None = None,
+        batch_size: int | None = None,
+        steps_per_epoch: int = 1000,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, steps_per_epoch, seed)
+        check_samples(train_samples, val_samples)
+        for name, value in (("inputs", inputs), ("outputs", outputs), ("teacher_width", teacher_width)):
+            if value < 1:
+                raise UserError(f"{name} is {value}; it must be at least 1")
+        if not 0 <= noise < float("inf"):
+            raise UserError(f"noise is {noise}; it must be a number of at least 0")
+        if teacher_activation not in ACTIVATIONS:
+            raise UserError(f"teacher_activation is {teacher_activation}; it must be one of {', '.join(ACTIVATIONS)}")
+        self.dimensions = (inputs, teacher_width, outputs)
+        self.teacher_activation = teacher_activation
+        self.noise = noise
+        self.train_samples = train_samples
+        self.val_samples = val_samples
+        self.teacher_seed = teacher_seed
+
+    def load(self) -> None:
+        """Draw the teacher and the samples, the training samples first."""
+        inputs, width, outputs = self.dimensions
+        teacher = torch.Generator().manual_seed(self.seed if self.teacher_seed is None else self.teacher_seed)
+        self.first = torch.randn(inputs, width, generator=teacher) / math.sqrt(inputs)
+        self.second = torch.randn(width, outputs, generator=teacher) / math.sqrt(width)
+        # A stream apart from the teacher's: the inputs are not to repeat its weights.
+        generator = torch.Generator().manual_seed(self.seed + 2**32)
+        self.num_train = self.train_samples
+        self.inputs = torch.randn(self.train_samples + self.val_samples, inputs, generator=generator)
+        answers = self.teach(self.inputs)
+        # By all samples: the scale is the teacher's, and not that of a few training samples.
+        self.targets = (answers - answers.mean(0)) / answers.std(0, correction=0).clamp_min(1e-12)
+        self.targets[: self.num_train] += self.noise * torch.randn(self.num_train, outputs, generator=generator)
+        self.sizes = Sizes(inputs=inputs, outputs=outputs)
+        self.class_targets = torch.tensor([[-1.0], [1.0]]) if outputs == 1 else torch.eye(outputs)
+
+    def teach(self, inputs: Float[Tensor, "samples inputs"]) -> Float[Tensor, "samples outputs"]:
+        """The teacher's outputs, before they are scaled."""
+        hidden = ACTIVATIONS[self.teacher_activation](inputs @ self.first)
+        return hidden @ self.second
