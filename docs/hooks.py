@@ -5,6 +5,7 @@ loaded.
 """
 
 import contextlib
+import csv
 import html
 import importlib
 import io
@@ -27,6 +28,7 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 HELP = re.compile(r"^<!-- (grok [a-z -]+) -->$", re.MULTILINE)
 ROOM = re.compile(r"^<!-- all of (grokking_pl\.\w+) -->$", re.MULTILINE)
 FILES = re.compile(r"^<!-- files of (configs[\w/]*) -->$", re.MULTILINE)
+TABLE = re.compile(r"^<!-- table of (docs/results/[\w/]+\.csv) -->$", re.MULTILINE)
 GALLERY = "<!-- figures of docs/results -->"
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results"
@@ -38,10 +40,11 @@ ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
     """Put what they stand for in place of comments.
 
-    These are ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->``, ``<!-- files of FOLDER -->`` and
-    ``<!-- figures of docs/results -->``.
+    These are ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->``, ``<!-- files of FOLDER -->``,
+    ``<!-- table of FILE.csv -->`` and ``<!-- figures of docs/results -->``.
     """
     markdown = markdown.replace(GALLERY, gallery() if GALLERY in markdown else "")
+    markdown = TABLE.sub(lambda found: table_in(ROOT / found[1]), markdown)
     markdown = FILES.sub(lambda found: table_of(found[1]), markdown)
     markdown = HELP.sub(lambda found: f"```text\n{output_of(found[1])}\n```", markdown)
     return ROOM.sub(lambda found: names_of(found[1]), markdown)
@@ -116,6 +119,15 @@ def gallery() -> str:
         tables = ", ".join(f"`{table.name}`" for table in sorted(folder.glob("*.csv")))
         lines.append(f"What is drawn: {tables} in `docs/results/{folder.name}/`.\n")
     return "\n".join(lines)
+
+
+def table_in(path: Path) -> str:
+    """A table that was kept, and how it was made."""
+    with path.open(newline="") as file:
+        head, *rows = csv.reader(file)
+    lines = [[name.replace("_", " ") for name in head], ["---"] * len(head), *rows]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return f"{table}\n\n{path.with_name('made_by.md').read_text()}"
 
 
 def table_of(folder: str) -> str:

@@ -1,0 +1,116 @@
+"""Compare runs in the settings of later papers with what these published.
+
+    python scripts/check_papers.py                     all of configs/papers, some of them for many minutes
+    python scripts/check_papers.py grokfast_ema        some of them
+    python scripts/check_papers.py --keep              all, and keep the table in docs/results, which the pages show
+
+Each is a `grok fit` in a folder of its own under runs/papers; a run that was stopped is resumed, and finished ones are
+not run again. Prints a table and writes it as CSV beside the runs.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from figure_run import RESULTS, provenance
+from published import ROOT
+from tables import print_table
+
+from grokking_pl.runs import RunFolder
+
+RUNS = ROOT / "runs/papers"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper published of a setting, and how a run here is judged by it.
+
+    Args:
+        published: in words.
+        agrees: whether a run does, by its metrics: columns step, train_accuracy and val_accuracy.
+    """
+
+    published: str
+    agrees: Callable[[pd.DataFrame], bool]
+
+
+def first_step(metrics: pd.DataFrame, threshold: float, which: str = "val_accuracy") -> float:
+    """The first evaluated step at which an accuracy is at least a threshold; infinite for never."""
+    passed = metrics.step[metrics[which] >= threshold]
+    return float(passed.iloc[0]) if len(passed) else float("inf")
+
+
+def memorises(metrics: pd.DataFrame) -> bool:
+    """Whether training ends perfect and validation low."""
+    return bool(metrics.train_accuracy.iloc[-1] > 0.99 and metrics.val_accuracy.iloc[-1] < 0.5)
+
+
+CLAIMS = {
+    "gromov_analytic": Claim("validation accuracy 1 at step 0", lambda m: m.val_accuracy.iloc[0] == 1),
+    "gromov_trained_small": Claim("trained to validation accuracy 1", lambda m: m.val_accuracy.iloc[-1] > 0.99),
+    "numerical_stability_softmax": Claim("perfect training, low validation", memorises),
+    "numerical_stability_stablemax": Claim("generalises without decay", lambda m: m.val_accuracy.max() > 0.95),
+    "numerical_stability_orthogonal": Claim("validation 0.95 within 1000 steps", lambda m: first_step(m, 0.95) <= 1000),
+    "numerical_stability_float64": Claim("trains on for longer", lambda m: m.train_accuracy.iloc[-1] > 0.99),
+    "omnigrok_held_norm": Claim(
+        "no delay between training and validation accuracy 0.8",
+        lambda m: first_step(m, 0.8) - first_step(m, 0.8, "train_accuracy") < 1000,
+    ),
+    "grokfast_ema": Claim("validation 0.95 at step 910", lambda m: first_step(m, 0.95) <= 2000),
+    "grokfast_window": Claim("validation 0.95 at step 790", lambda m: first_step(m, 0.95) <= 2000),
+    "grokfast_control": Claim("validation 0.95 at step 39890", lambda m: first_step(m, 0.95) > 10000),
+}
+
+
+def fit(name: str) -> RunFolder:
+    """Run `grok fit`, unless it has run."""
+    folder = RunFolder(RUNS / name)
+    if folder.read_summary().get("status") != "finished":
+        command = [sys.executable, "-m", "grokking_pl", "fit", f"--config={ROOT}/configs/papers/{name}.yaml"]
+        options = [f"--run_dir={folder.path}", "--ckpt_path=auto", "--trainer.enable_progress_bar=false"]
+        subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return folder
+
+
+def row_of(name: str) -> dict[str, Any]:
+    """What was published and what is here, of one setting."""
+    folder = fit(name)
+    metrics = pd.read_csv(folder.metrics)[["step", "train_accuracy", "val_accuracy"]].dropna()
+    summary = folder.read_summary()
+    return {
+        "setting": name,
+        "published": CLAIMS[name].published,
+        "validation_0.95_at_step": first_step(metrics, 0.95),
+        "train_accuracy": metrics.train_accuracy.iloc[-1],
+        "val_accuracy": metrics.val_accuracy.iloc[-1],
+        "steps": int(metrics.step.iloc[-1]),
+        "seed": summary["seed"],
+        "agrees": CLAIMS[name].agrees(metrics),
+    }
+
+
+def main() -> None:
+    """Run what is asked for, and print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"any of {', '.join(CLAIMS)}; default all")
+    parser.add_argument("--keep", action="store_true", help="also in docs/results, which the documentation shows")
+    chosen = parser.parse_args()
+    unknown = [name for name in chosen.names if name not in CLAIMS]
+    if unknown:
+        parser.error(f"there is no setting {', '.join(unknown)}: choose from {', '.join(CLAIMS)}")
+    table = pd.DataFrame([row_of(name) for name in chosen.names or CLAIMS])
+    print_table("Later papers", table)
+    table.to_csv(RUNS / "papers.csv", index=False)
+    if chosen.keep:
+        folder = RESULTS / "papers"
+        folder.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / "papers.csv", index=False)
+        (folder / "made_by.md").write_text(f"{provenance()}\n")
+
+
+if __name__ == "__main__":
+    main()
