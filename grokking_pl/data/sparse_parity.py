@@ -104,6 +104,9 @@ class OnlineSparseParity(SparseParity):
         batch_size: samples drawn at every step.
         steps_per_epoch: training steps in what Lightning calls an epoch.
         seed: seed of all samples; null takes that of the run.
+
+    Raises:
+        UserError: batch_size is null, or as for `SparseParity`.
     """
 
     def __init__(
@@ -113,11 +116,13 @@ class OnlineSparseParity(SparseParity):
         train_samples: int = 1000,
         val_samples: int = 1000,
         targets: Targets = "class",
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         steps_per_epoch: int = 1000,
         seed: int | None = None,
     ) -> None:
         super().__init__(bits, relevant, train_samples, val_samples, targets, batch_size, steps_per_epoch, seed)
+        if batch_size is None:
+            raise UserError("batch_size is null; give the number of samples that are drawn at every step, such as 32")
         self.drawn = batch_size
 
     def train_dataloader(self) -> TrainingBatches:

@@ -165,6 +165,8 @@ def _entries(text: str) -> list[list[object]]:
 def _cell(entry: object) -> str:
     """An entry as text: whole numbers without the .0 that programs give them where others are blank."""
     text = "" if entry is None else str(entry).strip()
+    if text.isdecimal():  # most entries are, and the rest takes long
+        return text
     try:
         number = float(text)
     except ValueError:

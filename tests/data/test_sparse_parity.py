@@ -74,10 +74,16 @@ def test_errors(options, message):
         SparseParity(**options)
 
 
+def test_online_needs_a_batch_size():
+    with pytest.raises(UserError, match="batch_size is null; give the number of samples"):
+        OnlineSparseParity(batch_size=None)
+
+
 def test_runs_and_diagram(grok, tmp_path):
     config = yaml.safe_load((ROOT / "configs/sparse_parity.yaml").read_text())
     config["model"]["init_args"]["architecture"]["init_args"]["width"] = 8
     config["trainer"] = {"max_steps": 20, "enable_progress_bar": False, "callbacks": "PhaseTracker"}
+    config["data"]["init_args"]["batch_size"] = 32
     grid = {"steps": 20, "axes": {"data.train_samples": [50, 100]}, "workers": 1, "compile": False}
     for name in ("SparseParity", "OnlineSparseParity"):
         config["data"]["class_path"] = f"grokking_pl.data.{name}"

@@ -40,6 +40,10 @@ SETTINGS = {
             "model.architecture.width": 8,
         },
     ),
+    "one-hot": (
+        "toy_classification",
+        {"model.architecture": "grokking_pl.models.OneHotMLP", "data.corrupt_fraction": 0.2},
+    ),
     "mnist": ("mnist_grok", {"data.train_size": 45, "data.batch_size": 10, "model.architecture.width": 8}),
 }
 # Each member has options and a seed of its own: (seed, rate of the decoder, weight decay, rate of the embeddings).
