@@ -1,5 +1,6 @@
 """``grok sweep``: a sweep in W&B's schema, without a server, to one tidy table."""
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -25,6 +26,8 @@ from grokking_pl.sweeps.sweep_file import SweepFile, read_sweep
 from grokking_pl.sweeps.sweep_folder import SweepFolder
 
 RUNS = Path("runs/sweeps")
+STOPPED = {sign * number + most for number in (signal.SIGINT, signal.SIGTERM) for sign, most in ((-1, 0), (1, 128))}
+"""Exit statuses of a process that was told to stop, be it before it could say so itself."""
 
 
 def run(words: list[str]) -> None:
@@ -92,8 +95,8 @@ def _train(folder: SweepFolder, jobs: int, lock: FolderLock) -> list[dict[str, A
     start = time.monotonic()
 
     def ended(number: int, code: int) -> None:
-        status = folder.run(number).read_summary().get("status")
-        statuses[number] = "interrupted" if status == "interrupted" else "finished" if code == 0 else "failed"
+        was_stopped = folder.run(number).read_summary().get("status") == "interrupted" or code in STOPPED
+        statuses[number] = "interrupted" if was_stopped else "finished" if code == 0 else "failed"
         row = folder.write_table(statuses)[number]
         outcome = row["error"] if row["status"] == "failed" else row.get("phase", "")
         left = sum(status == "waiting" for status in statuses.values())
