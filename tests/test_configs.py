@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from grokking_pl.commands.base_callbacks import interventions_among
 from grokking_pl.commands.diagram import build_parser
 from grokking_pl.experiments import read_grid
 from grokking_pl.population.diagram import check_cells, find_base, read_base
@@ -113,7 +114,7 @@ SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
 def test_diagram_is_a_grid_of_runs(path):
     """Its axes exist, and their ends are settings that can be trained."""
     config = build_parser("diagram").parse_args(["--config", str(path)])
-    base, seed, _ = read_base(find_base(config.base, [path]), config.set)
+    base, seed = read_base(find_base(config.base, [path]), config.set, interventions_among)
     grid = read_grid(config.axes, config.seeds or [seed])
     check_cells(grid, base, config.set)
     assert len(grid) == len(grid.seeds) * math.prod(len(values) for values in grid.axes.values()) > 1

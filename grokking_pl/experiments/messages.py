@@ -98,6 +98,12 @@ def _wrong_value(text: str) -> str | None:
     no_class = re.match(r'Parser key "([\w.]+)": .*- Expected a dot import path string: (\S+)', text)
     if union:
         name, kinds, errors, value = union.groups()
+        inside = re.fullmatch(
+            r'- Problem with given class_path [^:]*: Parser key "([\w.]+)": Expected an? (.*?)\. Got value: (.*)',
+            errors,
+        )
+        if inside:
+            return f"{name}.{inside[1]} is {inside[3]}; expected {_plain_kinds(inside[2])}"
         option = re.match(r"NestedArg\(key='(\w+)'", value)
         if no_class and option:
             return f"{name} is {no_class[2]}, which has no option {option[1]}: give before it a class that has"

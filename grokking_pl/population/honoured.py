@@ -13,9 +13,10 @@ from grokking_pl.training import GrokkingModule
 
 CHANGES_NO_TRAINING = {
     "accelerator", "barebones", "benchmark", "check_val_every_n_epoch", "default_root_dir", "detect_anomaly",
+    "enable_autolog_hparams",
     "deterministic", "devices", "enable_checkpointing", "enable_model_summary", "enable_progress_bar",
     "inference_mode", "limit_predict_batches", "limit_test_batches", "limit_val_batches", "log_every_n_steps",
-    "logger", "num_nodes", "num_sanity_val_steps", "profiler", "strategy", "use_distributed_sampler",
+    "logger", "model_registry", "num_nodes", "num_sanity_val_steps", "profiler", "strategy", "use_distributed_sampler",
     "val_check_interval",
     # A diagram has steps of its own, and callbacks are judged one by one, elsewhere.
     "callbacks", "max_steps",

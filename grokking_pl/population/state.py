@@ -92,11 +92,16 @@ class State:
 
     def saved(self, place: int) -> dict[str, Any]:
         """Everything that `put` needs to go on with the member of a place."""
-        stacks = {"parameters": self.parameters, "first": self.first, "second": self.second}
+        stacks = {"parameters": self.parameters, "first": self.first}
         return {
             **{
                 key: {name: value[place].cpu().clone() for name, value in stack.items()}
                 for key, stack in stacks.items()
+            },
+            # A rule without second moments is told from moments that are lost.
+            "second": {
+                name: self.second[name][place].cpu().clone() if name in self.second else torch.zeros(())
+                for name in self.parameters
             },
             "interventions": self.interventions.saved(place),
             "tracking": self.tracking.saved(place),

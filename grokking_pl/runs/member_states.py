@@ -101,8 +101,9 @@ def _is_whole(state: Any) -> bool:
         weights, first, second = ({name: value.shape for name, value in state[part].items()} for part in TENSORS)
         tracked = all(isinstance(state["tracking"][name], kind) for name, kind in KINDS.items())
         kept = isinstance(state["interventions"], list) and isinstance(state["observed"], dict)
-        # Some optimizers have no second moments.
-        return weights == first != {} and second.items() <= weights.items() and tracked and kept
+        # An optimizer without second moments keeps numbers in their place.
+        moments = weights.keys() == second.keys() and all(second[name] in (weights[name], ()) for name in weights)
+        return weights == first != {} and moments and tracked and kept
     except (AttributeError, KeyError, TypeError):
         return False
 

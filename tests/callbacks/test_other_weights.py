@@ -175,7 +175,7 @@ def test_decision_map(fit, tmp_path):
 def test_mistakes(grok, tmp_path, kind, callback, option, message):
     status, _, err = grok(
         "fit", *SETTINGS[kind], *QUIET, f"--trainer.callbacks+={callback}", f"--trainer.callbacks.{option}",
-        "--trainer.max_steps=1", "--run_dir", tmp_path,
+        "--trainer.max_steps=10", "--run_dir", tmp_path,
     )  # fmt: skip
     assert status == 2
     assert message in err

@@ -19,7 +19,7 @@ class FrozenGroup(Intervention):
         UserError: until_step is negative.
     """
 
-    def __init__(self, until_step: int, group: Group = "embeddings") -> None:
+    def __init__(self, until_step: int = 1000, group: Group = "embeddings") -> None:
         super().__init__(group)
         require_at_least("FrozenGroup", "until_step", until_step, 0)
         self.until_step = until_step
