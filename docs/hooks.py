@@ -87,7 +87,7 @@ def names_of(package: str) -> str:
         value = getattr(room, name)
         home = getattr(value, "__module__", None)
         if home not in {module.__name__ for module in modules}:
-            home = next(module.__name__ for module in modules if getattr(module, name, None) is value)
+            home = next((module.__name__ for module in modules if getattr(module, name, None) is value), home)
         lines.append(f"::: {home}.{name}")
         if package.endswith("callbacks") and name != "Reporting":
             lines.append(f"    options: {{filters: ['!^_', '{ROUTINE}']}}")

@@ -11,6 +11,7 @@ from grokking_pl.commands.base_callbacks import interventions_among
 from grokking_pl.commands.diagram import build_parser
 from grokking_pl.experiments import read_grid
 from grokking_pl.population.diagram import check_cells, find_base, read_base
+from tests.sampling import sampled
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 EXPERIMENTS = [
@@ -19,7 +20,7 @@ EXPERIMENTS = [
 ]
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sampled(EXPERIMENTS, 2), ids=lambda path: path.stem)
 def test_one_step(grok, tmp_path, path):
     smaller = ["--model.architecture.width=32"] if "models.Transformer" in path.read_text() else []
     status, _, err = grok(
@@ -110,7 +111,7 @@ DIAGRAMS = sorted(
 SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
 
 
-@pytest.mark.parametrize("path", DIAGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sampled(DIAGRAMS, 4), ids=lambda path: path.stem)
 def test_diagram_is_a_grid_of_runs(path):
     """Its axes exist, and their ends are settings that can be trained."""
     config = build_parser("diagram").parse_args(["--config", str(path)])
@@ -146,7 +147,7 @@ def test_diagram_is_named_after_its_figure_in_the_paper(path):
         assert (f", {size}: " in first) == path.stem.endswith(f"_{size}")
 
 
-@pytest.mark.parametrize("path", SMALL_DIAGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sampled(SMALL_DIAGRAMS, 2), ids=lambda path: path.stem)
 def test_small_diagram_runs(grok, tmp_path, path):
     smaller = "data.task.p: 7, " if "figure7" in path.stem else ""
     status, _, err = grok(

@@ -17,6 +17,7 @@ import torch
 from grokking_pl.commands.main import main
 from grokking_pl.runs import RunFolder
 from tests.conftest import ROOT
+from tests.sampling import sampled
 
 TOY = [
     "--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architecture.width=8", "--trainer.logger=[]",
@@ -62,7 +63,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("end", sampled(ENDS, 2))
 def test_the_end_is_where_the_loop_ends(grok, tmp_path, end):
     steps, reason, options = ENDS[end]
     status, out, err = grok("fit", *TOY, *options, "--run_dir", tmp_path)

@@ -8,6 +8,7 @@ import yaml
 
 from grokking_pl.experiments import ExperimentBuilder
 from tests.conftest import ROOT
+from tests.sampling import sampled
 
 FIGURES = {
     path.stem: path
@@ -27,7 +28,7 @@ def built(name):
     return experiment, config
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", sampled(RUNS, 2))
 def test_one_step(grok, tmp_path, name):
     assert FIGURES[name].read_text().startswith("# Figure ")
     smaller = ["--model.architecture.width=32"] if name in ("figure1", "figure7_left") else []

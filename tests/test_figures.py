@@ -74,6 +74,7 @@ def test_figure_of_a_run(draw, tmp_path):
     assert times(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_figure_of_a_diagram(draw, tmp_path):
     place = draw("figure3")
     check_files(place, "figure3", "runs")

@@ -10,6 +10,7 @@ import torch
 
 from grokking_pl.runs import RunFolder
 from tests.conftest import SMALL_MNIST
+from tests.sampling import sampled
 
 STEPS = 1600
 OPTIONS = [
@@ -33,7 +34,7 @@ def whole(grok, tmp_path_factory):
     return fit(grok, SMALL_MNIST, tmp_path_factory.mktemp("whole") / "run")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", sampled([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], 3))
 def test_stopped_run_resumes_to_the_same_end(grok, grok_process, small_mnist, tmp_path, whole, how):
     folder = RunFolder(tmp_path / "run")
     process = grok_process("fit", *small_mnist, *OPTIONS, "--run_dir", folder.path)

@@ -57,7 +57,7 @@ def work(tmp_path):
     return tmp_path
 
 
-QUICK = ("fit", "diagram")
+QUICK = ("fit",)
 """The longer ones are marked slow."""
 
 

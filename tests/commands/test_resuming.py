@@ -17,6 +17,7 @@ from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.runs import RunFolder
 from grokking_pl.training import GrokkingModule
 from tests.conftest import ROOT
+from tests.sampling import sampled
 
 TOY = [
     "--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architecture.width=8", "--trainer.logger=[]",
@@ -157,7 +158,7 @@ MAY_CHANGE = [
 ]
 
 
-@pytest.mark.parametrize("options", MAY_CHANGE)
+@pytest.mark.parametrize("options", sampled(MAY_CHANGE, 2))
 def test_what_changes_no_training_may_change(grok, folder, tmp_path, options):
     status, _, err = grok("fit", *TOY, "--run_dir", folder.path, *RESUME, *options)
     assert status == 0, err
@@ -286,7 +287,7 @@ BY_OUTLINE_ONLY = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", sampled(DAMAGES, 2))
 def test_a_checkpoint_that_is_damaged_inside(refused, folder, damage):
     """Even one that holds no outline of itself, as Lightning's own class writes them, but for a few."""
     checkpoint = torch.load(folder.checkpoint)
@@ -469,7 +470,7 @@ LISTED = [*OF_LIGHTNING, *sorted({*callbacks.__all__} - ABSTRACT)]
 LISTED_ALREADY = {"PhaseTracker", "RepresentationQuality", "EffectiveDimension", "EmbeddingSnapshots"}
 
 
-@pytest.mark.parametrize("callback", LISTED)
+@pytest.mark.parametrize("callback", sampled(LISTED, 3))
 def test_callbacks_of_the_training_are_in_nobodys_way(grok, folder, callback):
     before = contents(folder.path)
     listed = [] if callback in LISTED_ALREADY else f"--trainer.callbacks+={callback}".split()

@@ -11,6 +11,7 @@ import torch
 from grokking_pl.callbacks import Reporting
 from grokking_pl.runs import RunFolder
 from tests.conftest import ROOT
+from tests.sampling import sampled
 
 TOY = [
     "--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architecture.width=8", "--data.steps_per_epoch=4",
@@ -138,7 +139,7 @@ def test_every_option_is_judged():
     assert options == set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"}
 
 
-@pytest.mark.parametrize("option", HONOURED)
+@pytest.mark.parametrize("option", sampled(HONOURED, 4))
 def test_an_option_that_is_honoured(grok, tmp_path, option):
     given = [] if option.startswith("max_epochs") else ["--trainer.max_steps=10"]
     log = [] if option.startswith("log_") else ["--trainer.log_every_n_steps=5"]

@@ -13,6 +13,7 @@ import pytest
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.runs.error_log import kept_traceback
 from tests.conftest import ROOT
+from tests.sampling import sampled
 
 TOY = [
     "--config", str(ROOT / "configs/toy_addition.yaml"), "--model.architecture.width=8", "--trainer.max_steps=20",
@@ -111,7 +112,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("options", "wanted"), OPTIONS, ids=[options for options, _ in OPTIONS])
+@pytest.mark.parametrize(("options", "wanted"), sampled(OPTIONS, 2), ids=[options for options, _ in OPTIONS])
 def test_option(refused, tmp_path, monkeypatch, options, wanted):
     monkeypatch.chdir(tmp_path)
     assert wanted in refused("fit", *TOY, f"--run_dir={tmp_path}/run", *options.split(" "))
