@@ -27,6 +27,8 @@ from grokking_pl.runs import RunFolder
 CONFIGS = ROOT / "configs"
 RESULTS = ROOT / "docs/results"
 """What is kept of finished figures, and shown by the documentation."""
+MOST_ROWS_KEPT = 20_000
+"""Of a table there: what the network makes of every point of a plane has more."""
 PACKAGES = ("grokking_pl", "torch", "lightning", "numpy")
 
 
@@ -100,7 +102,8 @@ class FigureRun:
             caption = f"TRIAL OF {self.steps} STEPS. {caption}"
         caption = re.sub(r"\s+", " ", caption).strip()
         if self.keep:
-            write_figure(RESULTS / self.name, figure, f"{caption}\n\n{provenance()}", tables, ("png",))
+            small = {name: table for name, table in tables.items() if len(table) <= MOST_ROWS_KEPT}
+            write_figure(RESULTS / self.name, figure, f"{caption}\n\n{provenance()}", small, ("png",))
         add_caption(figure, caption)
         folder = self.folder / self.name
         write_figure(folder, figure, f"{caption}\n\n{provenance()}", tables, ("png", "svg"))
