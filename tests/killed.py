@@ -1,53 +1,64 @@
 """Processes that are killed at one of their file operations, and what is left of a run or diagram afterwards.
 
-Every process is a fork of the one that runs the tests, so that nothing has to be imported anew.
+Every process is a fork of a server that has imported all, and done nothing else: torch's threads survive no fork.
 """
 
 import os
 import signal
 import sys
 import traceback
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 
-import grokking_pl.commands.diagram
-import grokking_pl.commands.fit
-import grokking_pl.plots.embeddings  # noqa: F401
-from grokking_pl.commands.main import main
-
 WRITING_EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
+SERVER = get_context("forkserver")
+SERVER.set_forkserver_preload([
+    "grokking_pl.commands.diagram", "grokking_pl.commands.fit", "grokking_pl.plots.diagram",
+    "grokking_pl.plots.embeddings",
+])  # fmt: skip
 
 
 def fork_grok(arguments: list[str], folder: Path, kill_at: int | None = None) -> tuple[int, int]:
-    """Run ``grok`` in a fork that is killed at its ``kill_at``-th file operation inside ``folder``, if there is one.
+    """Run ``grok`` in a process that is killed at its ``kill_at``-th file operation inside ``folder``, if there is one.
+
+    A diagram reports whenever it can, and not after a time, so that it always makes the same file operations.
 
     Returns:
         The exit status, -9 if it was killed, and the number of operations made.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.close(reading)
-            sys.stdout = sys.stderr = open(os.devnull if kill_at is not None else folder.parent / "log.txt", "w")  # noqa: SIM115
-            _count_operations(str(folder), kill_at, writing)
-            main(arguments)
-            status = 0
-        except SystemExit as left:
-            status = left.code if isinstance(left.code, int) else 1
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
-    os.close(writing)
-    with open(reading, "rb") as pipe:
+    reading, writing = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=_run, args=(arguments, folder, kill_at, writing))
+    process.start()
+    writing.close()
+    with open(os.dup(reading.fileno()), "rb") as pipe:
         operations = len(pipe.read())
-    _, outcome = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(outcome), operations
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode, operations
+
+
+def _run(arguments: list[str], folder: Path, kill_at: int | None, writing) -> None:
+    from grokking_pl.commands.main import main
+    from grokking_pl.population import training
+
+    training.SECONDS_BETWEEN_REPORTS = 0.0
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = 1
+    try:
+        sys.stdout = sys.stderr = open(os.devnull if kill_at is not None else folder.parent / "log.txt", "w")  # noqa: SIM115
+        _count_operations(str(folder), kill_at, writing.fileno())
+        main(arguments)
+        status = 0
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
 
 
 def _count_operations(folder: str, kill_at: int | None, writing: int) -> None:

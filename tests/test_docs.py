@@ -107,7 +107,7 @@ def test_site_holds_formulas_help_and_docstrings(site):
     for room in ("tasks", "data", "models", "training", "metrics", "theory", "callbacks", "runs"):
         text = (site / f"reference/{room}.html").read_text()
         package = __import__(f"grokking_pl.{room}", fromlist=["__all__"])
-        missing = [name for name in package.__all__ if not re.search(rf'id="grokking_pl\.{room}\.[\w.]*{name}"', text)]
+        missing = [name for name in package.__all__ if not re.search(rf'id="grokking_pl\.[\w.]*\b{name}"', text)]
         assert not missing, room
 
 

@@ -4,8 +4,6 @@ import random
 
 import pytest
 
-import grokking_pl.plots.diagram  # noqa: F401
-from grokking_pl.population import training
 from tests.killed import contents, fork_grok
 from tests.small_diagram import SMALL_DIAGRAM
 
@@ -20,14 +18,6 @@ def divide(folder, files):
         (folder / f"{name}.csv").write_text(header + "".join(rows[1::2]))
         (folder / f"{name}.rank1.csv").write_text("".join(rows[::2]))
     (folder / "diagram.json").write_bytes(files["diagram.json"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def reports_after_a_number_of_steps():
-    """Not after a time, so that every diagram makes the same file operations."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "SECONDS_BETWEEN_REPORTS", 0.0)
-        yield
 
 
 @pytest.fixture(scope="module")

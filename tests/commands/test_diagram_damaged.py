@@ -9,7 +9,6 @@ import torch
 
 import grokking_pl.plots.diagram  # noqa: F401
 from grokking_pl.errors import UserError
-from grokking_pl.population import training
 from grokking_pl.runs.diagram_folder import DiagramFolder
 from tests.killed import contents, fork_grok
 from tests.small_diagram import SMALL_DIAGRAM
@@ -24,14 +23,12 @@ def interrupted(tmp_path_factory):
     """A diagram of which two runs have ended, in the tables of two processes, and two are on their way."""
     folder = tmp_path_factory.mktemp("interrupted") / "diagram"
     command = [*SMALL_DIAGRAM, f"--folder={folder}"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "SECONDS_BETWEEN_REPORTS", 0.0)
-        _, operations = fork_grok(command, folder)
-        for number in range(operations // 2, operations):
-            shutil.rmtree(folder)
-            fork_grok(command, folder, kill_at=number)
-            if len(rows(folder / "runs.csv")) == 3 and (folder / STATES).exists() and torch.load(folder / STATES):
-                break
+    _, operations = fork_grok(command, folder)
+    for number in range(operations // 2, operations):
+        shutil.rmtree(folder)
+        fork_grok(command, folder, kill_at=number)
+        if len(rows(folder / "runs.csv")) == 3 and (folder / STATES).exists() and torch.load(folder / STATES):
+            break
     for name in ("runs", "curves"):
         header, *lines = rows(folder / f"{name}.csv")
         half = len(lines) // 2
