@@ -23,7 +23,8 @@ DEBUG = "With --debug, the traceback of what goes wrong is printed."
 def fail(message: str, status: int = WRONG_INPUT) -> NoReturn:
     """Leave with one line that says what is wrong."""
     with contextlib.suppress(OSError, ValueError):  # nobody can hear it
-        print(f"grok: error: {message}", file=sys.stderr, flush=True)
+        # Text and end of line at once: several processes may write.
+        print(f"grok: error: {message}\n", end="", file=sys.stderr, flush=True)
     sys.exit(status)
 
 

@@ -93,7 +93,8 @@ class _Once:
 
     def __call__(self, line: str) -> None:
         if self._lock.acquire(blocking=False):
-            print(f"grok: error: {line}", file=sys.stderr, flush=True)
+            # Text and end of line at once: several processes may write.
+            print(f"grok: error: {line}\n", end="", file=sys.stderr, flush=True)
 
 
 def first_process_has_gone(seconds: float = 0) -> bool:
