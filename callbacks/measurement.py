@@ -7,7 +7,8 @@ from typing import Any
 import lightning.pytorch as pl
 
 from grokking_pl.callbacks.deferred import Deferred
-from grokking_pl.callbacks.reporting import is_log_step, log, require_at_least
+from grokking_pl.callbacks.reporting import is_log_step, log
+from grokking_pl.errors import require_at_least
 
 Values = Mapping[str, float | int | str]
 

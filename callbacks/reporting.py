@@ -132,12 +132,6 @@ def symbol_names(trainer: pl.Trainer, p: int) -> tuple[str, ...]:
     return tuple(map(str, range(p) if table is None else table.symbols))
 
 
-def require_at_least(callback: str, name: str, value: int, least: int) -> None:
-    """Raise a `UserError` in the callback's name if one of its options is too small."""
-    if value < least:
-        raise UserError(f"{callback}: {name} is {value}; it must be at least {least}")
-
-
 def require_representation(module: Any, callback: str) -> None:
     """Raise a `UserError` if the module has no representation: another LightningModule, or one without embeddings."""
     if not hasattr(type(module), "representation"):

@@ -9,8 +9,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.callbacks.reporting import require_at_least, run_folder, settle_and_save
-from grokking_pl.errors import RunInterrupted
+from grokking_pl.callbacks.reporting import run_folder, settle_and_save
+from grokking_pl.errors import RunInterrupted, require_at_least
 from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
 

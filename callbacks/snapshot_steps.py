@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import lightning.pytorch as pl
 import numpy as np
 
-from grokking_pl.callbacks.reporting import require_at_least
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, require_at_least
 
 
 def check_steps(callback: str, steps: Sequence[int] | None, count: int) -> None:

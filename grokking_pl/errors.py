@@ -31,6 +31,13 @@ class RunInterrupted(Exception):
         self.number = number
 
 
+def require_at_least(who: str, name: str, value: float, least: float, below: float = float("inf")) -> None:
+    """Raise a `UserError` in the name of whose option it is unless ``least <= value < below``."""
+    if not least <= value < below:
+        limit = "" if below == float("inf") else f" and less than {below}"
+        raise UserError(f"{who}: {name} is {value}; it must be at least {least}{limit}")
+
+
 def find_user_error(error: BaseException | None) -> UserError | None:
     """The `UserError` behind an exception, if there is one: a parser that tries several types wraps that of each."""
     return next((link for link in chain(error) if isinstance(link, UserError)), None)

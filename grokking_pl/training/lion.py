@@ -52,7 +52,9 @@ class Lion(torch.optim.Optimizer):
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
-                momentum = self.state[weight].setdefault("exp_avg", torch.zeros_like(weight))
+                if "exp_avg" not in self.state[weight]:
+                    self.state[weight]["exp_avg"] = torch.zeros_like(weight)
+                momentum = self.state[weight]["exp_avg"]
                 direction = momentum.lerp(weight.grad, 1 - beta1).sign_()
                 weight.mul_(1 - lr * group["weight_decay"]).sub_(direction, alpha=lr)
                 momentum.lerp_(weight.grad, 1 - beta2)

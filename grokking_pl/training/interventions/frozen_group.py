@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors, require_at_least
+from grokking_pl.errors import require_at_least
+from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors
 
 
 class FrozenGroup(Intervention):

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors, require_at_least
+from grokking_pl.errors import require_at_least
+from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors
 
 
 class GradientNoise(Intervention):

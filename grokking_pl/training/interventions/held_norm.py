@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
+from grokking_pl.errors import require_at_least
 from grokking_pl.training.interventions.intervention import (
     Group,
     Intervention,
     State,
     Tensors,
-    require_at_least,
     total_norm,
 )
 

@@ -172,13 +172,6 @@ def map_state(state: State, change: Any) -> State:
     return {what: {name: change(value) for name, value in tensors.items()} for what, tensors in state.items()}
 
 
-def require_at_least(who: str, name: str, value: float, least: float, below: float = float("inf")) -> None:
-    """Raise a `UserError` unless ``least <= value < below``."""
-    if not least <= value < below:
-        limit = "" if below == float("inf") else f" and less than {below}"
-        raise UserError(f"{who}: {name} is {value}; it must be at least {least}{limit}")
-
-
 def total_norm(tensors: Mapping[str, Tensor]) -> Tensor:
     """The Euclidean norm of all numbers in some tensors."""
     return torch.stack([value.square().sum() for value in tensors.values()]).sum().sqrt()
