@@ -10,7 +10,6 @@ What depends on t alone is computed for many steps ahead, in double precision: i
 compute the powers for every weight anew.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -28,9 +27,9 @@ class AdamRule(UpdateRule):
 
     @classmethod
     def of(cls, kind: type, options: dict[str, Any]) -> tuple["AdamRule", tuple[float, ...]]:
-        """The rule of ``torch.optim.Adam`` or ``AdamW``, and the options as a row of `stack_options`."""
+        """The rule of ``torch.optim.Adam`` or ``AdamW``, and the options by `as_row`."""
         refuse_options(kind, options, "amsgrad", "maximize")
-        return cls(), _row(GroupOptions(*(options[name] for name in OPTIONS)))
+        return cls(), as_row(GroupOptions(*(options[name] for name in OPTIONS)))
 
     def coefficients(
         self, options: Float[Tensor, "*places 6"], step: Float[Tensor, " *places"]
@@ -54,18 +53,14 @@ class AdamRule(UpdateRule):
 OPTIONS = ("lr", "weight_decay", "decoupled_weight_decay", "betas", "eps")
 
 
-def stack_options(options: Sequence[GroupOptions], device: torch.device) -> Float[Tensor, "members 6"]:
-    """The options of each network as a row, in double precision.
+def as_row(options: GroupOptions) -> tuple[float, ...]:
+    """The options of one network as numbers.
 
-    The columns are the learning rate, the weight decay that acts on the weights (decoupled), the one that acts through
-    the gradient, β1, β2 and ε.
+    They are the learning rate, the weight decay that acts on the weights (decoupled), the one that acts through the
+    gradient, β1, β2 and ε.
     """
-    return torch.tensor([_row(group) for group in options], dtype=torch.float64, device=device)
-
-
-def _row(group: GroupOptions) -> tuple[float, ...]:
-    decay = (group.weight_decay, 0.0) if group.decoupled else (0.0, group.weight_decay)
-    return (group.lr, *decay, *group.betas, group.eps)
+    decay = (options.weight_decay, 0.0) if options.decoupled else (0.0, options.weight_decay)
+    return (options.lr, *decay, *options.betas, options.eps)
 
 
 def adam_coefficients(

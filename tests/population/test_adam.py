@@ -1,6 +1,6 @@
 import torch
 
-from grokking_pl.population.adam import adam_coefficients, adam_step, stack_options
+from grokking_pl.population.adam import adam_coefficients, adam_step, as_row
 from grokking_pl.training import GroupOptions, build_optimizer
 
 
@@ -17,7 +17,7 @@ def test_each_member_is_updated_as_by_torch():
         build_optimizer({"decoder": [p]}, {"decoder": o}, fused=False) for p, o in zip(singles, options, strict=True)
     ]
     first, second = torch.zeros_like(weights), torch.zeros_like(weights)
-    stacked = stack_options(options, torch.device("cpu"))
+    stacked = torch.tensor([as_row(group) for group in options], dtype=torch.float64)
     for step in range(1, 200):
         gradients = torch.randn(3, 4, 5) * 10.0 ** torch.randint(-6, 2, (3, 1, 1))
         for single, optimizer, gradient in zip(singles, optimizers, gradients, strict=True):
