@@ -64,6 +64,13 @@ def build_parser(name: str) -> LightningArgumentParser:
         "name, {paths: [...], label: ...} with either.",
     )
     parser.add_argument(
+        "--contenders",
+        type=dict[str, dict[str, Any]],
+        default={},
+        help="What each contender of a tournament changes, by its name: hyperparameters by path, and under callbacks a "
+        "list of interventions.",
+    )
+    parser.add_argument(
         "--seeds", type=list[int] | None, help="Seeds with which every cell is run; by default that of the base."
     )
     parser.add_argument("--steps", type=int, default=10_000, help="Steps within which a phase is decided.")
@@ -101,7 +108,8 @@ def draw_diagram(config: Namespace) -> None:
     check_config_file(base_file)
     changes = _plain(config.set)
     base, seed = read_base(base_file, changes, interventions_among)
-    grid = read_grid(_plain(config.axes), [seed] if config.seeds is None else config.seeds)
+    seeds = [seed] if config.seeds is None else config.seeds
+    grid = read_grid(_plain(config.axes), seeds, _read_contenders(_plain(config.contenders), base))
     dividing = check_cells(grid, base, changes)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
@@ -116,6 +124,7 @@ def draw_diagram(config: Namespace) -> None:
         "axes": grid.axes,
         "paths": grid.paths,
         "labels": grid.labels,
+        **({"contenders": grid.contenders} if grid.contenders else {}),
         "seeds": grid.seeds,
         "steps": config.steps,
         "phase": asdict(criteria) | ({} if config.stop_when_decided else {"stop_when_decided": False}),
@@ -139,6 +148,7 @@ def draw_diagram(config: Namespace) -> None:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
                 _complete(folder, grid)
+                _print_standings(folder, grid)
 
 
 def _plain(given: Any) -> Any:
@@ -148,6 +158,16 @@ def _plain(given: Any) -> Any:
     if isinstance(given, dict):
         return {name: _plain(value) for name, value in given.items()}
     return [_plain(value) for value in given] if isinstance(given, list) else given
+
+
+def _read_contenders(given: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """What contenders change, with their interventions in the form in which a base has its own, and these kept."""
+    return {
+        name: {**changes, "callbacks": base.get("callbacks", {}) | interventions_among(changes["callbacks"])}
+        if isinstance(changes, dict) and "callbacks" in changes
+        else changes
+        for name, changes in given.items()
+    }
 
 
 def _check(folder: DiagramFolder) -> None:
@@ -184,6 +204,7 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
         if ranks.rank == 0:
             _complete(folder, plan.grid)
             _print_table(folder, time.monotonic() - start)
+            _print_standings(folder, plan.grid)
     except BaseException as error:
         ranks.stop(error)
         raise
@@ -194,9 +215,14 @@ def _complete(folder: DiagramFolder, grid: Grid) -> None:
 
     States go last: as long as there are any, a process that was killed in its last moments has left the rest undone.
     """
-    if folder.is_tidy() and all(figure.exists() for figure in folder.figures):
+    results = [*folder.figures, *([folder.standings] if grid.contenders else [])]
+    if folder.is_tidy() and all(path.exists() for path in results):
         return
     folder.merge()
+    if grid.contenders:
+        from grokking_pl.commands.standings import write_standings  # with pandas, slow to import
+
+        write_standings(folder, grid)
     _draw(folder, grid)
     folder.states.drop()
 
@@ -224,11 +250,20 @@ def _draw(folder: DiagramFolder, grid: Grid) -> None:
     """Draw the figure of a finished table."""
     import pandas as pd  # with matplotlib, seconds to import
 
+    from grokking_pl.plots.contenders import contender_diagrams
     from grokking_pl.plots.diagram import phase_diagram
 
-    figure = phase_diagram(pd.read_csv(folder.table), folder.axes, grid.labels)
+    draw = contender_diagrams if grid.contenders else phase_diagram
+    figure = draw(pd.read_csv(folder.table), list(grid.plane), grid.labels)
     for path in folder.figures:
         save_figure(figure, path)
+
+
+def _print_standings(folder: DiagramFolder, grid: Grid) -> None:
+    if grid.contenders:
+        from grokking_pl.commands.standings import print_standings
+
+        print_standings(folder, grid)
 
 
 def _print_table(folder: DiagramFolder, seconds: float) -> None:

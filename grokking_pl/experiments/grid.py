@@ -14,6 +14,9 @@ from grokking_pl.runs.diagram_folder import CURVE_COLUMNS, RESULT_COLUMNS, value
 
 MAX_CELLS = 10**6
 
+CONTENDER = "contender"
+"""The axis whose values are the contenders of a tournament, and its column in the tables."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -36,16 +39,18 @@ class Grid:
 
     Args:
         axes: the values on each axis, by its name: that of a setting on the command line of ``grok fit``, or a short
-            one for several settings.
+            one for several settings. Contenders are an axis, too, the first.
         seeds: every cell is run with each.
         paths: the settings that an axis with a short name sets.
         labels: what figures and reports call an axis, if not by its name.
+        contenders: the settings that each contender of a tournament changes, by its name.
     """
 
     axes: dict[str, list[Any]]
     seeds: list[int]
     paths: dict[str, list[str]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    contenders: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.seeds) * math.prod(len(values) for values in self.axes.values())
@@ -66,33 +71,47 @@ class Grid:
         """The settings of a cell: those of the base, with the cell's coordinates put in."""
         settings = copy.deepcopy(base)
         for axis, value in zip(self.axes, cell.values, strict=True):
+            if axis == CONTENDER:
+                for path, change in self.contenders[value].items():
+                    set_value(settings, path, change)
+                continue
             for path in self.paths_of(axis):
                 set_value(settings, path, value)
         return settings
 
     def paths_of(self, axis: str) -> list[str]:
         """The settings that an axis sets."""
+        if axis == CONTENDER:
+            return list(dict.fromkeys(path for changes in self.contenders.values() for path in changes))
         return self.paths.get(axis, [axis])
+
+    @property
+    def plane(self) -> dict[str, list[Any]]:
+        """The axes of hyperparameters, one or two, without that of the contenders."""
+        return {axis: values for axis, values in self.axes.items() if axis != CONTENDER}
 
     def label_of(self, axis: str) -> str:
         """What figures and reports call an axis."""
         return self.labels.get(axis, axis)
 
 
-def read_grid(axes: Mapping[str, Any], seeds: Any) -> Grid:
+def read_grid(axes: Mapping[str, Any], seeds: Any, contenders: Mapping[str, Any] = {}) -> Grid:
     """The grid of some axes and seeds, as a diagram's configuration gives them.
 
     Args:
         axes: by name, as `read_axis` takes them; an axis may also be ``{paths: [...], label: ..., ...}``, whose name
             then is that of the column alone. Its values are under ``values``, or a scale with low, high and n.
         seeds: a list.
+        contenders: the settings that each contender changes, by its name; none for a diagram without.
 
     Raises:
-        UserError: an axis is wrong, two set the same setting or have the same label, or a seed is no seed.
+        UserError: an axis is wrong, two set the same setting or have the same label, a seed is no seed, or there is a
+            single contender.
     """
     if not isinstance(axes, Mapping) or not 1 <= len(axes) <= 2:
         raise UserError(f"there are {len(axes) if axes else 0} axes; a diagram has one or two")
-    values, paths, labels = {}, {}, {}
+    values: dict[str, list[Any]] = {CONTENDER: _names_of_contenders(contenders)} if contenders else {}
+    paths, labels = {}, {}
     for name, given in axes.items():
         _check_axis_name(name)
         rest = dict(given) if isinstance(given, Mapping) else given
@@ -103,17 +122,26 @@ def read_grid(axes: Mapping[str, Any], seeds: Any) -> Grid:
                 labels[name] = _texts(name, "label", [rest.pop("label")])[0]
             rest = rest["values"] if set(rest) == {"values"} else rest
         values[name] = read_axis(name, rest)
-    grid = Grid(values, _read_seeds(seeds), paths, labels)
+    grid = Grid(values, _read_seeds(seeds), paths, labels, {name: dict(given) for name, given in contenders.items()})
     _check_that_axes_differ(grid)
     if len(grid) > MAX_CELLS:
         raise UserError(f"the grid has {len(grid)} runs; at most {MAX_CELLS} are possible")
     return grid
 
 
+def _names_of_contenders(given: Mapping[str, Any]) -> list[str]:
+    if len(given) < 2:
+        raise UserError(f"there is one contender, {next(iter(given))}; give at least two, one of them the control")
+    for name, changes in given.items():
+        if not isinstance(changes, Mapping):
+            raise UserError(f"the contender {name} is {changes!r}; give the settings that it changes by path, or {{}}")
+    return list(given)
+
+
 def _check_axis_name(name: Any) -> None:
     if not isinstance(name, str) or not name:
         raise UserError(f"an axis is called {name!r}; give the path of a hyperparameter, or a short name with paths")
-    if name in (*RESULT_COLUMNS, *CURVE_COLUMNS):
+    if name in (CONTENDER, *RESULT_COLUMNS, *CURVE_COLUMNS):
         raise UserError(f"an axis is called {name}, as a column of the results is: give it another name")
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from grokking_pl.metrics.phases import Phase
@@ -33,16 +34,9 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, 
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
         labels: what axes are called, if not by their columns.
     """
-    across, up = axes[-1], axes[0] if len(axes) == 2 else None
-    columns, rows = _values(runs, across), _values(runs, up) if up else [None]
+    up = axes[0] if len(axes) == 2 else None
     names = [name for name in map(str, runs) if re.fullmatch(r"steps_to_(train|val)(_[\d.e-]+)?", name)]
-    steps = {name: np.full((len(rows), len(columns)), np.nan) for name in names}
-    for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
-        x, y = np.asarray(place, dtype=int)
-        for name, values in steps.items():
-            # A run that never passed counts as one that would take longer than all others.
-            middle = np.median(cell[name].fillna(np.inf))
-            values[y, x] = middle if np.isfinite(middle) else np.nan
+    steps = {name: median_steps(runs, axes, name) for name in names}
     height = 3.6 if up else 1.9
     lines = len(names) // 2
     figure = Figure(figsize=(13.5, lines * (height + 0.9)), layout="constrained")
@@ -52,18 +46,47 @@ def phase_diagram(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, 
     for panel in grid[1:, 0]:
         panel.set_axis_off()
     panels = grid[:, 1:].ravel()
-    longest = max(2.0, float(np.nanmax([np.nanmax(v) if np.isfinite(v).any() else 2 for v in steps.values()])))
-    shortest = min([longest / 2, *(max(1.0, float(np.nanmin(v))) for v in steps.values() if np.isfinite(v).any())])
+    norm = steps_norm(list(steps.values()))
     for panel, (name, values) in zip(panels, steps.items(), strict=True):
-        panel.set_facecolor(PHASE_COLOURS[Phase.CONFUSION])
-        image = panel.imshow(
-            np.maximum(values, 1), norm=LogNorm(shortest, longest), cmap="viridis", origin="lower", aspect="auto"
-        )
+        image = draw_steps(panel, values, norm)
         figure.colorbar(image, ax=panel, label=f"{name.replace('_', ' ')} (grey: never)")
         panel.set_title(name.replace("_", " "), loc="left", fontweight="bold")
     for panel in panels:
-        _label_axes(panel, runs, axes, labels)
+        label_axes(panel, runs, axes, labels)
     return figure
+
+
+def median_steps(runs: pd.DataFrame, axes: Sequence[str], name: str) -> Float[np.ndarray, "rows columns"]:
+    """The median over the seeds of each cell of a column of steps; nan where half of the seeds or more never passed.
+
+    Args:
+        runs: one row per run, with a column per axis.
+        axes: the columns of one axis, to the right, or of two, the first upwards.
+        name: the column.
+    """
+    across, up = axes[-1], axes[0] if len(axes) == 2 else None
+    columns, rows = _values(runs, across), _values(runs, up) if up else [None]
+    steps = np.full((len(rows), len(columns)), np.nan)
+    for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
+        x, y = np.asarray(place, dtype=int)
+        # A run that never passed counts as one that would take longer than all others.
+        middle = np.median(cell[name].fillna(np.inf))
+        steps[y, x] = middle if np.isfinite(middle) else np.nan
+    return steps
+
+
+def steps_norm(steps: Sequence[Float[np.ndarray, "rows columns"]]) -> LogNorm:
+    """The logarithmic range of colours for the steps of several panels."""
+    passed = [values for values in steps if np.isfinite(values).any()]
+    longest = max([2.0, *(float(np.nanmax(values)) for values in passed)])
+    shortest = min([longest / 2, *(max(1.0, float(np.nanmin(values))) for values in passed)])
+    return LogNorm(shortest, longest)
+
+
+def draw_steps(panel: Axes, steps: Float[np.ndarray, "rows columns"], norm: LogNorm) -> AxesImage:
+    """Draw the steps of each cell in a panel, in grey where they are nan."""
+    panel.set_facecolor(PHASE_COLOURS[Phase.CONFUSION])
+    return panel.imshow(np.maximum(steps, 1), norm=norm, cmap="viridis", origin="lower", aspect="auto")
 
 
 def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
@@ -93,7 +116,7 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
                 word = PHASE_LETTERS[phase] + (f"\n{share[y, x]:.0%}" if share[y, x] < 1 else "")
                 dark = phase is Phase.COMPREHENSION
                 panel.text(x, y, word, ha="center", va="center", fontsize=7, color="white" if dark else "black")
-    _label_axes(panel, runs, axes, names)
+    label_axes(panel, runs, axes, names)
 
 
 def draw_phase_legend(panel: Axes, **options: Any) -> None:
@@ -105,7 +128,8 @@ def draw_phase_legend(panel: Axes, **options: Any) -> None:
     panel.legend(handles=handles, frameon=False, fontsize=8, **options)
 
 
-def _label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
+def label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
+    """Write the values on the axes of a panel, and what they are called; the arguments are those of `draw_phases`."""
     _label(panel.xaxis, names.get(axes[-1], axes[-1]), _values(runs, axes[-1]))
     panel.tick_params(axis="x", labelrotation=45)
     if len(axes) == 2:

@@ -91,10 +91,10 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
             for changed in changes:
                 if changed == name or changed.startswith(f"{name}."):
                     raise UserError(f"set gives {changed}, which the axis {axis} sets too: leave one of them out")
+        first, place = grid.cell(0), list(grid.axes).index(axis)
         for value in values:
-            settings = grid.settings(base, grid.cell(0))
-            for name in grid.paths_of(axis):
-                set_value(settings, name, value)
+            coordinates = (*first.values[:place], value, *first.values[place + 1 :])
+            settings = grid.settings(base, replace(first, values=coordinates))
             kinds.add(builder.build(0, builder.complete(settings), grid.seeds[0]).kind)
         if len(kinds) > 1:
             dividing.append(axis)
@@ -104,7 +104,8 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
 def _names(base: Settings) -> list[str]:
     """The names of all settings, and of those that hold others, as a group's options."""
     names = list(flatten(base))
-    return [*names, *{name.rpartition(".")[0] for name in names if name.count(".") > 1} - {*names}]
+    holders = {name.rpartition(".")[0] for name in names if name.count(".") > 1}
+    return [*names, *(holders | {"callbacks"}) - {*names}]
 
 
 def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compiled: bool | None) -> None:

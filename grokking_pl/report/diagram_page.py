@@ -43,8 +43,9 @@ def diagram_page(folder: Path) -> Page:
     """
     results = read_diagram(folder)
     grid = results.grid
-    axes = " and ".join(map(grid.label_of, grid.axes))
-    subtitle = f"{len(grid)} runs over {axes}, of at most {results.steps} steps each."
+    axes = " and ".join(map(grid.label_of, grid.plane))
+    of_contenders = f" of {len(grid.contenders)} contenders" if grid.contenders else ""
+    subtitle = f"{len(grid)} runs{of_contenders} over {axes}, of at most {results.steps} steps each."
     page = Page(folder.resolve().name, f"<p>{html.escape(subtitle)}</p>")
     parts = []
     if len(results.runs) < len(grid):
@@ -62,21 +63,28 @@ def diagram_page(folder: Path) -> Page:
         + "</p>"
     )
     cells = _cells(results)
-    views: dict[str, int | None] = {"majority of the seeds": None} if len(grid.seeds) > 1 else {}
-    views |= {f"seed {seed}": k for k, seed in enumerate(grid.seeds)}
+    seeds: dict[str, int | None] = {"majority of the seeds": None} if len(grid.seeds) > 1 else {}
+    seeds |= {f"seed {seed}": k for k, seed in enumerate(grid.seeds)}
+    views = {
+        ", ".join([*contender, name]): (number, seed)
+        for number, contender in enumerate([[name] for name in grid.contenders] or [[]])
+        for name, seed in seeds.items()
+    }
     measures = {name: words for name, words in measures_of(results).items() if _is_measured(name, results)}
     page.data["diagram"] = {
         "views": {
             name: {
-                "values": {measure: _values(results, cells, measure, seed) for measure in measures},
-                "words": _words(results, cells, seed),
-                "letters": _letters(results, cells, seed),
+                "values": {measure: _values(results, cells[contender], measure, seed) for measure in measures},
+                "words": _words(results, cells[contender], seed),
+                "letters": _letters(results, cells[contender], seed),
+                "contender": contender,
+                "seed": None if seed is None else f"seed {grid.seeds[seed]}",
             }
-            for name, seed in views.items()
+            for name, (contender, seed) in views.items()
         },
-        "cells": _runs_of_cells(results, cells),
+        "cells": [_runs_of_cells(results, of_contender) for of_contender in cells],
         "curves": results.curves,
-        "start": _start(results, cells),
+        "start": _start(results, cells[0]),
     }
     for measure, words in measures.items():
         page.figures[f"map-{measure}"] = _map(results, measure, words)
@@ -128,21 +136,26 @@ def _threshold(results: DiagramResults, name: str, colour: str) -> dict[str, Any
 # Cells.
 
 
-def _cells(results: DiagramResults) -> list[list[dict[int, int]]]:
-    """The number of the run of each seed, by the seed's position, in each cell of each row; only those that ended."""
-    lengths = [len(values) for values in results.grid.axes.values()]
-    cells: list[list[dict[int, int]]] = [
-        [{} for _ in range(lengths[-1])] for _ in range(lengths[0] if len(lengths) == 2 else 1)
+Cells = list[list[dict[int, int]]]
+"""The number of the run of each seed, by the seed's position, in each cell of each row; only those that ended."""
+
+
+def _cells(results: DiagramResults) -> list[Cells]:
+    """The cells of each contender; where there are none, those of the grid alone."""
+    lengths = [len(values) for values in results.grid.plane.values()]
+    rows = lengths[0] if len(lengths) == 2 else 1
+    cells: list[Cells] = [
+        [[{} for _ in range(lengths[-1])] for _ in range(rows)] for _ in results.grid.contenders or [""]
     ]
     for index in results.runs:
-        y, x, seed = results.place(index)
-        cells[y][x][seed] = index
+        contender, y, x, seed = results.place(index)
+        cells[contender][y][x][seed] = index
     return cells
 
 
-def _start(results: DiagramResults, cells: list[list[dict[int, int]]]) -> list[int]:
+def _start(results: DiagramResults, cells: Cells) -> list[int]:
     """The cell that is shown first: one that groks, if any does."""
-    full = [(x, y) for y, row in enumerate(cells) for x, cell in enumerate(row) if cell]
+    full = [(x, y) for y, row in enumerate(cells) for x, cell in enumerate(row) if cell] or [(0, 0)]
 
     def groks(place: tuple[int, int]) -> bool:
         x, y = place
@@ -169,9 +182,7 @@ def _median(runs: list[dict[str, Any]], name: str) -> float | None:
     return middle if middle < never else None
 
 
-def _values(
-    results: DiagramResults, cells: list[list[dict[int, int]]], measure: str, seed: int | None
-) -> list[list[float | None]]:
+def _values(results: DiagramResults, cells: Cells, measure: str, seed: int | None) -> list[list[float | None]]:
     def value(cell: dict[int, int]) -> float | None:
         runs = _chosen(results, cell, seed)
         if not runs:
@@ -185,9 +196,9 @@ def _values(
     return [[value(cell) for cell in row] for row in cells]
 
 
-def _words(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int | None) -> list[list[str]]:
+def _words(results: DiagramResults, cells: Cells, seed: int | None) -> list[list[str]]:
     """The words for each cell on hover."""
-    axes, label = results.grid.axes, results.grid.label_of
+    axes, label = results.grid.plane, results.grid.label_of
     across = list(axes.items())[-1]
     up = next(iter(axes.items())) if len(axes) == 2 else None
 
@@ -212,7 +223,7 @@ def _words(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int
     return [[say(x, y, cell) for x, cell in enumerate(row)] for y, row in enumerate(cells)]
 
 
-def _letters(results: DiagramResults, cells: list[list[dict[int, int]]], seed: int | None) -> list[list[str]]:
+def _letters(results: DiagramResults, cells: Cells, seed: int | None) -> list[list[str]]:
     """The letter of each cell's phase, and the share of its seeds where they disagree."""
 
     def say(cell: dict[int, int]) -> str:
@@ -225,7 +236,7 @@ def _letters(results: DiagramResults, cells: list[list[dict[int, int]]], seed: i
     return [[say(cell) for cell in row] for row in cells]
 
 
-def _runs_of_cells(results: DiagramResults, cells: list[list[dict[int, int]]]) -> list[list[list[list[str]]]]:
+def _runs_of_cells(results: DiagramResults, cells: Cells) -> list[list[list[list[str]]]]:
     """Of each cell, one row per run: its number, its seed, phase, steps, accuracies and representation."""
     seeds = results.grid.seeds
 
@@ -243,7 +254,7 @@ def _runs_of_cells(results: DiagramResults, cells: list[list[dict[int, int]]]) -
 
 def _map(results: DiagramResults, measure: str, words: str) -> go.Figure:
     """The grid in one measure, without its values, which ``page.js`` puts in."""
-    axes = [(results.grid.label_of(name), values) for name, values in results.grid.axes.items()]
+    axes = [(results.grid.label_of(name), values) for name, values in results.grid.plane.items()]
     heat: dict[str, Any] = {"xgap": 1, "ygap": 1, "hovertemplate": "%{customdata}<extra></extra>", "hoverongaps": True}
     if measure == "phase":
         phases = len(Phase)

@@ -47,12 +47,16 @@ class DiagramResults:
     runs: dict[int, dict[str, Any]]
     curves: dict[int, dict[str, list[float | None]]]
 
-    def place(self, index: int) -> tuple[int, int, int]:
-        """Position of a run on the first axis, on the last one, and of its seed; of one axis the first is 0."""
-        sizes = [len(values) for values in self.grid.axes.values()]
+    def place(self, index: int) -> tuple[int, int, int, int]:
+        """Position of a run among contenders, on the first axis, on the last one, and of its seed.
+
+        Of one axis the first is 0, and so is that among contenders where there are none.
+        """
+        sizes = [len(values) for values in self.grid.plane.values()]
         rest, x = divmod(index, sizes[-1])
-        seed, y = divmod(rest, sizes[0] if len(sizes) == 2 else 1)
-        return y, x, seed
+        rest, y = divmod(rest, sizes[0] if len(sizes) == 2 else 1)
+        seed, contender = divmod(rest, max(1, len(self.grid.contenders)))
+        return contender, y, x, seed
 
 
 def read_diagram(path: Path) -> DiagramResults:
@@ -68,14 +72,18 @@ def read_diagram(path: Path) -> DiagramResults:
         raise corrupt(record, "it is no JSON") from None
     try:
         grid = Grid(
-            description["axes"], description["seeds"], description.get("paths", {}), description.get("labels", {})
+            description["axes"],
+            description["seeds"],
+            description.get("paths", {}),
+            description.get("labels", {}),
+            description.get("contenders", {}),
         )
         steps, criteria = int(description["steps"]), dict(description["phase"])
         further = further_columns(criteria.get("further_thresholds"))
         empty = not len(grid)
     except (KeyError, TypeError, ValueError, AttributeError):
         empty = True
-    if empty or not 1 <= len(grid.axes) <= 2:
+    if empty or not 1 <= len(grid.plane) <= 2:
         raise corrupt(record, "it describes no grid")
     folder = DiagramFolder(path, grid.axes, grid.seeds, further=further)
     runs = _read_runs(folder, further)

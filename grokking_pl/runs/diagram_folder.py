@@ -95,6 +95,20 @@ class DiagramFolder:
         """The curves of the runs, one row per step; cells are empty where nothing was measured."""
         return self.path / "curves.csv"
 
+    @property
+    def standings(self) -> Path:
+        """How the contenders of a tournament did, one row per contender."""
+        return self.path / "standings.csv"
+
+    def write_standings(self, text: str) -> None:
+        """Write the standings.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        with writing(self.standings, ADVICE):
+            write_atomically(self.standings, text)
+
     def claim(self, description: dict[str, Any]) -> None:
         """Make the folder, or see that it holds the same diagram.
 

@@ -143,9 +143,9 @@ if (page.diagram) {
   };
 
   const showCell = () => {
-    const wanted = (run) => !view.value.startsWith("seed ") || run[1] === view.value;
-    const runs = cells[y][x].filter(wanted);
-    byId("cell-words").innerHTML = views[view.value].words[y][x];
+    const {contender, seed: chosenSeed, words} = views[view.value];
+    const runs = cells[contender][y][x].filter((run) => chosenSeed === null || run[1] === chosenSeed);
+    byId("cell-words").innerHTML = words[y][x];
     const told = HEAD.map((name, k) => [name, ...runs.map((run) => run[k + 1])]);
     byId("cell-runs").replaceChildren(...(runs.length ? told.map((row, k) => tableRow(row, k === 0)) : []));
     if (!lines) return;
@@ -169,8 +169,8 @@ if (page.diagram) {
   };
 
   const choose = (column, row) => {
-    x = Math.max(0, Math.min(cells[0].length - 1, column));
-    y = Math.max(0, Math.min(cells.length - 1, row));
+    x = Math.max(0, Math.min(cells[0][0].length - 1, column));
+    y = Math.max(0, Math.min(cells[0].length - 1, row));
     showMap();
     showCell();
   };

@@ -1,0 +1,31 @@
+"""The phase diagrams of the contenders of a tournament, one below the other."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from grokking_pl.plots.diagram import draw_phase_legend, draw_phases, draw_steps, label_axes, median_steps, steps_norm
+
+
+def contender_diagrams(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}) -> Figure:
+    """Draw the phases and the median steps to the validation threshold of every contender, in the same colours.
+
+    Args:
+        runs: one row per run, with the columns ``contender``, ``phase``, ``steps_to_val``, and one per axis.
+        axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
+        labels: what axes are called, if not by their columns.
+    """
+    contenders = {str(name): group for name, group in runs.groupby("contender", sort=False)}
+    steps = {name: median_steps(group, axes, "steps_to_val") for name, group in contenders.items()}
+    norm = steps_norm(list(steps.values()))
+    height = 2.8 if len(axes) == 2 else 1.6
+    figure = Figure(figsize=(10, height * len(contenders) + 0.6), layout="constrained")
+    for row, (name, group) in zip(figure.subplots(len(contenders), 2, squeeze=False), contenders.items(), strict=True):
+        draw_phases(row[0], group, axes, labels)
+        row[0].set_title(name, loc="left", fontweight="bold")
+        image = draw_steps(row[1], steps[name], norm)
+        label_axes(row[1], group, axes, labels)
+        figure.colorbar(image, ax=row[1], label="steps to val (grey: never)")
+    draw_phase_legend(figure.axes[0], loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
+    return figure
