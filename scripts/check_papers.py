@@ -32,11 +32,15 @@ class Claim:
 
     Args:
         published: in words.
-        agrees: whether a run does, by its metrics: columns step, train_accuracy and val_accuracy.
+        agrees: whether a run does, by its metrics: columns step, and loss and accuracy on both sets.
+        config: in configs/; by default that of the claim's name in configs/papers/.
+        options: further ones of the command line.
     """
 
     published: str
     agrees: Callable[[pd.DataFrame], bool]
+    config: str | None = None
+    options: tuple[str, ...] = ()
 
 
 def first_step(metrics: pd.DataFrame, threshold: float, which: str = "val_accuracy") -> float:
@@ -50,9 +54,26 @@ def memorises(metrics: pd.DataFrame) -> bool:
     return bool(metrics.train_accuracy.iloc[-1] > 0.99 and metrics.val_accuracy.iloc[-1] < 0.5)
 
 
+def nanda(fraction: float, published: int) -> Claim:
+    """A point of Nanda's sweep over the training fraction: the first step of a validation loss below 0.1."""
+
+    def agrees(metrics: pd.DataFrame) -> bool:
+        passed = metrics.step[metrics.val_loss < 0.1]
+        return bool(len(passed) and published / 1.5 <= passed.iloc[0] <= published * 1.5)
+
+    options = (
+        f"--data.train_fraction={fraction}", f"--trainer.max_steps={2 * published}", "--trainer.callbacks=PhaseTracker",
+        f"--trainer.callbacks.every_n_steps={max(1, published // 100)}",
+    )  # fmt: skip
+    return Claim(f"validation loss 0.1 at step {published}", agrees, "nanda_modular_addition.yaml", options)
+
+
 CLAIMS = {
     "gromov_analytic": Claim("validation accuracy 1 at step 0", lambda m: m.val_accuracy.iloc[0] == 1),
     "gromov_trained_small": Claim("trained to validation accuracy 1", lambda m: m.val_accuracy.iloc[-1] > 0.99),
+    "nanda_fraction_0.95": nanda(0.95, 157),
+    "nanda_fraction_0.8": nanda(0.8, 252),
+    "nanda_fraction_0.5": nanda(0.5, 956),
     "numerical_stability_softmax": Claim("perfect training, low validation", memorises),
     "numerical_stability_stablemax": Claim("generalises without decay", lambda m: m.val_accuracy.max() > 0.95),
     "numerical_stability_orthogonal": Claim("validation 0.95 within 1000 steps", lambda m: first_step(m, 0.95) <= 1000),
@@ -70,7 +91,9 @@ def fit(name: str) -> RunFolder:
     """Run `grok fit`, unless it has run."""
     folder = RunFolder(RUNS / name)
     if folder.read_summary().get("status") != "finished":
-        command = [sys.executable, "-m", "grokking_pl", "fit", f"--config={ROOT}/configs/papers/{name}.yaml"]
+        claim = CLAIMS[name]
+        config = ROOT / "configs" / (claim.config or f"papers/{name}.yaml")
+        command = [sys.executable, "-m", "grokking_pl", "fit", f"--config={config}", *claim.options]
         options = [f"--run_dir={folder.path}", "--ckpt_path=auto", "--trainer.enable_progress_bar=false"]
         subprocess.run([*command, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     return folder
@@ -79,12 +102,15 @@ def fit(name: str) -> RunFolder:
 def row_of(name: str) -> dict[str, Any]:
     """What was published and what is here, of one setting."""
     folder = fit(name)
-    metrics = pd.read_csv(folder.metrics)[["step", "train_accuracy", "val_accuracy"]].dropna()
+    columns = ["step", "train_accuracy", "val_accuracy", "train_loss", "val_loss"]
+    metrics = pd.read_csv(folder.metrics)[columns].dropna()
     summary = folder.read_summary()
+    low_loss = metrics.step[metrics.val_loss < 0.1]
     return {
         "setting": name,
         "published": CLAIMS[name].published,
         "validation_0.95_at_step": first_step(metrics, 0.95),
+        "validation_loss_0.1_at_step": float(low_loss.iloc[0]) if len(low_loss) else float("inf"),
         "train_accuracy": metrics.train_accuracy.iloc[-1],
         "val_accuracy": metrics.val_accuracy.iloc[-1],
         "steps": int(metrics.step.iloc[-1]),

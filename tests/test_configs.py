@@ -63,7 +63,7 @@ def test_power_is_that_of_the_published_program(grok):
     import yaml
 
     operators = set()
-    for path in CONFIGS.glob("power_*.yaml"):
+    for path in CONFIGS.glob("papers/power_*.yaml"):
         status, printed, _ = grok("fit", "--config", path, "--print_config")
         assert status == 0
         config = yaml.safe_load(printed)
@@ -95,11 +95,15 @@ def test_nanda_is_that_of_the_published_notebook(grok):
     model, data = config["model"]["init_args"], config["data"]["init_args"]
     assert (data["split"], data["train_fraction"], data["classes"]) == ("python_shuffle", 0.3, 114)
     assert (data["batch_size"], data["task"]["init_args"]["p"]) == (None, 113)
-    assert (model["warmup_steps"], model["anneal_steps"]) == (10, None)
+    assert (model["loss"], model["schedule"]["warmup_steps"], model["schedule"]["decay"]) == (
+        "cross_entropy",
+        10,
+        "none",
+    )
     for group in ("embeddings", "decoder"):
         options = model[group]
         assert (options["lr"], options["weight_decay"], tuple(options["betas"])) == (1e-3, 1.0, (0.9, 0.98))
-        assert options["weight_decay_kind"] == "to_zero"
+        assert options["decoupled"]
 
 
 DIAGRAMS = sorted(

@@ -48,7 +48,7 @@ UNEVEN = {
     ],
     # Penalties, answers of several tokens, and cross entropy.
     "sort": [
-        "--config", ROOT / "configs/power_addition.yaml", "--data.operator=sort", "--data.operand_length=2",
+        "--config", ROOT / "configs/papers/power_addition.yaml", "--data.operator=sort", "--data.operand_length=2",
         "--data.train_percent=40", "--data.batch_size=7", "--model.architecture.width=16", "--trainer.max_steps=6",
     ],
 }  # fmt: skip

@@ -21,7 +21,9 @@ SETTINGS = {
     "pairs": [
         "--config", "configs/transformer_dropout.yaml", "--data.task.p=7", "--model.architecture.width=16",
     ],
-    "equations": ["--config", "configs/power_addition.yaml", "--data.modulus=7", "--model.architecture.width=16"],
+    "equations": [
+        "--config", "configs/papers/power_addition.yaml", "--data.modulus=7", "--model.architecture.width=16",
+    ],
 }  # fmt: skip
 WATCHED = [
     "--trainer.callbacks+=TruncatedAccuracy", "--trainer.callbacks.every_n_steps=10",

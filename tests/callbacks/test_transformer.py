@@ -23,7 +23,7 @@ WATCHED = [
 ]  # fmt: skip
 SETTINGS = {
     "pairs": ["--config", "configs/transformer_modular_addition_small.yaml", "--data.task.p=7"],
-    "equations": ["--config", "configs/power_addition.yaml", "--data.modulus=7"],
+    "equations": ["--config", "configs/papers/power_addition.yaml", "--data.modulus=7"],
 }
 FIRST_NUMBER = {"pairs": 0, "equations": 22}
 

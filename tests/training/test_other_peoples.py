@@ -253,7 +253,8 @@ def test_both_groups_decay_as_adamw_by_default(fit):
 
 def test_a_percentage_below_one_gets_a_line(grok, tmp_path):
     status, _, err = grok(
-        "fit", "--config", ROOT / "configs/power_addition.yaml", "--data.train_percent=0.5", "--trainer.max_steps=1",
+        "fit", "--config", ROOT / "configs/papers/power_addition.yaml", "--data.train_percent=0.5",
+        "--trainer.max_steps=1",
         "--model.architecture.width=8", "--trainer.enable_progress_bar=false", "--run_dir", tmp_path / "run",
     )  # fmt: skip
     assert status == 0, err

@@ -16,7 +16,7 @@ KINDS = {
     "sum of embeddings": ("toy_2d_modular", {"embedding_dim": 4, "width": 16}),
     "vectors as targets": ("toy_addition", {"embedding_dim": 3, "width": 16}),
     "matrices": ("permutation_s3", {"width": 16}),
-    "slice of the tokens": ("power_addition", {"width": 16, "layers": 1, "dropout": 0.5}),
+    "slice of the tokens": ("papers/power_addition", {"width": 16, "layers": 1, "dropout": 0.5}),
     "dropout": ("transformer_dropout", {"width": 16, "dropout": 0.5}),
 }
 
@@ -25,7 +25,7 @@ def built(config, changes=(), seed=0):
     settings = yaml.safe_load((ROOT / f"configs/{config}.yaml").read_text())
     builder = ExperimentBuilder()
     settings["model"]["init_args"]["architecture"]["init_args"] |= dict(changes)
-    if config == "power_addition":
+    if config == "papers/power_addition":
         settings["data"]["init_args"]["modulus"] = 7
     if config == "transformer_dropout":
         settings["data"]["init_args"]["task"]["init_args"]["p"] = 7

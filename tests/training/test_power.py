@@ -17,7 +17,7 @@ from grokking_pl.training import GrokkingModule, NoisyAdam, PowerModule, PowerOp
 
 EQUATIONS = Sizes(inputs=6, outputs=20, symbols=7, tokens=20, first_symbol=5, answers=2)
 SMALL = [
-    "--config", "configs/power_addition.yaml", "--data.modulus=7", "--model.architecture.width=16",
+    "--config", "configs/papers/power_addition.yaml", "--data.modulus=7", "--model.architecture.width=16",
     "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=10", "--trainer.callbacks=PhaseTracker",
     "--trainer.callbacks.every_n_steps=10",
 ]  # fmt: skip
