@@ -2,9 +2,11 @@
 
 python scripts/figure6.py --quick    9 of the cells and 2000 steps each
 python scripts/figure6.py            the paper's 169 and 176 cells, 10^5 steps each: two to three hours of two cores
+python scripts/figure6.py --panels a c   some of the panels
 """
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -36,45 +38,53 @@ def draw(run: FigureRun) -> None:
     """The four phase diagrams, and below the first two the published runs."""
     steps = run.steps or (QUICK_STEPS if run.quick else 100_000)
     delay = QUICK_DELAY if run.quick else DELAY
-    tables = dict(zip(PANELS, diagrams(run).values(), strict=True))
-    again = tables if run.quick else published_again(run)
-    figure = Figure(figsize=(15, 7.2), layout="constrained")
-    above, below = figure.subplots(2, 4)
+    tables = dict(zip(run.panels, diagrams(run).values(), strict=True))
+    published = {mark: name for mark in run.panels if (name := PANELS[mark][1])}
+    again = tables if run.quick else published_again(run, published)
+    rows = 2 if published else 1
+    figure = Figure(figsize=(0.8 + 3.6 * len(run.panels), 0.4 + 3.4 * rows), layout="constrained")
+    grid_of_panels = figure.subplots(rows, len(run.panels), squeeze=False)
     agreement = []
-    for mark, panel, lower in zip(PANELS, above, below, strict=True):
-        title, published, vertical, _ = PANELS[mark]
+    for column, mark in enumerate(run.panels):
+        title, name, vertical, _ = PANELS[mark]
+        panel = grid_of_panels[0, column]
         draw_phases(panel, tables[mark], (vertical, "model.decoder.lr"), NAMES)
         letter(panel, mark, title)
-        if published is not None:
+        if name is not None:
             budget = min(steps, STEPS)
-            both = tables[f"{mark}_published"] = beside_published(again[mark], published, budget, delay)
+            both = tables[f"{mark}_published"] = beside_published(again[mark], name, budget, delay)
+            lower = grid_of_panels[1, column]
             draw_phases(lower, both.assign(phase=both.published_phase), (vertical, "model.decoder.lr"), NAMES)
             lower.set_title(f"published runs, {budget} steps", loc="left", fontsize=9)
             agree = (both.phase_within_budget == both.published_phase).sum()
             agreement.append(f"({mark}) {agree} of {len(both)}")
-    draw_steps(below[2], [tables["a_published"], tables["b_published"]])
-    draw_phase_legend(below[3], loc="center")
-    below[3].axis("off")
+    free = [panel for panel in grid_of_panels[-1] if not panel.has_data()]
+    for panel in free:
+        panel.set_visible(False)
+    if free and published:
+        free[0].set_visible(True)
+        draw_steps(free[0], [tables[f"{mark}_published"] for mark in published])
+    draw_phase_legend(figure, loc="outside lower center", ncols=4)
     run.save(figure, caption(tables, agreement, steps, delay), tables)
 
 
 def diagrams(run: FigureRun) -> dict[str, pd.DataFrame]:
-    """The four tables, by the names of their diagrams."""
+    """The tables of the panels that are made, by the names of their diagrams."""
     if not run.quick:
-        return run.diagrams({f"figure6{mark}": (f"figures/figure6{mark}", ()) for mark in PANELS})
+        return run.diagrams({f"figure6{mark}": (f"figures/figure6{mark}", ()) for mark in run.panels})
     quick = {}
-    for mark, (_, _, vertical, values) in PANELS.items():
+    for mark in run.panels:
+        _, _, vertical, values = PANELS[mark]
         axes = json.dumps({vertical: values, "model.decoder.lr": [1e-4, 1e-3, 1e-2]})
         options = (f"--axes={axes}", f"--steps={QUICK_STEPS}", f"--phase.delay={QUICK_DELAY}")
         quick[f"figure6{mark}_small"] = (f"figures/figure6{mark}_small", options)
     return run.diagrams(quick)
 
 
-def published_again(run: FigureRun) -> dict[str, pd.DataFrame]:
+def published_again(run: FigureRun, published: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     """The published runs made here: on fewer cells than the paper's grids, and drawn in another order."""
-    marks = {mark: published for mark, (_, published, _, _) in PANELS.items() if published}
-    tables = run.diagrams({name: (f"diagrams/{name}", ()) for name in marks.values()})
-    return dict(zip(marks, tables.values(), strict=True))
+    tables = run.diagrams({name: (f"diagrams/{name}", ()) for name in published.values()})
+    return dict(zip(published, tables.values(), strict=True))
 
 
 def beside_published(runs: pd.DataFrame, name: str, budget: int, delay: int) -> pd.DataFrame:
@@ -115,18 +125,30 @@ def draw_steps(panel: Axes, tables: list[pd.DataFrame]) -> None:
     panel.legend(fontsize=8, loc="upper left")
 
 
+WORDS = {
+    "a": "the competition between representation and decoder",
+    "b": "weight decay and learning rate of the decoder",
+    "c": "the same for classification",
+    "d": "the same for the permutation group",
+}
+
+
 def caption(tables: dict[str, pd.DataFrame], agreement: list[str], steps: int, delay: int) -> str:
     """What the figure shows, with its numbers."""
-    cells = "; ".join(f"({mark}) {phase_counts(tables[mark])}" for mark in PANELS)
+    made = [mark for mark in PANELS if mark in tables]
+    panels = "; ".join(f"({mark}) {WORDS[mark]}: {phase_counts(tables[mark])}" for mark in made)
+    compared = (
+        f"""Below: the published runs behind (a) and (b), on their own grid. Phases of the same runs made here that are
+        equal, both decided within {min(steps, STEPS)} steps: {", ".join(agreement)}."""
+        if agreement
+        else ""
+    )
+    few = "" if steps >= 100_000 else "Cells that take longer than that are memorization or confusion here."
     return f"""
-    Figure 6. Phase diagrams of learning for the addition group and the permutation group, within {steps} steps. (a) The
-    competition between representation and decoder. (b, c, d) Weight decay and learning rate of the decoder. Phases as
-    in table 1, with grokking from a delay of {delay} steps on. Cells: {cells}. Below: the published runs behind (a)
-    and (b), on their own grid. Phases of the same runs made here that are equal, both decided within
-    {min(steps, STEPS)} steps: {", ".join(agreement)}. With fewer than the paper's 10^5 steps, cells that take longer
-    are memorization or confusion here.
+    Figure 6. Phase diagrams of learning, within {steps} steps. Phases as in table 1, with grokking from a delay of
+    {delay} steps on. Cells: {panels}. {compared} {few}
     """
 
 
 if __name__ == "__main__":
-    make(draw, __doc__)
+    make(draw, __doc__, panels=tuple(PANELS))

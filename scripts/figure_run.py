@@ -44,6 +44,7 @@ class FigureRun:
         steps: steps of every run, in place of the figure's own; for a trial.
         jobs: how many commands run at a time.
         keep: whether the figure is also kept in docs/results.
+        panels: those that are made, by their letters; empty for a figure that is made as a whole.
     """
 
     name: str
@@ -53,6 +54,7 @@ class FigureRun:
     steps: int | None
     jobs: int
     keep: bool
+    panels: tuple[str, ...] = ()
 
     def fit(self, runs: Mapping[str, tuple[str, Sequence[str]]]) -> dict[str, Path]:
         """Train with ``grok fit`` what has not been trained yet; a run that was interrupted goes on.
@@ -166,13 +168,16 @@ def provenance() -> str:
     return f"Made by `{shlex.join(['python', *words])}` on {date}: {machine}, {versions}."
 
 
-def make(draw: Callable[[FigureRun], None], about: str | None, has_coarse: bool = False) -> None:
+def make(
+    draw: Callable[[FigureRun], None], about: str | None, has_coarse: bool = False, panels: Sequence[str] = ()
+) -> None:
     """Read the command line and make the figure that the script is named after.
 
     Args:
         draw: makes it.
         about: what the script is, for its help.
         has_coarse: whether there is a coarse version.
+        panels: the letters of those that can be made without the others.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
@@ -184,11 +189,16 @@ def make(draw: Callable[[FigureRun], None], about: str | None, has_coarse: bool 
     parser.add_argument("--steps", type=int, help="steps of every run, in place of the figure's own; for a trial")
     parser.add_argument("--jobs", type=int, default=cores(), help="how many commands run at a time")
     parser.add_argument("--keep", action="store_true", help="also in docs/results, which the documentation shows")
+    if panels:
+        parser.add_argument("--panels", nargs="+", choices=panels, default=panels, help="the panels to make")
+    parser.set_defaults(panels=())
     chosen = parser.parse_args()
     name = Path(sys.argv[0]).stem
     try:
         folder = chosen.folder.resolve()
-        draw(FigureRun(name, chosen.quick, chosen.coarse, folder, chosen.steps, chosen.jobs, chosen.keep))
+        chosen_panels = tuple(panel for panel in panels if panel in chosen.panels)
+        size_and_place = (chosen.quick, chosen.coarse, folder, chosen.steps, chosen.jobs, chosen.keep)
+        draw(FigureRun(name, *size_and_place, chosen_panels))
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)  # grok has said why
     except KeyboardInterrupt:

@@ -59,6 +59,24 @@ def interventions_among(given: Any) -> dict[str, Any]:
     return interventions
 
 
+def read_contenders(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What the contenders of a tournament change, their callbacks as `interventions_among` gives them.
+
+    Args:
+        given: what each changes, by its name.
+        base: settings of all; its interventions are those of every contender, too.
+
+    Raises:
+        UserError: a contender has a callback that is no intervention.
+    """
+    return {
+        name: {**changes, "callbacks": base.get("callbacks", {}) | interventions_among(changes["callbacks"])}
+        if isinstance(changes, Mapping) and "callbacks" in changes
+        else changes
+        for name, changes in given.items()
+    }
+
+
 def _find(path: str) -> type | None:
     module, _, name = path.rpartition(".")
     for home in [module] if module else HOMES:

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 from rich.table import Table
 
-from grokking_pl.commands.base_callbacks import interventions_among
+from grokking_pl.commands.base_callbacks import interventions_among, read_contenders
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.named_files import check_config_file
@@ -109,7 +109,7 @@ def draw_diagram(config: Namespace) -> None:
     changes = _plain(config.set)
     base, seed = read_base(base_file, changes, interventions_among)
     seeds = [seed] if config.seeds is None else config.seeds
-    grid = read_grid(_plain(config.axes), seeds, _read_contenders(_plain(config.contenders), base))
+    grid = read_grid(_plain(config.axes), seeds, read_contenders(_plain(config.contenders), base))
     dividing = check_cells(grid, base, changes)
     criteria = PhaseCriteria(**vars(config.phase))
     observe = _read_observation(config.observe)
@@ -158,16 +158,6 @@ def _plain(given: Any) -> Any:
     if isinstance(given, dict):
         return {name: _plain(value) for name, value in given.items()}
     return [_plain(value) for value in given] if isinstance(given, list) else given
-
-
-def _read_contenders(given: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """What contenders change, with their interventions in the form in which a base has its own, and these kept."""
-    return {
-        name: {**changes, "callbacks": base.get("callbacks", {}) | interventions_among(changes["callbacks"])}
-        if isinstance(changes, dict) and "callbacks" in changes
-        else changes
-        for name, changes in given.items()
-    }
 
 
 def _check(folder: DiagramFolder) -> None:

@@ -27,5 +27,5 @@ def contender_diagrams(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[
         image = draw_steps(row[1], steps[name], norm)
         label_axes(row[1], group, axes, labels)
         figure.colorbar(image, ax=row[1], label="steps to val (grey: never)")
-    draw_phase_legend(figure.axes[0], loc="lower left", bbox_to_anchor=(0, 1.12), ncols=4)
+    draw_phase_legend(figure, loc="outside lower center", ncols=4)
     return figure

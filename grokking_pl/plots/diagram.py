@@ -119,8 +119,8 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
     label_axes(panel, runs, axes, names)
 
 
-def draw_phase_legend(panel: Axes, **options: Any) -> None:
-    """Say in a panel which colour and which letter is which phase; ``options`` are those of a legend."""
+def draw_phase_legend(panel: Axes | Figure, **options: Any) -> None:
+    """Say in a panel or a figure which colour and which letter is which phase; ``options`` are those of a legend."""
     handles = [
         Patch(facecolor=PHASE_COLOURS[phase], edgecolor="grey", label=f"{PHASE_LETTERS[phase]}  {phase}")
         for phase in Phase
