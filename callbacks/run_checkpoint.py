@@ -18,7 +18,7 @@ class RunCheckpoint(Checkpoint):
     """Writes ``checkpoints/last.ckpt`` of the run folder.
 
     On SIGTERM or Ctrl-C the step in progress is finished, a checkpoint written, and the run ended in order; a second
-    signal ends it at once. Killed in any other way, a run goes on from its last checkpoint. Several processes end at
+    signal ends it at once. Killed in any other way, a run resumes from its last checkpoint. Several processes end at
     the next step at which they write a checkpoint anyway. In a job of SLURM the signal that announces its end
     (SIGUSR1) does the same and queues the job again.
 

@@ -57,7 +57,7 @@ class FigureRun:
     panels: tuple[str, ...] = ()
 
     def fit(self, runs: Mapping[str, tuple[str, Sequence[str]]]) -> dict[str, Path]:
-        """Train with ``grok fit`` what has not been trained yet; a run that was interrupted goes on.
+        """Train with ``grok fit`` what has not been trained yet; a run that was interrupted is resumed.
 
         Args:
             runs: configuration file and options of each run, by the name of its folder.
@@ -202,7 +202,7 @@ def make(
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)  # grok has said why
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from here")
+        sys.exit("stopped; run the same command again to resume")
 
 
 def cores() -> int:

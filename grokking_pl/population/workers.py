@@ -1,4 +1,4 @@
-"""One training process a core: cells go out, outcomes come back, and a process that dies takes only its own along."""
+"""One training process per core: cells go out, outcomes come back, and a process that dies takes only its own along."""
 
 import contextlib
 import os
@@ -79,7 +79,7 @@ def train_in_processes(
         for process in processes.values():
             process.join(20)
     if failures:
-        raise UserError(f"{failures[0]}; what was finished is kept: the same command goes on")
+        raise UserError(f"{failures[0]}; what was finished is kept: run the same command again to resume")
 
 
 class _Pipe(Source):

@@ -26,7 +26,7 @@ PART = re.compile(r"(runs|curves)\.rank\d+\.csv")
 """The name of a part of a table, which one process of a job writes."""
 
 ADVICE = "make room, then run the same command again"
-WITHOUT = {"runs": "to train its runs again", "curves": "to go on without the curves of the runs that have ended"}
+WITHOUT = {"runs": "to train its runs again", "curves": "to continue without the curves of the runs that have ended"}
 """What becomes of a diagram without a table."""
 
 

@@ -186,5 +186,5 @@ def note_on_length(schedule: Schedule | LRScheduler, steps: int) -> str:
     if length > steps:
         return f"{name} takes {length} steps, but the run ends after {steps}"
     if length < steps and not may_end:
-        return f"{name} takes {length} steps, and the run goes on to {steps}"
+        return f"{name} takes {length} steps, and the run continues to {steps}"
     return ""

@@ -131,7 +131,7 @@ def test_wrong_options_get_one_line(grok, tmp_path, options, wanted):
     [
         (["--model.schedule.warmup_steps=30"], "the schedule takes 30 steps, but the run ends after 12"),
         (["--model.schedule=OneCycleLR", "--model.schedule.max_lr=0.1", "--model.schedule.total_steps=7"],
-         "the schedule OneCycleLR takes 7 steps, and the run goes on to 12"),
+         "the schedule OneCycleLR takes 7 steps, and the run continues to 12"),
         (["--model.schedule.warmup_steps=5", "--model.schedule.decay=cosine"], None),
         (["--model.schedule=LinearLR", "--model.schedule.total_iters=5"], None),
     ],
