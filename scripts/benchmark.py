@@ -330,6 +330,13 @@ sys.exit(job.returncode)
 process that started it, so a small one must."""
 
 
+def interventions() -> list[Row]:
+    """What an intervention costs a population."""
+    from benchmark_interventions import interventions
+
+    return interventions(REPEATS)
+
+
 def memory() -> list[Row]:
     """Peak memory of the main job, in its process alone."""
     with tempfile.TemporaryDirectory() as folder:
@@ -368,6 +375,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "toy": toy,
     "diagram": diagram,
     "batches": batches,
+    "interventions": interventions,
     "metrics": metrics,
     "theory": theory,
     "transformer": transformer,
