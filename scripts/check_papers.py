@@ -61,9 +61,11 @@ def nanda(fraction: float, published: int) -> Claim:
         passed = metrics.step[metrics.val_loss < 0.1]
         return bool(len(passed) and published / 1.5 <= passed.iloc[0] <= published * 1.5)
 
+    every = max(1, published // 50)
     options = (
-        f"--data.train_fraction={fraction}", f"--trainer.max_steps={2 * published}", "--trainer.callbacks=PhaseTracker",
-        f"--trainer.callbacks.every_n_steps={max(1, published // 100)}",
+        f"--data.train_fraction={fraction}", f"--trainer.max_steps={published * 8 // 5}",
+        "--trainer.callbacks=PhaseTracker", f"--trainer.callbacks.every_n_steps={every}",
+        f"--trainer.log_every_n_steps={every}",
     )  # fmt: skip
     return Claim(f"validation loss 0.1 at step {published}", agrees, "nanda_modular_addition.yaml", options)
 

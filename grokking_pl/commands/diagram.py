@@ -19,7 +19,7 @@ from grokking_pl.commands.named_files import check_config_file
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import UserError
-from grokking_pl.experiments import Grid, read_grid
+from grokking_pl.experiments import Grid, Settings, read_grid
 from grokking_pl.metrics import Criterion
 from grokking_pl.metrics.crossings import PhaseCriteria, further_columns
 from grokking_pl.metrics.phases import Phase
@@ -147,7 +147,7 @@ def draw_diagram(config: Namespace) -> None:
         else:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
-                _complete(folder, grid)
+                _complete(folder, grid, base)
                 _print_standings(folder, grid)
 
 
@@ -192,7 +192,7 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
         )
         ranks.wait()
         if ranks.rank == 0:
-            _complete(folder, plan.grid)
+            _complete(folder, plan.grid, plan.base)
             _print_table(folder, time.monotonic() - start)
             _print_standings(folder, plan.grid)
     except BaseException as error:
@@ -200,7 +200,7 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
         raise
 
 
-def _complete(folder: DiagramFolder, grid: Grid) -> None:
+def _complete(folder: DiagramFolder, grid: Grid, base: Settings) -> None:
     """Sort the tables of a diagram whose runs have all ended, draw its figure, and remove what is left of the work.
 
     States go last: as long as there are any, a process that was killed in its last moments has left the rest undone.
@@ -213,7 +213,7 @@ def _complete(folder: DiagramFolder, grid: Grid) -> None:
         from grokking_pl.commands.standings import write_standings  # with pandas, slow to import
 
         write_standings(folder, grid)
-    _draw(folder, grid)
+    _draw(folder, grid, base)
     folder.states.drop()
 
 
@@ -236,15 +236,19 @@ def _read_observation(given: Namespace) -> ObservationOptions:
     return ObservationOptions(**{**values, "criterion": criterion and Criterion(**vars(criterion))})
 
 
-def _draw(folder: DiagramFolder, grid: Grid) -> None:
+def _draw(folder: DiagramFolder, grid: Grid, base: Settings) -> None:
     """Draw the figure of a finished table."""
     import pandas as pd  # with matplotlib, seconds to import
 
+    from grokking_pl.commands.theory_marks import theory_marks
     from grokking_pl.plots.contenders import contender_diagrams
     from grokking_pl.plots.diagram import phase_diagram
 
-    draw = contender_diagrams if grid.contenders else phase_diagram
-    figure = draw(pd.read_csv(folder.table), list(grid.plane), grid.labels)
+    runs, axes = pd.read_csv(folder.table), list(grid.plane)
+    if grid.contenders:
+        figure = contender_diagrams(runs, axes, grid.labels)
+    else:
+        figure = phase_diagram(runs, axes, grid.labels, theory_marks(grid, base))
     for path in folder.figures:
         save_figure(figure, path)
 

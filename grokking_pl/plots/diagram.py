@@ -15,6 +15,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.axis_curves import axis_curves, most_frequent
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 
 TICKS = 11
@@ -22,24 +23,27 @@ MOST_LETTERED = 15
 """Cells in a row or column of a diagram up to which there is room for letters."""
 
 
-def phase_diagram(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}) -> Figure:
-    """Draw the phase of each cell, and the median steps to each threshold over its seeds.
+def phase_diagram(
+    runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}, marks: Mapping[str, float] = {}
+) -> Figure:
+    """Draw the phase of each cell, and the median steps to each threshold over its seeds; along one axis, as curves.
 
-    Where the seeds of a cell disagree, the cell has the colour of the most frequent phase (the better one of two that
-    are as frequent) and shows its share.
+    Where the seeds of a cell disagree, the cell has the colour of the most frequent phase and shows its share; of
+    phases that are as frequent it has the colour of the best and the letters of all.
 
     Args:
         runs: one row per run, with a column per axis, ``phase``, ``steps_to_train`` and ``steps_to_val``, and possibly
             ``steps_to_train_0.6``, ``steps_to_val_0.6`` and so on.
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
         labels: what axes are called, if not by their columns.
+        marks: values on a single axis to mark by a line, by what they are.
     """
-    up = axes[0] if len(axes) == 2 else None
+    if len(axes) == 1:
+        return axis_curves(runs, axes[0], labels, marks)
     names = [name for name in map(str, runs) if re.fullmatch(r"steps_to_(train|val)(_[\d.e-]+)?", name)]
     steps = {name: median_steps(runs, axes, name) for name in names}
-    height = 3.6 if up else 1.9
     lines = len(names) // 2
-    figure = Figure(figsize=(13.5, lines * (height + 0.9)), layout="constrained")
+    figure = Figure(figsize=(13.5, lines * 4.5), layout="constrained")
     grid = figure.subplots(lines, 3, squeeze=False)
     draw_phases(grid[0, 0], runs, axes, labels)
     draw_phase_legend(grid[0, 0], loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -101,11 +105,13 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
     columns, rows = _values(runs, across), _values(runs, up) if up else [None]
     phases, share = np.full((len(rows), len(columns)), -1), np.ones((len(rows), len(columns)))
+    ties: dict[tuple[int, int], str] = {}
     numbers = {str(phase): number for number, phase in enumerate(Phase)}
     for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
         x, y = np.asarray(place, dtype=int)
         runs_in_phase = np.bincount([numbers[name] for name in cell.phase], minlength=len(Phase))
         phases[y, x], share[y, x] = runs_in_phase.argmax(), runs_in_phase.max() / len(cell)
+        ties[y, x] = "/".join(PHASE_LETTERS[phase] for phase in most_frequent(cell.phase))
     colours = ListedColormap([PHASE_COLOURS[phase] for phase in Phase])
     shown = np.ma.masked_less(phases, 0)
     panel.imshow(shown, cmap=colours, vmin=-0.5, vmax=len(Phase) - 0.5, origin="lower", aspect="auto")
@@ -113,7 +119,7 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
         for (y, x), number in np.ndenumerate(phases):
             if number >= 0:
                 phase = tuple(Phase)[number]
-                word = PHASE_LETTERS[phase] + (f"\n{share[y, x]:.0%}" if share[y, x] < 1 else "")
+                word = ties[y, x] + (f"\n{share[y, x]:.0%}" if share[y, x] < 1 else "")
                 dark = phase is Phase.COMPREHENSION
                 panel.text(x, y, word, ha="center", va="center", fontsize=7, color="white" if dark else "black")
     label_axes(panel, runs, axes, names)

@@ -230,8 +230,10 @@ def _letters(results: DiagramResults, cells: Cells, seed: int | None) -> list[li
         runs = _chosen(results, cell, seed)
         if not runs:
             return ""
-        phase, count = _majority(runs)
-        return PHASE_LETTERS[phase] + (f" {count / len(runs):.0%}" if count < len(runs) else "")
+        runs_in_phase = Counter(run["phase"] for run in runs)
+        count = max(runs_in_phase.values())
+        letters = "/".join(PHASE_LETTERS[phase] for phase in Phase if runs_in_phase[str(phase)] == count)
+        return letters + (f" {count / len(runs):.0%}" if count < len(runs) else "")
 
     return [[say(cell) for cell in row] for row in cells]
 

@@ -1,0 +1,31 @@
+"""What the theory has to say about the axis of a diagram: the critical fraction, where it is the training fraction."""
+
+from grokking_pl.errors import UserError
+from grokking_pl.experiments import Grid, Settings
+from grokking_pl.population.member import MemberBuilder
+from grokking_pl.theory import critical_fraction_of
+
+TRIALS = 1000
+MOST_SYMBOLS = 60
+"""Up to which the trials take no more than some seconds."""
+
+
+def theory_marks(grid: Grid, base: Settings) -> dict[str, float]:
+    """The critical training fraction (section 3.2), on the single axis of a diagram, by its name; else nothing.
+
+    Nothing either where the task does not allow it: its operation does not commute, or it is no table.
+    """
+    (axis, *others) = grid.plane
+    path = grid.paths_of(axis)
+    if others or path not in (["data.train_fraction"], ["data.train_count"]):
+        return {}
+    data = MemberBuilder().build(0, grid.settings(base, grid.cell(0)), grid.seeds[0]).data
+    table = getattr(data, "table", None)
+    if table is None or len(table.symbols) > MOST_SYMBOLS:
+        return {}
+    try:
+        r_c = critical_fraction_of(table, TRIALS).r_c
+    except UserError:
+        return {}
+    samples = len(data.inputs) if path == ["data.train_count"] else 1
+    return {f"critical fraction of the theory, {r_c:.2f}": r_c * samples}

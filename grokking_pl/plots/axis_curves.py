@@ -1,0 +1,125 @@
+"""Runs along one axis: the steps to both thresholds against a hyperparameter, over the phases."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
+from grokking_pl.plots.phases import PHASE_COLOURS
+from grokking_pl.plots.theory import THEORY_COLOUR
+
+STEPS = re.compile(r"steps_to_(train|val)(?:_([\d.e-]+))?")
+LOGARITHMIC = 30
+"""Ratio of the largest to the smallest value from which on an axis of positive numbers is logarithmic."""
+
+
+def axis_curves(
+    runs: pd.DataFrame, axis: str, labels: Mapping[str, str] = {}, marks: Mapping[str, float] = {}
+) -> Figure:
+    """Draw the median of the steps to each threshold along an axis, its quartiles and every run.
+
+    The background has the colour of the phase that most seeds have; where several are as frequent, of each of them.
+    Medians that are never, because half of the seeds or more did not pass, are triangles at the upper edge.
+
+    Args:
+        runs: one row per run, with columns ``seed``, ``phase``, ``steps_to_train``, ``steps_to_val``, possibly
+            ``steps_to_val_0.6`` and so on, and the axis.
+        axis: its column.
+        labels: what axes are called, if not by their columns.
+        marks: values on the axis to mark by a vertical line, by what they are.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    panel = figure.subplots()
+    values = runs[axis].drop_duplicates()
+    is_numeric = bool(pd.api.types.is_numeric_dtype(values))
+    values = values.sort_values() if is_numeric else values
+    places = values.to_numpy(dtype=float) if is_numeric else np.arange(len(values), dtype=float)
+    is_log = is_numeric and places.min() > 0 and places.max() / places.min() >= LOGARITHMIC
+    if is_log:
+        panel.set_xscale("log")
+    place_of = dict(zip(values, places, strict=True))
+    x = runs[axis].map(place_of).to_numpy(dtype=float)
+    edges = _edges(places, is_log)
+    _draw_phases(panel, runs, x, places, edges)
+    names = {str(name): match for name in runs if (match := STEPS.fullmatch(str(name)))}
+    steps = runs[list(names)].astype(float)
+    top = 1.6 * float(np.nanmax(steps.to_numpy(), initial=2.0))
+    for name, match in names.items():
+        which, level = match.groups()
+        words = f"{'training' if which == 'train' else 'validation'} threshold{f' {level}' if level else ''}"
+        colour = TRAIN_COLOUR if which == "train" else VAL_COLOUR
+        _draw_steps(panel, x, steps[name].fillna(np.inf).to_numpy(), places, top, colour, words, not level)
+    for words, value in marks.items():
+        panel.axvline(value, color=THEORY_COLOUR, linestyle=":", linewidth=1.5, label=words)
+    panel.set_yscale("log")
+    panel.set(ylim=(None, top * 1.15), xlim=(edges[0], edges[-1]), xlabel=labels.get(axis, axis), ylabel="steps")
+    if not is_numeric:
+        panel.set_xticks(places, labels=[str(value) for value in values], rotation=20)
+    phases = [phase for phase in Phase if str(phase) in set(runs.phase)]
+    patches = [Patch(facecolor=PHASE_COLOURS[phase], alpha=0.45, label=str(phase)) for phase in phases]
+    never = Line2D([], [], marker="^", color="grey", markerfacecolor="none", linestyle="", label="median is never")
+    handles = [*panel.get_legend_handles_labels()[0], *([never] if steps.isna().any(axis=None) else []), *patches]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
+def _edges(places: Float[np.ndarray, " values"], is_log: bool) -> Float[np.ndarray, " edges"]:
+    """The borders between neighbouring values, half-way in the panel, and as far out at both ends."""
+    scaled = np.log(places) if is_log else places
+    width = float(np.diff(scaled).min()) if len(scaled) > 1 else 1.0
+    inner = (scaled[1:] + scaled[:-1]) / 2
+    edges = np.array([scaled[0] - width / 2, *inner, scaled[-1] + width / 2])
+    return np.exp(edges) if is_log else edges
+
+
+def _draw_phases(
+    panel: Axes,
+    runs: pd.DataFrame,
+    x: Float[np.ndarray, " runs"],
+    places: Float[np.ndarray, " values"],
+    edges: Float[np.ndarray, " edges"],
+) -> None:
+    for place, left, right in zip(places, edges[:-1], edges[1:], strict=True):
+        phases = most_frequent(runs.phase[x == place])
+        for k, phase in enumerate(phases):
+            low, high = k / len(phases), (k + 1) / len(phases)
+            panel.axvspan(left, right, low, high, facecolor=PHASE_COLOURS[phase], alpha=0.45, linewidth=0)
+
+
+def _draw_steps(
+    panel: Axes,
+    x: Float[np.ndarray, " runs"],
+    steps: Float[np.ndarray, " runs"],
+    places: Float[np.ndarray, " values"],
+    top: float,
+    colour: str,
+    words: str,
+    is_main: bool,
+) -> None:
+    # Quantiles that are values of the sample, so that infinite ones are not averaged with others.
+    low, middle, high = (
+        np.array([np.quantile(steps[x == place], q, method="higher" if q > 0.25 else "lower") for place in places])
+        for q in (0.25, 0.5, 0.75)
+    )
+    style: dict[str, Any] = {"linewidth": 2} if is_main else {"linewidth": 1, "linestyle": "--"}
+    panel.plot(places, np.where(np.isfinite(middle), middle, np.nan), color=colour, label=words, **style)
+    if is_main:
+        panel.fill_between(places, low, np.minimum(high, top), where=np.isfinite(low), color=colour, alpha=0.2, lw=0)
+        panel.plot(x, np.where(np.isfinite(steps), steps, np.nan), ".", color=colour, markersize=4)
+        never = np.isinf(middle)
+        panel.plot(places[never], np.full(never.sum(), top), "^", color=colour, markerfacecolor="none", markersize=6)
+
+
+def most_frequent(phases: "pd.Series[str]") -> list[Phase]:
+    """The phase that most runs have, or those that are as frequent, the best first."""
+    numbers = {phase: int((phases == str(phase)).sum()) for phase in Phase}
+    return [phase for phase in Phase if numbers[phase] == max(numbers.values())]
