@@ -42,7 +42,7 @@ def test_each_room_has_a_contract():
 
 
 def test_table_of_contributing():
-    table = (ROOT / "CONTRIBUTING.md").read_text().split("| room |")[1].split("\n\n")[0]
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("| package |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| `(?:grokking_pl/)?(\w+)/` \|.*\| ([^|]*) \|$", table, re.MULTILINE)
     written = {room: set(re.findall(r"\w+", uses)) for room, uses in rows}
     allowed = allowed_imports()
