@@ -18,7 +18,7 @@ ROOMS = [room for layer in LAYERS["layers"] for room in re.split(r"\s*\|\s*", la
 FOR_ALL = {"errors", "sizes"}
 SVG = {"s": "http://www.w3.org/2000/svg"}
 PUBLIC_MODULES = ("grokking_pl.plots.", "grokking_pl.sizes", "grokking_pl.errors", "grokking_pl.commands.main")
-LOOKS_INSIDE = {"benchmark.py", "benchmark_batches.py", "benchmark_transformer.py"}
+LOOKS_INSIDE = {"benchmark.py", "benchmark_batches.py", "benchmark_interventions.py", "benchmark_transformer.py"}
 """They measure the parts of what is public."""
 
 
