@@ -7,38 +7,55 @@ from grokking_pl.metrics.effective_dimension import (
     explained_variance,
     pca_entropy,
 )
-from grokking_pl.metrics.fourier import fourier_power, key_frequencies
+from grokking_pl.metrics.fourier import fourier_norms, fourier_power, key_frequencies
+from grokking_pl.metrics.group_spectrum import CharacterTable, character_table, irrep_power
 from grokking_pl.metrics.ideal_accuracy import ideal_accuracy
+from grokking_pl.metrics.pair_spectrum import NeuronFrequencies, neuron_frequencies, pair_spectrum
 from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
 from grokking_pl.metrics.phases import Phase, classify, classify_batch
 from grokking_pl.metrics.predicted_accuracy import PredictedAccuracy, predicted_accuracy
 from grokking_pl.metrics.representation import Representation, add, matrix_product
 from grokking_pl.metrics.representation_metric import RepresentationMetric
+from grokking_pl.metrics.restricted_loss import excluded_logits, excluded_loss, restricted_logits, restricted_loss
 from grokking_pl.metrics.rqi import RepresentationQualityIndex, rqi
+from grokking_pl.metrics.sparsity import gini, inverse_participation_ratio
 from grokking_pl.metrics.truncation import truncated_embeddings
 
 __all__ = [
+    "CharacterTable",
     "Criterion",
     "EffectiveDimension",
+    "NeuronFrequencies",
     "Phase",
     "PredictedAccuracy",
     "Representation",
     "RepresentationMetric",
     "RepresentationQualityIndex",
     "add",
+    "character_table",
     "classify",
     "classify_batch",
     "count_parallelograms",
     "effective_dimension",
+    "excluded_logits",
+    "excluded_loss",
     "explained_variance",
+    "fourier_norms",
     "fourier_power",
+    "gini",
     "gram_matrix",
     "ideal_accuracy",
+    "inverse_participation_ratio",
+    "irrep_power",
     "key_frequencies",
     "matrix_product",
+    "neuron_frequencies",
+    "pair_spectrum",
     "pca_entropy",
     "predicted_accuracy",
     "published_criterion",
+    "restricted_logits",
+    "restricted_loss",
     "rqi",
     "truncated_embeddings",
 ]
