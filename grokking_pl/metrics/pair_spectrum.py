@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics.precision import double_precision, result_dtype
+from grokking_pl.metrics.precision import result_dtype
 
 
 class NeuronFrequencies(NamedTuple):
@@ -30,7 +30,7 @@ class NeuronFrequencies(NamedTuple):
 def pair_spectrum(values: Float[Tensor, "p p n"]) -> Float[Tensor, "p//2+1 p//2+1 n"]:
     """The power of n functions of a pair at each frequency k = 0 .. floor(p / 2) of a (rows) and l of b (columns).
 
-    A transform of p^2 n numbers: 0.2 s of one core for the 512 neurons of p = 113.
+    Two products of matrices, 4 p^3 n operations: 0.15 s of one core for the 512 neurons of p = 113.
 
     Args:
         values: f(a, b), for n functions such as neurons or logits.
@@ -49,14 +49,17 @@ def pair_spectrum(values: Float[Tensor, "p p n"]) -> Float[Tensor, "p//2+1 p//2+
     """
     if not values.isfinite().all():
         raise UserError("values over the pairs are nan or infinite: training diverged; lower the learning rate")
-    p = values.shape[0]
-    power = torch.fft.rfft2(double_precision(values), dim=(0, 1), norm="ortho").abs().square()
-    columns = power.shape[1]
-    power[:, 1 : columns - (p % 2 == 0)] *= 2  # which stand for l and p - l
-    folded = power[:columns].clone()
-    mirrored = torch.arange(1, (p + 1) // 2)
-    folded[mirrored] += power[p - mirrored]
-    return folded.to(result_dtype(values))
+    p, _, n = values.shape
+    x = values.detach().to(result_dtype(values))
+    functions = _basis(p, x)
+    coefficients = functions @ (functions @ x.reshape(p, p * n)).view(p, p, n)
+    power = coefficients.square_()
+    cosines, sines = p // 2 + 1, (p - 1) // 2
+    for dimension in (0, 1):
+        folded = power.narrow(dimension, 0, cosines)
+        folded.narrow(dimension, 1, sines).add_(power.narrow(dimension, cosines, sines))
+        power = folded
+    return power
 
 
 def neuron_frequencies(activations: Float[Tensor, "p p neurons"]) -> NeuronFrequencies:
@@ -80,3 +83,11 @@ def neuron_frequencies(activations: Float[Tensor, "p p neurons"]) -> NeuronFrequ
     best, which = explained.max(0)
     share = torch.where(varies, best / variance.masked_fill(~varies, 1), 0)
     return NeuronFrequencies(torch.where(varies, which + 1, 0), share)
+
+
+def _basis(p: int, like: Float[Tensor, "..."]) -> Float[Tensor, "p p"]:
+    """The orthonormal functions of one operand: cosines of frequency 0 .. floor(p / 2), then the sines; one a row."""
+    symbols = torch.arange(p)
+    angles = (torch.arange(p // 2 + 1)[:, None] * symbols % p).double() * (2 * torch.pi / p)
+    functions = torch.cat([angles.cos(), angles[1 : (p + 1) // 2].sin()])
+    return (functions / functions.norm(dim=1, keepdim=True)).to(like)
