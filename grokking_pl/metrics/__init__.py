@@ -8,8 +8,10 @@ from grokking_pl.metrics.effective_dimension import (
     pca_entropy,
 )
 from grokking_pl.metrics.fourier import fourier_norms, fourier_power, key_frequencies
+from grokking_pl.metrics.gradients import cosine, total_norm
 from grokking_pl.metrics.group_spectrum import CharacterTable, character_table, irrep_power
 from grokking_pl.metrics.ideal_accuracy import ideal_accuracy
+from grokking_pl.metrics.logit_margin import logit_margins, zero_loss_share
 from grokking_pl.metrics.pair_spectrum import NeuronFrequencies, neuron_frequencies, pair_spectrum
 from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
 from grokking_pl.metrics.phases import Phase, classify, classify_batch
@@ -18,7 +20,9 @@ from grokking_pl.metrics.representation import Representation, add, matrix_produ
 from grokking_pl.metrics.representation_metric import RepresentationMetric
 from grokking_pl.metrics.restricted_loss import excluded_logits, excluded_loss, restricted_logits, restricted_loss
 from grokking_pl.metrics.rqi import RepresentationQualityIndex, rqi
+from grokking_pl.metrics.sharpness import largest_eigenvalue, sharpness
 from grokking_pl.metrics.sparsity import gini, inverse_participation_ratio
+from grokking_pl.metrics.tangent_kernel import kernel_change, tangent_kernel
 from grokking_pl.metrics.truncation import truncated_embeddings
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
     "character_table",
     "classify",
     "classify_batch",
+    "cosine",
     "count_parallelograms",
     "effective_dimension",
     "excluded_logits",
@@ -47,7 +52,10 @@ __all__ = [
     "ideal_accuracy",
     "inverse_participation_ratio",
     "irrep_power",
+    "kernel_change",
     "key_frequencies",
+    "largest_eigenvalue",
+    "logit_margins",
     "matrix_product",
     "neuron_frequencies",
     "pair_spectrum",
@@ -57,5 +65,9 @@ __all__ = [
     "restricted_logits",
     "restricted_loss",
     "rqi",
+    "sharpness",
+    "tangent_kernel",
+    "total_norm",
     "truncated_embeddings",
+    "zero_loss_share",
 ]
