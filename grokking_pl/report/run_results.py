@@ -70,7 +70,7 @@ def read_run(path: Path) -> RunResults:
     return RunResults(
         path,
         _read_summary(folder.summary),
-        _read_metrics(folder.metrics),
+        _with_measures(_read_metrics(folder.metrics), _read_metrics(folder.measures)),
         _read_config(folder.config),
         _read_snapshots(path / "embeddings.npz"),
         _read_trajectories(path / "trajectories.npz"),
@@ -103,6 +103,14 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     if "phase_name" in frame and not set(frame["phase_name"].dropna()) <= set(map(str, Phase)):
         raise corrupt(path, "it has a phase that there is not")
     return frame.dropna(subset="step").sort_values("step", kind="stable")
+
+
+def _with_measures(metrics: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """The metrics, and what ``grok measure`` found at the same and at other steps where nothing was logged."""
+    if measures.empty:
+        return metrics
+    both = metrics.set_index("step").combine_first(measures.set_index("step"))
+    return both.reset_index().sort_values("step", kind="stable")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
