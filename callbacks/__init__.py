@@ -5,6 +5,7 @@ Those that also report mix in ``Reporting``, as ``Measurement`` does. Interventi
 
 from grokking_pl.callbacks.corrupted_accuracy import CorruptedAccuracy
 from grokking_pl.callbacks.decision_map import DecisionMap
+from grokking_pl.callbacks.decoder_quality import DecoderQuality
 from grokking_pl.callbacks.effective_dimension import EffectiveDimension
 from grokking_pl.callbacks.effective_theory import EffectiveTheory
 from grokking_pl.callbacks.embedding_circle import EmbeddingCircle
@@ -46,6 +47,7 @@ __all__ = [
     "CorruptedAccuracy",
     "DecayToInitial",
     "DecisionMap",
+    "DecoderQuality",
     "EffectiveDimension",
     "EffectiveTheory",
     "EmbeddingCircle",

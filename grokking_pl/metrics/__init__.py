@@ -1,6 +1,7 @@
 """What is measured of representations and runs: pure functions, and torchmetrics classes over them."""
 
 from grokking_pl.metrics.criterion import Criterion, published_criterion
+from grokking_pl.metrics.decoder_rqi import decoder_rqi
 from grokking_pl.metrics.effective_dimension import (
     EffectiveDimension,
     effective_dimension,
@@ -41,6 +42,7 @@ __all__ = [
     "classify_batch",
     "cosine",
     "count_parallelograms",
+    "decoder_rqi",
     "effective_dimension",
     "excluded_logits",
     "excluded_loss",

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from grokking_pl.metrics import excluded_loss, fourier_norms, gini, irrep_power, restricted_loss
+from grokking_pl.metrics import decoder_rqi, excluded_loss, fourier_norms, gini, irrep_power, restricted_loss
 from grokking_pl.tasks import symmetric_group
-from grokking_pl.training import PowerModule, pair_activations
+from grokking_pl.training import GrokkingModule, PowerModule, pair_activations
 
 SMALL = [
     "fit", "--config", "configs/nanda_modular_addition.yaml", "--data.task.p=7", "--data.classes=8",
@@ -134,7 +134,19 @@ def test_group(grok, tmp_path):
     assert summary["irrep_dimensions"] == [1, 1, 2]
 
 
+def test_decoder(grok, tmp_path):
+    status, _, err = grok(
+        "fit", "--config", "configs/permutation_s3.yaml", *watching(["DecoderQuality"]), "--trainer.max_steps=10",
+        "--trainer.enable_progress_bar=false", "--run_dir", tmp_path,
+    )  # fmt: skip
+    assert status == 0, err
+    module = GrokkingModule.load_from_checkpoint(tmp_path / "checkpoints/last.ckpt", weights_only=False)
+    expected = decoder_rqi(module.representation, symmetric_group(3), module.network.decoder, 0.1)
+    assert json.loads((tmp_path / "summary.json").read_text())["decoder_rqi"] == float(expected)
+
+
 MISTAKES = {
+    "DecoderQuality needs a decoder of combined embeddings, and Transformer": ("", "DecoderQuality"),
     "FourierProgress needs addition modulo p": ("toy_addition", "FourierProgress"),
     "frequencies are [4]; give different ones of 1 to 3": ("", "FourierProgress --trainer.callbacks.frequencies=[4]"),
     "FourierProgress: factor is 1.0": ("", "FourierProgress --trainer.callbacks.factor=1"),
