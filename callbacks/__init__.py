@@ -3,6 +3,7 @@
 Those that also report mix in ``Reporting``, as ``Measurement`` does. Interventions are derived from ``Intervention``.
 """
 
+from grokking_pl.callbacks.class_separation import ClassSeparation
 from grokking_pl.callbacks.corrupted_accuracy import CorruptedAccuracy
 from grokking_pl.callbacks.decision_map import DecisionMap
 from grokking_pl.callbacks.decoder_quality import DecoderQuality
@@ -44,6 +45,7 @@ from grokking_pl.training.interventions import (
 )
 
 __all__ = [
+    "ClassSeparation",
     "CorruptedAccuracy",
     "DecayToInitial",
     "DecisionMap",

@@ -1,5 +1,6 @@
 """What is measured of representations and runs: pure functions, and torchmetrics classes over them."""
 
+from grokking_pl.metrics.class_effective_loss import class_effective_loss, class_means
 from grokking_pl.metrics.criterion import Criterion, published_criterion
 from grokking_pl.metrics.decoder_rqi import decoder_rqi
 from grokking_pl.metrics.effective_dimension import (
@@ -38,6 +39,8 @@ __all__ = [
     "RepresentationQualityIndex",
     "add",
     "character_table",
+    "class_effective_loss",
+    "class_means",
     "classify",
     "classify_batch",
     "cosine",
