@@ -4,14 +4,16 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.callbacks.reporting import keep_arrays, writes_files
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import (
     excluded_loss,
     fourier_norms,
+    fourier_power,
     gini,
     inverse_participation_ratio,
     key_frequencies,
@@ -40,6 +42,11 @@ class FourierProgress(Measurement):
     - ``periodic_neurons``, the share of the neurons of the last nonlinearity, at the last token, of whose variance one
       frequency explains 85 %, and ``neuron_share``, the mean of what it explains.
 
+    At the end ``circuit.npz`` has what the report shows: ``steps`` (n) and ``spectra`` (n x floor(p / 2)), the share of
+    the embeddings' power at each frequency; and of the last step ``logits`` (p x p), the right output of each pair;
+    ``logit_spectrum``, the power of all outputs at each frequency of a (rows) and b; ``neuron_frequency`` and
+    ``neuron_share``; and of a transformer ``attention`` (heads x p x p), what the last token takes from a.
+
     Args:
         every_n_steps: steps between measurements.
         frequencies: the key frequencies; null for those of the embeddings at each measurement, or of the outputs where
@@ -58,6 +65,8 @@ class FourierProgress(Measurement):
         self.factor = factor
         self.state["keys"] = []
         self.state["neurons"] = {}
+        self.state["spectra"] = {}
+        self.state["circuit"] = {}
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that the data are modular addition."""
@@ -86,6 +95,7 @@ class FourierProgress(Measurement):
             except UserError as error:
                 raise UserError(f"FourierProgress: {error}") from None
         outputs = found.pop("outputs").float()
+        circuit: dict[str, Tensor] = {}
         spectrum = pair_spectrum(outputs).sum(-1)
         embeddings = getattr(pl_module.network, "embeddings", None)
         keys = self._keys(embeddings, spectrum)
@@ -97,6 +107,8 @@ class FourierProgress(Measurement):
             values["excluded_loss"] = float(excluded_loss(outputs, keys, self._train))
         if embeddings is not None:
             norms = fourier_norms(embeddings)
+            shares = fourier_power(embeddings).detach().cpu()
+            self.state["spectra"] = {**self.state["spectra"], trainer.global_step: shares}
             values["embedding_gini"] = float(gini(norms))
             values["embedding_participation"] = float(inverse_participation_ratio(norms))
         neurons = [values for name, values in found.items() if not name.endswith("attention")]
@@ -105,10 +117,34 @@ class FourierProgress(Measurement):
             frequency, share = neuron_frequencies(last)
             values["periodic_neurons"] = float((share >= EXPLAINED).float().mean())
             values["neuron_share"] = float(share.mean())
+            circuit |= {"neuron_frequency": frequency, "neuron_share": share}
             numbers = torch.bincount(frequency[share >= EXPLAINED]).tolist()
             self.state["neurons"] = {k: number for k, number in enumerate(numbers) if number}
+        patterns = [values for name, values in found.items() if name.endswith("attention")]
+        if patterns:
+            circuit["attention"] = patterns[-1][:, :, :, -1, 0].movedim(2, 0)
+        if outputs.shape[2] >= len(self._train):
+            circuit["logits"] = _right_outputs(outputs)
+        circuit["logit_spectrum"] = spectrum
+        self.state["circuit"] = {name: value.detach().cpu() for name, value in circuit.items()}
         self.state["keys"] = keys
         return values
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the report shows.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        if self.state["circuit"] and writes_files(trainer):
+            spectra = self.state["spectra"]
+            over_time = (
+                {"steps": torch.tensor(list(spectra)), "spectra": torch.stack(list(spectra.values()))}
+                if spectra
+                else {}
+            )
+            arrays = {name: value.numpy() for name, value in {**over_time, **self.state["circuit"]}.items()}
+            keep_arrays(trainer, "circuit.npz", **arrays)
 
     def status(self) -> dict[str, str]:
         """The restricted loss."""
@@ -132,3 +168,10 @@ class FourierProgress(Measurement):
         else:
             is_key = key_frequencies(embeddings.detach(), self.factor)
         return [int(k) + 1 for k in is_key.nonzero()[:, 0]]
+
+
+def _right_outputs(outputs: Float[Tensor, "p p outputs"]) -> Float[Tensor, "p p"]:
+    """The output of each pair's own result."""
+    symbols = torch.arange(len(outputs), device=outputs.device)
+    results = (symbols[:, None] + symbols) % len(outputs)
+    return outputs.gather(2, results[..., None])[..., 0]
