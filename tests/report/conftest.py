@@ -23,8 +23,8 @@ def circuit_folder(grok, tmp_path_factory):
         "fit", "--config", ROOT / "configs/nanda_modular_addition.yaml", "--data.task.p=11", "--data.classes=12",
         "--model.architecture.width=16", "--model.architecture.heads=2", "--run_dir", folder, "--trainer.max_steps=40",
         "--trainer.enable_progress_bar=false", "--trainer.callbacks=PhaseTracker",
-        "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks+=FourierProgress", "--trainer.callbacks.every_n_steps=10",
-        "--trainer.callbacks.frequencies=[1,4]",
+        "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks+=FourierProgress",
+        "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks.frequencies=[1,4]",
     )  # fmt: skip
     assert status == 0, err
     return folder
