@@ -19,7 +19,8 @@ def sharpness(
 ) -> float:
     """The largest eigenvalue of the Hessian of a loss.
 
-    An iteration costs about two backward passes, and keeps a vector as long as the weights.
+    An iteration costs about two backward passes, and keeps a vector as long as the weights: 0.5 s of one core for 512
+    pairs of the transformer of Nanda et al.
 
     Args:
         loss: computes the loss anew, with gradients that can be differentiated again.
