@@ -132,10 +132,10 @@ def _read_metrics(path: Path) -> pd.DataFrame:
 
 
 def _with_measures(metrics: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
-    """The metrics, and what ``grok measure`` found at the same and at other steps where nothing was logged."""
+    """The metrics, with what ``grok measure`` said of the same and of other steps, which was asked later."""
     if measures.empty:
         return metrics
-    both = metrics.set_index("step").combine_first(measures.set_index("step"))
+    both = measures.set_index("step").combine_first(metrics.set_index("step"))
     return both.reset_index().sort_values("step", kind="stable")
 
 
