@@ -1,21 +1,26 @@
-"""Keeping the run's last checkpoint: at intervals, where the run ends, and when it is told to stop."""
+"""Keeping a run's checkpoints: the last one, at intervals, where the run ends and when it is told to; and others."""
 
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from grokking_pl.callbacks.reporting import run_folder, settle_and_save
-from grokking_pl.errors import RunInterrupted, require_at_least
+from grokking_pl.callbacks.reporting import run_folder, settle_and_save, writes_files
+from grokking_pl.errors import RunInterrupted, UserError, require_at_least
+from grokking_pl.runs.kept_checkpoints import KeptCheckpoints, is_log_spaced
 from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
 
 class RunCheckpoint(Checkpoint):
-    """Writes ``checkpoints/last.ckpt`` of the run folder.
+    """Writes ``checkpoints/last.ckpt`` of the run folder, and if asked keeps those of more steps beside it.
+
+    Those that are kept are ``checkpoints/step_00000100.ckpt`` and so on, of the initial network too. They are whole or
+    absent, and a run that goes on from an earlier checkpoint first removes those of later steps, which it writes anew.
+    ``grok measure`` goes through them.
 
     On SIGTERM or Ctrl-C the step in progress is finished, a checkpoint written, and the run ended in order; a second
     signal ends it at once. Killed in any other way, a run resumes from its last checkpoint. Several processes end at
@@ -24,15 +29,20 @@ class RunCheckpoint(Checkpoint):
 
     Args:
         every_n_steps: steps between checkpoints.
+        keep: "last" keeps the last one only; "all" those of all these steps too; "log" those of ten steps in each power
+            of ten, evenly spaced on a logarithmic axis; a number n those of every n-th step.
 
     Raises:
-        UserError: every_n_steps is not positive.
+        UserError: every_n_steps or keep is not positive, or keep is no other of these words.
     """
 
-    def __init__(self, every_n_steps: int = 1000) -> None:
+    def __init__(self, every_n_steps: int = 1000, keep: Literal["last", "all", "log"] | int = "last") -> None:
         super().__init__()
         require_at_least("RunCheckpoint", "every_n_steps", every_n_steps, 1)
+        if keep not in ("last", "all", "log") and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
+            raise UserError(f"RunCheckpoint: keep is {keep}; it must be last, all, log, or a number of steps")
         self.every_n_steps = every_n_steps
+        self.keep = keep
         self.signal: signal.Signals | None = None
         self._step = 0
         self._written_step: int | None = None
@@ -45,6 +55,10 @@ class RunCheckpoint(Checkpoint):
         own, resumed_from = run_folder(trainer).checkpoint, trainer.ckpt_path
         is_own = resumed_from is not None and Path(resumed_from).resolve() == own.resolve()
         self._written_step = self._step if is_own else None
+        if writes_files(trainer):
+            KeptCheckpoints(own.parent).remove_after(-1 if resumed_from is None else self._step)
+        if self._step == 0:
+            self._keep(trainer)
         self._requeue = requeue_signal(trainer)
         for number in filter(None, (signal.SIGINT, signal.SIGTERM, self._requeue)):
             self._previous_handlers[number] = signal.signal(number, self._on_signal)
@@ -62,6 +76,7 @@ class RunCheckpoint(Checkpoint):
             return
         self._step = step
         number = self._agreed_signal(trainer)
+        self._keep(trainer)  # first: a run that goes on from its last checkpoint lacks no earlier one
         if number or trainer.should_stop or step % self.every_n_steps == 0 or step == trainer.max_steps:
             self._write(trainer)
         if number:
@@ -91,6 +106,20 @@ class RunCheckpoint(Checkpoint):
         settle_and_save(trainer)
         trainer.save_checkpoint(run_folder(trainer).checkpoint)
         self._written_step = trainer.global_step
+
+    def _keep(self, trainer: pl.Trainer) -> None:
+        """Keep the checkpoint of this step, if it is one to be kept."""
+        if trainer.fast_dev_run or not self._is_kept(trainer.global_step):  # type: ignore[attr-defined]
+            return
+        settle_and_save(trainer)
+        trainer.save_checkpoint(KeptCheckpoints(run_folder(trainer).checkpoint.parent).file(trainer.global_step))
+
+    def _is_kept(self, step: int) -> bool:
+        if self.keep == "log":
+            return is_log_spaced(step)
+        if self.keep == "all":
+            return step % self.every_n_steps == 0
+        return isinstance(self.keep, int) and step % self.keep == 0
 
     def _restore_handlers(self) -> None:
         while self._previous_handlers:

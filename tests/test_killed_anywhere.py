@@ -12,8 +12,8 @@ TOY = ["--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architec
 CHECKPOINTS = ["--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.every_n_steps=15"]
 RUNS = {
     "all callbacks": [
-        *COMMON, *TOY, "--trainer.max_steps=40", *CHECKPOINTS, "--trainer.callbacks+=EffectiveTheory",
-        "--trainer.callbacks+=LotteryTicket",
+        *COMMON, *TOY, "--trainer.max_steps=40", *CHECKPOINTS, "--trainer.callbacks.keep=20",
+        "--trainer.callbacks+=EffectiveTheory", "--trainer.callbacks+=LotteryTicket",
     ],
     "phase decided": [
         *COMMON, *TOY, "--trainer.callbacks=PhaseTracker", "--trainer.callbacks.budget=33",

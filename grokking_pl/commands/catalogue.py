@@ -46,6 +46,11 @@ COMMANDS = {
         "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
         "stopped; no report was written",
     ),
+    "measure": Command(
+        "grokking_pl.commands.measure",
+        "measure the checkpoints that a run kept: grok measure runs/kept --measures=WeightNorms",
+        "stopped; nothing was written",
+    ),
     "completion": Command(
         "grokking_pl.commands.completion",
         "print a script with which a shell completes all of this: grok completion bash",

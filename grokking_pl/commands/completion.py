@@ -43,7 +43,7 @@ def _all_commands() -> argparse.ArgumentParser:
         if name == "completion":
             command.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
             continue
-        if name in ("sweep", "report"):
+        if name in ("sweep", "report", "measure"):
             command.add_argument("file").complete = shtab.FILE  # type: ignore[attr-defined]
         parser = importlib.import_module(COMMANDS[name].module).build_parser(name)
         for option in options(parser):

@@ -45,6 +45,31 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
     return shares.to(result_dtype(embeddings))
 
 
+def fourier_norms(weights: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch p//2"]:
+    """The norm of weights at each frequency 1 .. floor(p / 2): of embeddings, or of output weights, one row per class.
+
+    In the orthonormal basis of 1, cos(2 pi k a / p) and sin(2 pi k a / p) over the p rows, the norm at frequency k is
+    that of the two components of k; the squares sum to the squared norm of the weights less their mean over the rows
+    (Nanda et al., 2023, figure 3).
+
+    Args:
+        weights: one row per symbol or class; leading dimensions are a batch.
+
+    Returns:
+        Norms, in the weights' unit; the first is that of frequency 1.
+
+    Raises:
+        UserError: a weight is nan or infinite, or there are fewer than two rows.
+
+    >>> angles = 2 * torch.pi * 2 * torch.arange(5) / 5
+    >>> fourier_norms(torch.stack([angles.cos(), angles.sin()], 1)).square().round(decimals=4)
+    tensor([0., 5.])
+    """
+    x = double_precision(weights)
+    total = (x - x.mean(-2, keepdim=True)).square().sum((-2, -1))
+    return (fourier_power(x) * total[..., None]).sqrt().to(result_dtype(weights))
+
+
 def key_frequencies(embeddings: Float[Tensor, "*batch p d"], factor: float = 3.0) -> Bool[Tensor, "*batch p//2"]:
     """Which frequencies hold more than ``factor`` times the power they would if all held the same.
 

@@ -102,6 +102,10 @@ class MLP(nn.Module):
         """Parameters of the encoder: they form the ``embeddings`` group."""
         return self.layers[: self._encoder_modules].parameters()
 
+    def encode(self, inputs: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch width"]:
+        """The representation of input vectors: what the decoder's first layer reads."""
+        return self.layers[: self._encoder_modules](inputs)
+
     def forward(self, inputs: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         """Map input vectors to outputs."""
         return self.layers(inputs)

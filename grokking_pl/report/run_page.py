@@ -14,6 +14,7 @@ from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
 from grokking_pl.plots.principal_axes import principal_axes
 from grokking_pl.plots.theory import THEORY_COLOUR
+from grokking_pl.report.circuit_figures import frequencies_over_time, neurons_by_frequency, over_pairs
 from grokking_pl.report.page import INK, Page, chip, columns, log_axis, number, paragraph, table
 from grokking_pl.report.run_figures import (
     ACCURACIES,
@@ -25,7 +26,7 @@ from grokking_pl.report.run_figures import (
     step_axis,
     trajectories,
 )
-from grokking_pl.report.run_results import RunResults, Snapshots, read_run
+from grokking_pl.report.run_results import Circuit, RunResults, Snapshots, read_run
 from grokking_pl.report.theory import compare
 from grokking_pl.theory import Trajectories
 
@@ -53,6 +54,7 @@ def run_page(folder: Path) -> Page:
     _add_outcome(page, results)
     _add_curves(page, results)
     _add_embeddings(page, results.snapshots)
+    _add_circuit(page, results.circuit)
     _add_theory(page, results)
     if results.config:
         text = html.escape(yaml.safe_dump(results.config, sort_keys=False))
@@ -182,6 +184,37 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
     spectra = f"<div>{''.join(parts[1:])}</div>"
     slider = SLIDER.format(last=len(snapshots.steps) - 1, words=html.escape(views["words"][-1]))
     page.add(heading, slider, columns(parts[0], spectra))
+
+
+def _add_circuit(page: Page, circuit: Circuit | None) -> None:
+    """Show how a network adds modulo p; nothing for one that does not."""
+    if circuit is None:
+        return
+    parts = []
+    if circuit.steps is not None and circuit.spectra is not None and len(circuit.steps) > 1:
+        words = "The share of the embeddings' power at each frequency, over the steps."
+        figure = frequencies_over_time(circuit.steps, circuit.spectra)
+        parts.append(page.plot("frequencies", figure, "Frequencies of the embeddings over steps", words))
+    if circuit.neuron_frequency is not None and circuit.neuron_share is not None:
+        most = len(circuit.logit_spectrum) - 1
+        figure = neurons_by_frequency(circuit.neuron_frequency, circuit.neuron_share, most)
+        words = "Neurons by the frequency that explains most of their variance over all pairs (a, b)."
+        parts.append(page.plot("neurons", figure, "Number of neurons by frequency", words))
+    if circuit.logits is not None:
+        words = "The output of the right result, for all pairs (a, b)."
+        figure = over_pairs(circuit.logits, "right output", ("a", "b"))
+        parts.append(page.plot("logits", figure, "The right output over all pairs", words))
+    spectrum = circuit.logit_spectrum.copy()
+    spectrum[0, 0] = 0
+    share = spectrum / spectrum.sum() if spectrum.sum() else spectrum
+    words = "The share of the variance of all outputs at each frequency of a and of b: addition is on the diagonal."
+    figure = over_pairs(share, "share", ("frequency of a", "frequency of b"))
+    parts.append(page.plot("logit-spectrum", figure, "Spectrum of the outputs over both operands", words))
+    for head, pattern in enumerate([] if circuit.attention is None else circuit.attention):
+        words = f"Head {head}: how much the last token takes from a, for all pairs (a, b)."
+        figure = over_pairs(pattern, f"head {head}", ("a", "b"))
+        parts.append(page.plot(f"attention-{head}", figure, f"Attention of head {head} to a over all pairs", words))
+    page.add("The circuit of modular addition", columns(*parts))
 
 
 def _add_theory(page: Page, results: RunResults) -> None:

@@ -33,6 +33,29 @@ class Snapshots:
 
 
 @dataclass(frozen=True)
+class Circuit:
+    """What a network that adds modulo p computes, as ``FourierProgress`` wrote it; None for what it has not.
+
+    Args:
+        logit_spectrum: power of the outputs at each frequency of a and b.
+        steps: of the spectra.
+        spectra: share of the embeddings' power at each frequency, at each step.
+        logits: the right output of each pair.
+        attention: what the last token takes from a, of each head and pair.
+        neuron_frequency: of each neuron; 0 for none.
+        neuron_share: of its variance that the frequency explains.
+    """
+
+    logit_spectrum: Float[np.ndarray, "k l"]
+    steps: np.ndarray | None = None
+    spectra: np.ndarray | None = None
+    logits: np.ndarray | None = None
+    attention: np.ndarray | None = None
+    neuron_frequency: np.ndarray | None = None
+    neuron_share: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class RunResults:
     """A run. What its folder lacks is empty or None.
 
@@ -43,6 +66,7 @@ class RunResults:
         config: the full configuration.
         snapshots: the embeddings over steps.
         trajectories: what the callback ``EffectiveTheory`` wrote.
+        circuit: what the callback ``FourierProgress`` wrote.
     """
 
     path: Path
@@ -51,6 +75,7 @@ class RunResults:
     config: dict[str, Any] = field(default_factory=dict)
     snapshots: Snapshots | None = None
     trajectories: Trajectories | None = None
+    circuit: Circuit | None = None
 
     def options_of(self, callback: str) -> dict[str, Any] | None:
         """The options with which a callback watched the run; None if it did not."""
@@ -70,10 +95,11 @@ def read_run(path: Path) -> RunResults:
     return RunResults(
         path,
         _read_summary(folder.summary),
-        _read_metrics(folder.metrics),
+        _with_measures(_read_metrics(folder.metrics), _read_metrics(folder.measures)),
         _read_config(folder.config),
         _read_snapshots(path / "embeddings.npz"),
         _read_trajectories(path / "trajectories.npz"),
+        _read_circuit(path / "circuit.npz"),
     )
 
 
@@ -103,6 +129,14 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     if "phase_name" in frame and not set(frame["phase_name"].dropna()) <= set(map(str, Phase)):
         raise corrupt(path, "it has a phase that there is not")
     return frame.dropna(subset="step").sort_values("step", kind="stable")
+
+
+def _with_measures(metrics: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """The metrics, with what ``grok measure`` said of the same and of other steps, which was asked later."""
+    if measures.empty:
+        return metrics
+    both = measures.set_index("step").combine_first(metrics.set_index("step"))
+    return both.reset_index().sort_values("step", kind="stable")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -136,6 +170,20 @@ def _read_trajectories(path: Path) -> Trajectories | None:
         return None
     theory_steps, theory, network_steps, network = (arrays[name] for name in names)
     return Trajectories(theory_steps, theory, network_steps, network, tuple(map(str, arrays["symbols"])))
+
+
+def _read_circuit(path: Path) -> Circuit | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in Circuit.__dataclass_fields__ if name in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        raise corrupt(path, "it is no archive of arrays") from None
+    if "logit_spectrum" not in arrays:
+        raise corrupt(path, "it lacks logit_spectrum")
+    finite = all(np.isfinite(array).all() for array in arrays.values())
+    return Circuit(**arrays) if finite else None
 
 
 def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | None:

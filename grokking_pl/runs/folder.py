@@ -37,6 +37,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def measures(self) -> Path:
+        """What kept checkpoints were measured to be after training, one row per step."""
+        return self.path / "measures.csv"
+
+    @property
     def summary(self) -> Path:
         """The outcome of the run."""
         return self.path / "summary.json"

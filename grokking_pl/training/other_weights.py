@@ -29,7 +29,7 @@ def correct_with(module: GrokkingModule, weights: Mapping[str, Tensor], batch: B
     try:
         own = network.state_dict()
         named = {f"network.{name}": value.to(own[name]) for name, value in weights.items()}
-        outputs: Tensor = functional_call(_Uncompiled(network), named, (inputs,))
+        outputs: Tensor = functional_call(Uncompiled(network), named, (inputs,))
     finally:
         network.train(was_training)
     correct: Tensor = module.score(module.scaled(outputs), targets)[1]
@@ -55,13 +55,18 @@ def weights_with(network: nn.Module, embeddings: Float[Tensor, "p d"]) -> dict[s
     )
 
 
-class _Uncompiled(nn.Module):
-    """A network whose compiled code, which is for its own weights, is left aside."""
+class Uncompiled(nn.Module):
+    """A network whose compiled code, which is for its own weights, is left aside; its weights are ``network.NAME``.
+
+    Args:
+        network: the network.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """The network's outputs."""
         outputs: Tensor = self.network.forward(inputs)
         return outputs

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grokking_pl.errors import UserError
-from grokking_pl.metrics import fourier_power, key_frequencies
+from grokking_pl.metrics import fourier_norms, fourier_power, key_frequencies
 
 
 @given(p=st.integers(3, 9), d=st.integers(1, 4), seed=st.integers(0, 1000))
@@ -59,3 +59,18 @@ def test_mistakes():
         fourier_power(torch.full((4, 2), torch.nan))
     with pytest.raises(UserError, match="factor is 1"):
         key_frequencies(torch.zeros(4, 2), 1.0)
+
+
+@given(p=st.integers(2, 9), seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_norms_against_a_basis(p, seed):
+    weights = torch.randn(p, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    symbols = torch.arange(p, dtype=torch.float64)
+    expected = []
+    for k in range(1, p // 2 + 1):
+        squared = 0.0
+        for wave in (torch.cos, torch.sin)[: 1 if 2 * k == p else 2]:
+            direction = wave(2 * torch.pi * k * symbols / p)
+            squared += float(((direction / direction.norm()) @ weights).square().sum())
+        expected.append(math.sqrt(squared))
+    assert fourier_norms(weights).tolist() == pytest.approx(expected)

@@ -16,6 +16,21 @@ def run_folder(grok, tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
+def circuit_folder(grok, tmp_path_factory):
+    """A transformer that learns to add modulo 11, watched by FourierProgress."""
+    folder = tmp_path_factory.mktemp("report") / "circuit"
+    status, _, err = grok(
+        "fit", "--config", ROOT / "configs/nanda_modular_addition.yaml", "--data.task.p=11", "--data.classes=12",
+        "--model.architecture.width=16", "--model.architecture.heads=2", "--run_dir", folder, "--trainer.max_steps=40",
+        "--trainer.enable_progress_bar=false", "--trainer.callbacks=PhaseTracker",
+        "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks+=FourierProgress",
+        "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks.frequencies=[1,4]",
+    )  # fmt: skip
+    assert status == 0, err
+    return folder
+
+
+@pytest.fixture(scope="package")
 def diagram_folder(grok, tmp_path_factory):
     """A diagram of three times two cells and three seeds."""
     folder = tmp_path_factory.mktemp("report") / "diagram"

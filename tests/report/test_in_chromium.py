@@ -79,12 +79,17 @@ def run_report(run_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def circuit_report(circuit_folder, tmp_path_factory):
+    return write_report(circuit_folder, tmp_path_factory.mktemp("pages") / "circuit.html")
+
+
+@pytest.fixture(scope="module")
 def diagram_report(diagram_folder, tmp_path_factory):
     return write_report(diagram_folder, tmp_path_factory.mktemp("pages") / "diagram.html")
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", WIDE), ("dark", NARROW)])
-@pytest.mark.parametrize("kind", ["run", "diagram"])
+@pytest.mark.parametrize("kind", ["run", "diagram", "circuit"])
 def test_opens_without_errors_or_requests(kind, scheme, width, reader, request):
     reader.open(request.getfixturevalue(f"{kind}_report"), scheme, width)
     assert reader.errors() == []
@@ -153,6 +158,31 @@ def test_steps_can_be_linear(reader, run_report):
     box.click()
     kind = reader.run("return document.getElementById('accuracy')._fullLayout.xaxis.type")
     assert kind == ("linear" if before else "log")
+    assert reader.errors() == []
+
+
+def test_circuit_shows_what_was_written(reader, circuit_report, circuit_folder):
+    reader.open(circuit_report)
+    script = "return document.getElementById(arguments[0]).data.map((trace) => trace.z || trace.y)"
+    with np.load(circuit_folder / "circuit.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    assert arrays["steps"].tolist() == [0, 10, 20, 30, 40]
+    shown = {
+        "frequencies": arrays["spectra"].T, "logits": arrays["logits"], "attention-0": arrays["attention"][0],
+        "attention-1": arrays["attention"][1],
+    }  # fmt: skip
+    for name, values in shown.items():
+        np.testing.assert_allclose(reader.run(script, name)[0], values, rtol=1e-2, atol=1e-6)
+    spectrum = np.array(reader.run(script, "logit-spectrum")[0])
+    assert spectrum.shape == (6, 6)
+    assert spectrum.sum() == pytest.approx(1, abs=0.02)
+    most, explained = reader.run(script, "neurons")
+    assert sum(most) == np.count_nonzero(arrays["neuron_frequency"])
+    assert sum(explained) == np.count_nonzero(arrays["neuron_share"] >= 0.85)
+    losses = reader.run("return document.getElementById('loss').data.map((trace) => trace.name)")
+    assert {"restricted loss: key frequencies alone, all pairs", "excluded loss: without them, training pairs"} <= {
+        *losses
+    }
     assert reader.errors() == []
 
 

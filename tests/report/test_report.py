@@ -191,3 +191,15 @@ def test_theory_is_not_compared_with_what_does_not_add(grok, tmp_path):
     assert grok("fit", "--config", configuration, *options)[0] == 0
     assert grok("report", tmp_path / "run")[0] == 0
     assert "the network does not add its embeddings" in text_of(tmp_path / "run/report.html")
+
+
+def test_damaged_circuit(grok, circuit_folder, tmp_path):
+    copy = shutil.copytree(
+        circuit_folder, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "checkpoints")
+    )
+    np.savez(copy / "circuit.npz", steps=np.arange(3))
+    for reason in ("it lacks logit_spectrum", "it is no archive"):
+        status, _, err = grok("report", copy)
+        assert status == 2
+        assert f"circuit.npz is corrupt ({reason}" in err
+        (copy / "circuit.npz").write_bytes(b"nothing")

@@ -1,0 +1,49 @@
+"""How good the representation is for the decoder that reads it."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+
+from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.callbacks.reporting import require_table
+from grokking_pl.errors import UserError
+from grokking_pl.metrics import decoder_rqi
+
+
+class DecoderQuality(Measurement):
+    """Logs ``decoder_rqi``: the share of parallelograms whose two samples the network's decoder gives the same outputs.
+
+    It counts what `RepresentationQuality` misses: circles of modular addition, and whatever else a decoder reads alike.
+    The network's module ``decoder`` maps combined embeddings to outputs, as that of the toy and the permutation model.
+
+    Args:
+        every_n_steps: steps between measurements.
+        tolerance: root mean square of the difference below which two outputs agree, in the unit of their deviation.
+
+    Raises:
+        UserError: a parameter is out of range, the data have no operation table, or the network has no embeddings or no
+            decoder of combined embeddings.
+    """
+
+    def __init__(self, every_n_steps: int = 100, tolerance: float = 0.1) -> None:
+        super().__init__(every_n_steps)
+        if not tolerance > 0:
+            raise UserError(f"DecoderQuality: tolerance is {tolerance}; it must be above 0")
+        self.tolerance = tolerance
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there is a decoder."""
+        self._table = require_table(trainer, "DecoderQuality").table
+        network: Any = pl_module.network
+        if not callable(getattr(network, "decoder", None)):
+            raise UserError(
+                f"DecoderQuality needs a decoder of combined embeddings, and {type(network).__name__} has none: choose "
+                "an architecture such as ToyModel"
+            )
+
+    def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
+        """The index now."""
+        network = pl_module.network
+        return {
+            "decoder_rqi": float(decoder_rqi(pl_module.representation, self._table, network.decoder, self.tolerance))
+        }

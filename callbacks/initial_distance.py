@@ -1,0 +1,50 @@
+"""How far the weights have moved from where they began."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+from torch import Tensor
+
+from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.errors import UserError
+from grokking_pl.metrics import total_norm
+
+
+class InitialDistance(Measurement):
+    """Logs the Euclidean distance of each group's weights from the initial ones, over the norm of these.
+
+    The columns are ``distance_embeddings`` and ``distance_decoder``; a group whose initial weights are all zero has
+    none. The initial weights are kept in checkpoints.
+
+    Args:
+        every_n_steps: steps between measurements.
+
+    Raises:
+        UserError: every_n_steps is not positive, the module has no groups of parameters, or a checkpoint does not hold
+            the initial weights.
+    """
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the initial weights."""
+        if not hasattr(pl_module, "parameter_groups"):
+            raise UserError(f"InitialDistance asks the module for its groups: {type(pl_module).__name__} has none")
+        if "initial" in self.state:
+            return
+        if trainer.global_step:
+            raise UserError("InitialDistance: there are no initial weights to compare with: begin at step 0")
+        module: Any = pl_module
+        groups: dict[str, list[Tensor]] = module.parameter_groups()
+        self.state["initial"] = {
+            name: [weight.detach().cpu().clone() for weight in weights] for name, weights in groups.items()
+        }
+
+    def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
+        """The distance of each group."""
+        distances = {}
+        for name, weights in pl_module.parameter_groups().items():
+            initial = self.state["initial"][name]
+            norm = float(total_norm(initial))
+            if norm:
+                moved = [now.detach() - then.to(now) for now, then in zip(weights, initial, strict=True)]
+                distances[f"distance_{name}"] = float(total_norm(moved)) / norm
+        return distances

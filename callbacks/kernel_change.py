@@ -1,0 +1,76 @@
+"""Whether training is lazy or rich: how far the tangent kernel has moved from its initial value."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.errors import UserError
+from grokking_pl.metrics import kernel_change, tangent_kernel
+from grokking_pl.training.other_weights import Uncompiled
+
+
+class KernelChange(Measurement):
+    """Logs ``kernel_change``: 1 - <K, K0> / (|K| |K0|) of the tangent kernel K on some training samples.
+
+    It stays near 0 where training is lazy, and comes near 1 where features are learned. A measurement costs a backward
+    pass of the samples for each output.
+
+    Args:
+        every_n_steps: steps between measurements.
+        samples: how many training samples, evenly spaced among them.
+        outputs: how many outputs, evenly spaced; null for all.
+
+    Raises:
+        UserError: a number is not positive, the data have no training set, a sample has several answers, or a
+            checkpoint does not hold the initial kernel.
+    """
+
+    def __init__(self, every_n_steps: int = 1000, samples: int = 32, outputs: int | None = 16) -> None:
+        super().__init__(every_n_steps)
+        for name, number in (("samples", samples), ("outputs", outputs)):
+            if number is not None and number < 1:
+                raise UserError(f"KernelChange: {name} is {number}; it must be at least 1")
+        self.samples = samples
+        self.outputs = outputs
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the samples, and keep the initial kernel."""
+        data, module = trainer.datamodule, pl_module  # type: ignore[attr-defined]
+        if not hasattr(data, "train_set") or not hasattr(module, "network"):
+            raise UserError("KernelChange needs a datamodule with train_set, and a module with a network")
+        if getattr(data.sizes, "answers", 0):
+            raise UserError("KernelChange needs one vector of outputs per sample, and equations have one per token")
+        inputs = data.train_set[0]
+        self._inputs = inputs[evenly_spaced(len(inputs), self.samples)]
+        total = data.sizes.outputs
+        self._outputs = evenly_spaced(total, total if self.outputs is None else self.outputs)
+        if "initial" not in self.state:
+            if trainer.global_step:
+                raise UserError("KernelChange: there is no initial kernel to compare with: begin at step 0")
+            self.state["initial"] = self._kernel(trainer, pl_module)
+
+    def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
+        """The change now."""
+        return {"kernel_change": float(kernel_change(self._kernel(trainer, pl_module), self.state["initial"]))}
+
+    def _kernel(self, trainer: pl.Trainer, module: Any) -> Float[Tensor, "n n"]:
+        plugin: Any = trainer.precision_plugin
+        was_training = module.network.training
+        module.network.eval()
+        try:
+            return tangent_kernel(Uncompiled(module.network), plugin.convert_input(self._inputs), self._outputs)
+        finally:
+            module.network.train(was_training)
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """At most ``count`` numbers from 0 to ``total - 1``, evenly spaced.
+
+    >>> evenly_spaced(10, 4)
+    [0, 3, 6, 9]
+    """
+    return sorted({*np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()})

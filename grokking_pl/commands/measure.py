@@ -1,0 +1,68 @@
+"""``grok measure``: what a run's network was like at the steps whose weights it kept, without training."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from grokking_pl.callbacks import Measurement
+from grokking_pl.commands.old_run import OldRun
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.quiet import quieten
+from grokking_pl.commands.replayed_trainer import ReplayedTrainer, Rows
+from grokking_pl.errors import UserError
+from grokking_pl.runs import RunFolder
+from grokking_pl.runs.csv_metrics import read_rows
+from grokking_pl.runs.files import write_table, writing
+
+KINDS = list[Measurement] | Measurement | None
+"""As the callbacks of a trainer, of which only measurements can be asked of an old run."""
+
+
+def run(words: list[str]) -> None:
+    """Run the command."""
+    quieten()
+    parser = build_parser(words[0])
+    config = parser.parse_args(words[1:])
+    measures = parser.instantiate_classes(config).measures
+    measures = measures if isinstance(measures, list) else [measures] if measures else []
+    if not measures:
+        raise UserError("nothing says what to measure: give --measures=NAME, such as FourierProgress or WeightNorms")
+    folder = RunFolder(Path(config.run))
+    if not folder.path.is_dir():
+        raise UserError(f"the folder {folder.path} does not exist: give that of a run")
+    measured = ReplayedTrainer(OldRun(folder), str(folder.path)).replay(measures)
+    columns = write_measures(folder, measured)
+    print(f"{len(measured)} steps in {folder.measures}: {', '.join(columns)}")
+
+
+def build_parser(name: str) -> LightningArgumentParser:
+    """The command's options."""
+    parser = GrokParser(
+        prog=f"grok {name}",
+        usage=f"grok {name} RUN --measures=NAME [--measures.option value] [--measures+=NAME ...]",
+        description=(
+            "Measure the checkpoints and weights that a run has kept, and write the curves to measures.csv in its "
+            "folder. Kept are those that RunCheckpoint or StitchedAccuracy is told to keep."
+        ),
+    )
+    parser.add_argument("run", type=str, metavar="RUN", help="The folder of the run.")
+    parser.add_argument(
+        "--measures", type=KINDS, default=None, help="Callbacks derived from Measurement, as in trainer.callbacks."
+    )
+    return parser
+
+
+def write_measures(folder: RunFolder, measured: Rows) -> list[str]:
+    """Write the values to ``measures.csv``, beside those of other measures that it has; the names of these values.
+
+    Raises:
+        UserError: the file is damaged, or cannot be written.
+    """
+    rows: dict[int, dict[str, Any]] = {int(row["step"]): row for row in read_rows(folder.measures)}
+    for step, values in measured.items():
+        rows.setdefault(step, {"step": step}).update(values)
+    columns = list(dict.fromkeys(name for step in sorted(rows) for name in rows[step]))
+    with writing(folder.measures, "make room, and measure again"):
+        write_table(folder.measures, columns, [rows[step] for step in sorted(rows)])
+    return list(dict.fromkeys(name for values in measured.values() for name in values))

@@ -1,0 +1,74 @@
+"""The effective loss of images: how near to each other the representations of one class are (appendix I of the paper).
+
+Notation: f(x), the representation of a sample x, an image's vector before the decoder; P0, all unordered pairs of
+distinct samples of the same class. As in equation (5), with same-label pairs in place of parallelograms,
+
+    l_eff = (1 / |P0|) sum over P0 of |f(x) - f(y)|^2 / Z,   Z = mean over x of |f(x) - mean f|^2,
+
+so that neither the place nor the scale of the representation counts. Within a class of m samples with the sum s, the
+squared distances sum to m sum |f|^2 - |s|^2, and no pairs are listed.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from grokking_pl.errors import UserError
+from grokking_pl.metrics.precision import double_precision, result_dtype
+
+
+def class_effective_loss(
+    representations: Float[Tensor, "samples k"], classes: Int[Tensor, " samples"]
+) -> Float[Tensor, ""]:
+    """The effective loss over same-label pairs, with normalised representations.
+
+    Args:
+        representations: f(x) of every sample.
+        classes: the class of every sample.
+
+    Returns:
+        0 if each class is one point; about 2 if the classes are not told apart; 0 if all samples are one point; nan if
+        no two samples have the same class.
+
+    Raises:
+        UserError: a representation is nan or infinite.
+
+    >>> class_effective_loss(torch.tensor([[0.0], [0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1, 1]))
+    tensor(0.)
+    """
+    if not representations.isfinite().all():
+        raise UserError("representations are nan or infinite: training diverged; lower the learning rate")
+    f = double_precision(representations)
+    f = f - f.mean(0)
+    scale = f.square().sum(1).mean()
+    count = int(classes.max()) + 1
+    sizes = torch.bincount(classes, minlength=count).to(f.dtype)
+    sums = f.new_zeros(count, f.shape[1]).index_add_(0, classes, f)
+    squares = f.new_zeros(count).index_add_(0, classes, f.square().sum(1))
+    distances = (sizes * squares - sums.square().sum(1)).clamp(min=0).sum()
+    pairs = (sizes * (sizes - 1) / 2).sum()
+    loss = distances / pairs / scale if scale > 0 else distances / pairs
+    return loss.to(result_dtype(representations))
+
+
+def class_means(
+    representations: Float[Tensor, "samples k"], classes: Int[Tensor, " samples"], count: int
+) -> Float[Tensor, "classes k"]:
+    """The mean of each class's representations, normalised as for the loss; zeros for a class without samples.
+
+    Args:
+        representations: f(x) of every sample.
+        classes: the class of every sample.
+        count: how many classes there are.
+
+    >>> class_means(torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([0, 0, 1]), 2)
+    tensor([[-0.6124],
+            [ 1.2247]])
+    """
+    f = double_precision(representations)
+    f = f - f.mean(0)
+    scale = f.square().sum(1).mean().sqrt()
+    f = f / scale if scale > 0 else f
+    sums = f.new_zeros(count, f.shape[1]).index_add_(0, classes, f)
+    sizes = torch.bincount(classes, minlength=count)
+    return (sums / sizes.clamp(min=1)[:, None]).to(result_dtype(representations))

@@ -1,0 +1,40 @@
+"""The length of a gradient, and the angle between two, over all tensors of weights together."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Tensors = Sequence[Tensor | None]
+"""One tensor for each of the weights; None counts as zeros."""
+
+
+def total_norm(tensors: Tensors) -> Float[Tensor, ""]:
+    """The Euclidean norm of some tensors as one vector, in single precision at least.
+
+    >>> total_norm([torch.tensor([3.0]), None, torch.tensor([[4.0]])])
+    tensor(5.)
+    """
+    return _sum_of_products(tensors, tensors).sqrt()
+
+
+def cosine(first: Tensors, second: Tensors) -> Float[Tensor, ""]:
+    """The cosine of the angle between two lists of tensors of the same shapes; nan if one of them is zero.
+
+    For the gradients of successive steps it is near 1 where training goes straight on, and near -1 where it swings from
+    side to side of a valley.
+
+    >>> cosine([torch.tensor([1.0]), torch.tensor([0.0])], [torch.tensor([1.0]), torch.tensor([1.0])])
+    tensor(0.7071)
+    """
+    return _sum_of_products(first, second) / (total_norm(first) * total_norm(second))
+
+
+def _sum_of_products(first: Tensors, second: Tensors) -> Float[Tensor, ""]:
+    products = [
+        (a.detach().float() * b.detach().float()).sum() if a.dtype != torch.float64 else (a.detach() * b.detach()).sum()
+        for a, b in zip(first, second, strict=True)
+        if a is not None and b is not None
+    ]
+    return torch.stack(products).sum() if products else torch.zeros(())

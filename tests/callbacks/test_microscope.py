@@ -1,0 +1,171 @@
+"""What watches a circuit form, gradients, margins, kernels and sharpness, against values from checkpoints and loops."""
+
+import itertools
+import json
+import random
+
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional as F
+
+from grokking_pl.metrics import decoder_rqi, excluded_loss, fourier_norms, gini, irrep_power, restricted_loss
+from grokking_pl.tasks import symmetric_group
+from grokking_pl.training import GrokkingModule, PowerModule, pair_activations
+
+SMALL = [
+    "fit", "--config", "configs/nanda_modular_addition.yaml", "--data.task.p=7", "--data.classes=8",
+    "--model.architecture.width=16", "--model.architecture.heads=2", "--trainer.log_every_n_steps=10",
+    "--trainer.enable_progress_bar=false", "--trainer.max_steps=20",
+]  # fmt: skip
+WATCHED = [
+    "FourierProgress", "GradientDirection", "InitialDistance", "LogitMargin", "KernelChange", "Sharpness",
+    "LocalComplexity",
+]  # fmt: skip
+
+
+def watching(names, every=10):
+    words = []
+    for number, name in enumerate(names):
+        words += [f"--trainer.callbacks{'+' * bool(number)}={name}", f"--trainer.callbacks.every_n_steps={every}"]
+        if name == "FourierProgress":
+            words.append("--trainer.callbacks.frequencies=[1,3]")
+    return words
+
+
+@pytest.fixture(scope="module")
+def run(grok, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    status, _, err = grok(*SMALL, *watching(WATCHED), "--run_dir", folder)
+    assert status == 0, err
+    return folder
+
+
+def test_values_of_the_last_step(run):
+    module = PowerModule.load_from_checkpoint(run / "checkpoints/last.ckpt", weights_only=False)
+    summary = json.loads((run / "summary.json").read_text())
+    logits = pair_activations(module.eval())["outputs"]
+    results = (torch.arange(7)[:, None] + torch.arange(7)) % 7
+    assert summary["restricted_loss"] == pytest.approx(float(restricted_loss(logits, [1, 3])), rel=1e-4)
+    assert summary["keys"] == [1, 3]
+    assert summary["embedding_gini"] == pytest.approx(float(gini(fourier_norms(module.network.embeddings))), rel=1e-4)
+    losses = F.cross_entropy(logits.flatten(0, 1), results.flatten(), reduction="none").view(7, 7)
+    # The training pairs are those whose mean loss and excluded loss were measured.
+    count = int(0.3 * 49)
+    assert summary["zero_losses"] == float((losses == 0).float().mean()) == 0
+    margins = logits.gather(2, results[..., None])[..., 0] - logits.scatter(2, results[..., None], -1e9).amax(2)
+    whole = (count * summary["train_margin"] + (49 - count) * summary["val_margin"]) / 49
+    assert whole == pytest.approx(float(margins.mean()), rel=1e-4)
+    assert summary["least_train_margin"] in [pytest.approx(float(margin), rel=1e-4) for margin in margins.flatten()]
+    assert 0 < summary["kernel_change"] < 1
+    assert summary["sharpness"] > 0
+    assert summary["train_complexity"] > 0
+
+
+def test_excluded_loss_is_over_the_training_pairs(run):
+    module = PowerModule.load_from_checkpoint(run / "checkpoints/last.ckpt", weights_only=False)
+    pairs = [(a, b) for a in range(7) for b in range(7)]
+    random.Random(0).shuffle(pairs)
+    train = torch.zeros(7, 7, dtype=torch.bool)
+    for a, b in pairs[: int(0.3 * 49)]:
+        train[a, b] = True
+    summary = json.loads((run / "summary.json").read_text())
+    logits = pair_activations(module)["outputs"]
+    assert summary["excluded_loss"] == pytest.approx(float(excluded_loss(logits, [1, 3], train)), rel=1e-4)
+
+
+def test_rows_of_every_measurement(run):
+    metrics = pd.read_csv(run / "metrics.csv").set_index("step")
+    for column in ("restricted_loss", "neuron_share", "train_margin", "kernel_change", "sharpness", "val_complexity"):
+        assert metrics[column].dropna().index.tolist() == [0, 10, 20]
+    for column in ("gradient_norm", "gradient_cosine"):  # which the initial network has not
+        assert metrics[column].dropna().index.tolist() == [10, 20]
+    assert metrics.kernel_change[0] == pytest.approx(0, abs=1e-9)
+    for group in ("embeddings", "decoder"):
+        distance = metrics[f"distance_{group}"]
+        assert distance[0] == 0
+        assert distance[20] > distance[10] > 0
+
+
+def test_interrupted_run_finds_the_same(grok, run, tmp_path):
+    for stop in (7, 20):
+        status, _, err = grok(
+            *SMALL, *watching(WATCHED), "--run_dir", tmp_path / "parts", f"--trainer.max_steps={stop}",
+            *(["--ckpt_path=last"] if stop == 20 else []),
+        )  # fmt: skip
+        assert status == 0, err
+    whole, parts = (json.loads((folder / "summary.json").read_text()) for folder in (run, tmp_path / "parts"))
+    assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
+
+
+def test_gradients_against_a_plain_loop(grok, tmp_path):
+    status, _, err = grok(
+        "fit", "--config", "configs/toy_addition.yaml", *watching(["GradientDirection"], 1),
+        "--trainer.enable_progress_bar=false", "--trainer.max_steps=2", "--trainer.log_every_n_steps=1",
+        "--model.embeddings=torch.optim.SGD", "--model.embeddings.lr=0.01",
+        "--model.decoder=torch.optim.SGD", "--model.decoder.lr=0.01", "--run_dir", tmp_path,
+        "--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.every_n_steps=1", "--trainer.callbacks.keep=all",
+    )  # fmt: skip
+    assert status == 0, err
+    steps = [
+        torch.load(tmp_path / f"checkpoints/step_{step:08d}.ckpt", weights_only=True)["state_dict"] for step in range(3)
+    ]
+    weights = [
+        torch.cat([value.double().flatten() for name, value in state.items() if name.startswith("network")])
+        for state in steps
+    ]
+    first, second = ((before - after) / 0.01 for before, after in itertools.pairwise(weights))
+    metrics = pd.read_csv(tmp_path / "metrics.csv").set_index("step")
+    assert metrics.gradient_norm[1] == pytest.approx(float(first.norm()), rel=1e-3)
+    assert metrics.gradient_norm[2] == pytest.approx(float(second.norm()), rel=1e-3)
+    assert metrics.gradient_cosine[2] == pytest.approx(float(F.cosine_similarity(first, second, dim=0)), abs=1e-3)
+
+
+def test_group(grok, tmp_path):
+    status, _, err = grok(
+        "fit", "--config", "configs/permutation_s3.yaml", *watching(["IrrepSpectrum"]), "--trainer.max_steps=10",
+        "--trainer.enable_progress_bar=false", "--run_dir", tmp_path,
+    )  # fmt: skip
+    assert status == 0, err
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    weights = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    power = irrep_power(weights["network.embeddings"], symmetric_group(3))
+    assert [summary[f"irrep_power_{k}"] for k in (1, 2)] == pytest.approx(power[1:].tolist(), rel=1e-4)
+    assert summary["irrep_dimensions"] == [1, 1, 2]
+
+
+def test_decoder(grok, tmp_path):
+    status, _, err = grok(
+        "fit", "--config", "configs/permutation_s3.yaml", *watching(["DecoderQuality"]), "--trainer.max_steps=10",
+        "--trainer.enable_progress_bar=false", "--run_dir", tmp_path,
+    )  # fmt: skip
+    assert status == 0, err
+    module = GrokkingModule.load_from_checkpoint(tmp_path / "checkpoints/last.ckpt", weights_only=False)
+    expected = decoder_rqi(module.representation, symmetric_group(3), module.network.decoder, 0.1)
+    assert json.loads((tmp_path / "summary.json").read_text())["decoder_rqi"] == float(expected)
+
+
+MISTAKES = {
+    "DecoderQuality needs a decoder of combined embeddings, and Transformer": ("", "DecoderQuality"),
+    "FourierProgress needs addition modulo p": ("toy_addition", "FourierProgress"),
+    "frequencies are [4]; give different ones of 1 to 3": ("", "FourierProgress --trainer.callbacks.frequencies=[4]"),
+    "FourierProgress: factor is 1.0": ("", "FourierProgress --trainer.callbacks.factor=1"),
+    "IrrepSpectrum: a + b is not the operation of a group": ("toy_addition", "IrrepSpectrum"),
+    "LogitMargin needs one class number per sample": ("toy_addition", "LogitMargin"),
+    "KernelChange: samples is 0": ("", "KernelChange --trainer.callbacks.samples=0"),
+    "Sharpness: iterations is 0": ("", "Sharpness --trainer.callbacks.iterations=0"),
+    "LocalComplexity: samples is 0": ("", "LocalComplexity --trainer.callbacks.samples=0"),
+    "LocalComplexity: local_complexity: radius is -1.0": ("", "LocalComplexity --trainer.callbacks.radius=-1"),
+    "KernelChange needs one vector of outputs per sample": ("power_addition", "KernelChange"),
+    "FourierProgress: Transformer reads equations": ("power_addition", "FourierProgress"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_what_cannot_be_measured(grok, tmp_path, message):
+    config, callback = MISTAKES[message]
+    words = SMALL if not config else ["fit", "--config", f"configs/{config}.yaml", "--trainer.max_steps=1"]
+    status, _, err = grok(*words, *f"--trainer.callbacks={callback}".split(), "--run_dir", tmp_path)
+    assert status == 2
+    assert message in err, err
+    assert len(err.strip().splitlines()) <= 3

@@ -1,0 +1,155 @@
+"""The command `grok measure`: what kept checkpoints are measured to be is what was measured while they were written."""
+
+import shutil
+
+import pandas as pd
+import pytest
+import torch
+
+SMALL = [
+    "fit", "--config", "configs/nanda_modular_addition.yaml", "--data.task.p=7", "--data.classes=8",
+    "--model.architecture.width=16", "--model.architecture.heads=2", "--trainer.log_every_n_steps=10",
+    "--trainer.enable_progress_bar=false", "--trainer.max_steps=25",
+]  # fmt: skip
+MEASURES = {
+    "PhaseTracker": "", "EffectiveDimension": "", "FourierProgress": "frequencies=[1,2]", "WeightNorms": "",
+    "LogitMargin": "", "InitialDistance": "", "KernelChange": "samples=5", "LocalComplexity": "",
+    "TruncatedAccuracy": "components=[2]",
+}  # fmt: skip
+
+
+def words(option, every=None):
+    said = []
+    for number, (name, setting) in enumerate(MEASURES.items()):
+        said.append(f"--{option}{'+' * bool(number)}={name}")
+        said += [f"--{option}.{setting}"] * bool(setting) + [f"--{option}.every_n_steps={every}"] * bool(every)
+    return said
+
+
+@pytest.fixture(scope="module")
+def run(grok, tmp_path_factory):
+    """A watched run that keeps every tenth checkpoint."""
+    folder = tmp_path_factory.mktemp("measure") / "run"
+    keeping = ("--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.keep=10")
+    status, _, err = grok(*SMALL, *words("trainer.callbacks", 10), *keeping, "--run_dir", folder)
+    assert status == 0, err
+    return folder
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "*.png"))
+
+
+def test_same_as_during_training(grok, copy):
+    status, out, err = grok("measure", copy, *words("measures"))
+    assert status == 0, err
+    assert f"4 steps in {copy}/measures.csv: train_accuracy, " in out
+    metrics, measures = (pd.read_csv(copy / f"{name}.csv").set_index("step") for name in ("metrics", "measures"))
+    assert measures.index.tolist() == [0, 10, 20, 25]
+    assert len(measures.columns) >= 20
+    for column in measures:
+        if column == "phase_name":
+            assert measures[column].tolist() == metrics[column][measures.index].tolist()
+        else:
+            assert measures[column].tolist() == pytest.approx(metrics[column][measures.index].tolist(), abs=1e-5), (
+                column
+            )
+
+
+def test_further_measures_stand_beside_the_others(grok, copy):
+    for name in ("WeightNorms", "EmbeddingNorm", "WeightNorms"):
+        assert grok("measure", copy, f"--measures={name}")[0] == 0
+    first, *rows = (copy / "measures.csv").read_text().splitlines()
+    assert first == "step,weight_norm_embeddings,weight_norm_decoder,embedding_norm"
+    assert len(rows) == 4
+    assert all(len(row.split(",")) == 4 and "" not in row.split(",") for row in rows)
+
+
+def test_report_shows_them(grok, copy):
+    assert grok("measure", copy, "--measures=EmbeddingNorm")[0] == 0
+    status, _, err = grok("report", copy)
+    assert status == 0, err
+    assert '"embedding_norm"' in (copy / "report.html").read_text()
+
+
+def test_snapshots_of_weights(grok, tmp_path):
+    keeping = ("--trainer.callbacks+=StitchedAccuracy", "--trainer.callbacks.steps=[0,7]")
+    assert grok(*SMALL, *keeping, "--trainer.max_steps=10", "--run_dir", tmp_path)[0] == 0
+    status, _, err = grok("measure", tmp_path, "--measures=WeightNorms", "--measures+=InitialDistance")
+    assert status == 0, err
+    measures = pd.read_csv(tmp_path / "measures.csv").set_index("step")
+    assert measures.index.tolist() == [0, 7, 10]
+    last = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    names = [name for name in last if name.startswith(("network.tokens", "network.positions"))]
+    norm = sum(float(last[name].square().sum()) for name in names) ** 0.5
+    assert measures.weight_norm_embeddings[10] == pytest.approx(norm, rel=1e-5)
+
+
+def test_double_precision(grok, tmp_path):
+    keeping = ("--trainer.precision=64-true", "--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.keep=1")
+    assert grok(*SMALL, *keeping, "--trainer.max_steps=1", "--run_dir", tmp_path)[0] == 0
+    assert grok("measure", tmp_path, "--measures=PhaseTracker")[0] == 0
+    metrics, measures = (pd.read_csv(tmp_path / f"{name}.csv").set_index("step") for name in ("metrics", "measures"))
+    assert measures.val_loss[0] == pytest.approx(metrics.val_loss[0], rel=1e-12)
+
+
+def test_run_without_kept_checkpoints(grok, copy):
+    for path in (copy / "checkpoints").glob("step_*"):
+        path.unlink()
+    status, _, err = grok("measure", copy, "--measures=WeightNorms")
+    assert status == 2
+    assert "keeps no checkpoints but its last: train with --trainer.callbacks+=RunCheckpoint" in err
+    assert "--trainer.callbacks.keep=log" in err
+
+
+def test_initial_weights_are_needed(grok, copy):
+    (copy / "checkpoints/step_00000000.ckpt").unlink()
+    for name, wanted in (("InitialDistance", "no initial weights"), ("KernelChange", "no initial kernel")):
+        status, _, err = grok("measure", copy, f"--measures={name}")
+        assert status == 2
+        assert wanted in err
+    assert not (copy / "measures.csv").exists()
+
+
+def test_weights_of_another_network(grok, copy):
+    path = copy / "checkpoints/step_00000010.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["network.tokens.weight"] = torch.zeros(3, 16)
+    torch.save(checkpoint, path)
+    status, _, err = grok("measure", copy, "--measures=WeightNorms")
+    assert status == 2
+    assert "the weights of step 10 are of another network than config.yaml: size mismatch for tokens.weight" in err
+    path.write_bytes(b"half a file")
+    status, _, err = grok("measure", copy, "--measures=WeightNorms")
+    assert status == 2
+    assert "step_00000010.ckpt" in err
+
+
+MISTAKES = {
+    "--measures=NAME": [],
+    "WeightNorm": ["--measures=WeightNorm"],
+    "EmbeddingSnapshots": ["--measures=EmbeddingSnapshots"],
+    "a checkpoint holds no gradients": ["--measures=GradientDirection"],
+    "give different ones of 1 to 3": ["--measures=FourierProgress", "--measures.frequencies=[9]"],
+    "IrrepSpectrum": ["--measures=IrrepSpectrum", "--measures.every_n_steps=0"],
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_mistakes(grok, run, message):
+    status, _, err = grok("measure", run, *MISTAKES[message])
+    assert status == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_no_run(grok, tmp_path):
+    for folder, wanted in ((tmp_path / "no", "does not exist"), (tmp_path, "holds no run")):
+        status, _, err = grok("measure", folder, "--measures=WeightNorms")
+        assert status == 2
+        assert wanted in err
+    (tmp_path / "config.yaml").write_text("model: 3")
+    status, _, err = grok("measure", tmp_path, "--measures=WeightNorms")
+    assert status == 2
+    assert "has no sections model and data" in err
