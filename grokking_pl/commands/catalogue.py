@@ -46,6 +46,11 @@ COMMANDS = {
         "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
         "stopped; no report was written",
     ),
+    "configs": Command(
+        "grokking_pl.commands.configs",
+        "list the configurations that come with grokking_pl; 'show NAME' prints one, 'copy NAME' writes one to edit",
+        "stopped",
+    ),
     "completion": Command(
         "grokking_pl.commands.completion",
         "print a script with which a shell completes all of this: grok completion bash",
