@@ -35,6 +35,8 @@ def plain_settings(module: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {CLASS_PATH: import_path(type(module)), **INSTANTIATOR}
     for name, value in arguments.items():
         try:
+            if inspect.isfunction(value) and inspect.signature(value).return_annotation is inspect.Signature.empty:
+                raise NotPlain(value)  # a parser could not see what it makes
             settings[name] = as_setting(value)
         except NotPlain:
             continue
@@ -66,8 +68,6 @@ def as_setting(value: Any) -> Any:
     if inspect.isclass(value):
         return {"class_path": import_path(value)}
     if inspect.isfunction(value):
-        if inspect.signature(value).return_annotation is inspect.Signature.empty:
-            raise NotPlain(value)  # a parser cannot see what it makes
         return import_path(value)
     if is_dataclass(value):
         return {field.name: as_setting(getattr(value, field.name)) for field in fields(value) if field.init}

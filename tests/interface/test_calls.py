@@ -96,8 +96,8 @@ def test_resumes_and_overwrites_nothing(tmp_path, capsys):
     again = gp.fit("toy_addition", {**SMALL, "trainer.max_steps": 10}, run_dir=tmp_path / "part")
     assert again.checkpoint.stat().st_mtime_ns == written
     assert "nothing is left to train" in capsys.readouterr().err
-    with pytest.raises(gp.UserError, match=r"^the run was trained with model\.decoder\.weight_decay"):
-        gp.fit("toy_addition", SMALL, run_dir=tmp_path / "part", model__decoder__weight_decay=2)
+    with pytest.raises(gp.UserError, match=r"^the run was trained with data\.train_count 45, not 40"):
+        gp.fit("toy_addition", SMALL, run_dir=tmp_path / "part", data__train_count=40)
     further = gp.fit("toy_addition", SMALL, run_dir=tmp_path / "part")
     assert further.summary["steps"] == 30
     assert torch.equal(weights(further.network()), weights(whole.network()))
