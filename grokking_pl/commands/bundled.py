@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 import grokking_pl
-from grokking_pl.commands.named_files import OPTIONS, SUFFIXES
+from grokking_pl.commands.named_files import SUFFIXES
 from grokking_pl.errors import UserError
 
 FOLDER = Path(grokking_pl.__file__).parent / "configs"
@@ -27,8 +27,8 @@ KINDS = {
 }
 """What configurations are for."""
 
-WITH_FILE = ("sweep",)
-"""Commands that take a configuration as their first word."""
+CONFIG = ("--config", "-c")
+"""The options whose values are looked up; the base of a diagram, and the file of a sweep, their commands look up."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,10 @@ def with_bundled(words: list[str]) -> list[str]:
     found = list(words)
     for position, word in enumerate(words):
         option, is_joined, value = word.partition("=")
-        if word in OPTIONS and position + 1 < len(words):
+        if word in CONFIG and position + 1 < len(words):
             found[position + 1] = config_path(words[position + 1])
-        elif option in OPTIONS and is_joined:
+        elif option in CONFIG and is_joined:
             found[position] = f"{option}={config_path(value)}"
-        elif position == 1 and words[0] in WITH_FILE and not word.startswith("-"):
-            found[position] = config_path(word)
     return found
 
 

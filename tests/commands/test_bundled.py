@@ -46,12 +46,16 @@ def test_the_base_of_a_bundled_diagram(grok, empty):
     assert (empty / "runs/diagrams/figure6a_small/phases.png").exists()
     (empty / "own.yaml").write_text("base: toy_addition\naxes: {model.decoder.lr: [0.1, 0.2]}\n")
     assert grok("diagram", "--config", "own.yaml", "--steps=2", *small[1:4])[0] == 0
+    (empty / "sub").mkdir()
+    (empty / "sub/grid.yaml").write_text("base: absent.yaml\naxes: {model.decoder.lr: [0.1, 0.2]}\n")
+    grok("configs", "copy", "toy_addition", "sub/base.yaml")  # which stands beside the diagram, and not here
+    assert grok("diagram", "--config", "sub/grid.yaml", "--base=base.yaml", "--steps=2", *small[1:4])[0] == 0
     (empty / "own.yaml").write_text("base: toy_adition\naxes: {model.decoder.lr: [0.1, 0.2]}\n")
     assert "no configuration toy_adition: did you mean toy_addition?" in grok("diagram", "--config", "own.yaml")[2]
 
 
 def test_a_sweep_by_name(grok, empty):
-    status, out, err = grok("sweep", "toy_grid", "--check")
+    status, out, err = grok("sweep", "--jobs", "2", "toy_grid", "--check")
     assert (status, "no mistakes" in out) == (0, True), err
 
 
