@@ -7,7 +7,6 @@ import torch
 
 from grokking_pl.callbacks.reporting import Reporting, draw, require_representation, symbol_names
 from grokking_pl.metrics import fourier_power
-from grokking_pl.plots.principal_axes import principal_plane
 
 
 class EmbeddingCircle(pl.Callback, Reporting):
@@ -31,6 +30,8 @@ class EmbeddingCircle(pl.Callback, Reporting):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find the circle."""
+        from grokking_pl.plots.principal_axes import principal_plane  # with matplotlib, which takes a second to import
+
         module: Any = pl_module
         embeddings = module.representation.embeddings.float().cpu()
         points, explained = principal_plane(embeddings.numpy())

@@ -10,6 +10,7 @@ import html
 import importlib
 import io
 import itertools
+import json
 import os
 import pkgutil
 import re
@@ -32,6 +33,7 @@ TABLE = re.compile(r"^<!-- table of (docs/results/[\w/]+\.csv) -->$", re.MULTILI
 GALLERY = "<!-- figures of docs/results -->"
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs/results"
+NOTEBOOKS = ROOT / "docs/notebooks"
 COLUMNS = "92"
 ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)$"
 """What every callback has, so that it tells nothing of one."""
@@ -101,10 +103,37 @@ def submodules(package: ModuleType) -> list[str]:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pictures of docs/results to the site."""
+    """Add the pictures of docs/results and the notebooks to the site."""
+    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{notebook.stem}.md", content=page_of(notebook)))
+        files.append(File.generated(config, f"notebooks/{notebook.name}", abs_src_path=str(notebook)))
     for picture in sorted(RESULTS.glob("*/*.png")):
         files.append(File.generated(config, f"results/{picture.name}", abs_src_path=str(picture)))
     return files
+
+
+def page_of(notebook: Path) -> str:
+    """A notebook as a page: its text, its code, and what its cells printed and showed when they were run last."""
+    parts = []
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        parts += [shown(output) for output in cell.get("outputs", ())]
+    title, *rest = parts
+    return "\n\n".join(
+        [title, f"This page is the notebook [{notebook.name}]({notebook.name}), with its outputs.", *rest]
+    )
+
+
+def shown(output: dict[str, Any]) -> str:
+    """An output of a cell: a picture, a table, or text."""
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f'<img alt="" src="data:image/png;base64,{data["image/png"]}">'
+    if table := re.search(r"<table.*?</table>", "".join(data.get("text/html", "")), re.DOTALL):
+        return table[0]
+    text = "".join(output.get("text") or data.get("text/plain", ""))
+    return f"```text\n{text.rstrip()}\n```"
 
 
 def gallery() -> str:

@@ -17,6 +17,7 @@ SHORTER = {
     "theory": ("--trials=50", "--rate_trials=20", "--symbol_trials=20"),
     "sweep": ("--check",),
     "report": (),
+    "configs": (),
     "completion": (),
 }
 

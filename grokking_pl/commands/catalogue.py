@@ -51,6 +51,11 @@ COMMANDS = {
         "measure the checkpoints that a run kept: grok measure runs/kept --measures=WeightNorms",
         "stopped; nothing was written",
     ),
+    "configs": Command(
+        "grokking_pl.commands.configs",
+        "list the configurations that come with grokking_pl; 'show NAME' prints one, 'copy NAME' writes one to edit",
+        "stopped",
+    ),
     "completion": Command(
         "grokking_pl.commands.completion",
         "print a script with which a shell completes all of this: grok completion bash",

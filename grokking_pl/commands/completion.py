@@ -8,6 +8,7 @@ import importlib
 
 import shtab
 
+from grokking_pl.commands.bundled import bundled
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import DEBUG, fail
 from grokking_pl.commands.parser_internals import options
@@ -42,6 +43,10 @@ def _all_commands() -> argparse.ArgumentParser:
         command.add_argument("--debug", action="store_true")
         if name == "completion":
             command.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+            continue
+        if name == "configs":
+            command.add_argument("action", nargs="?", choices=("show", "copy"))
+            command.add_argument("name", nargs="?", choices=[config.name for config in bundled()])
             continue
         if name in ("sweep", "report", "measure"):
             command.add_argument("file").complete = shtab.FILE  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.base_callbacks import interventions_among, read_contenders
+from grokking_pl.commands.bundled import config_path
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.named_files import check_config_file
@@ -104,7 +105,7 @@ def draw_diagram(config: Namespace) -> None:
         UserError: a setting is wrong.
     """
     files = [Path(str(file)) for file in config.config or []]
-    base_file = find_base(config.base, files)
+    base_file = Path(config_path(str(find_base(config.base, files))))
     check_config_file(base_file)
     changes = _plain(config.set)
     base, seed = read_base(base_file, changes, interventions_among)

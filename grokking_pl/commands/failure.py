@@ -56,7 +56,7 @@ def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
             fail(when_stopped, 128 + signal.SIGINT)
         if debug:
             traceback.print_exception(error)
-        line = _users_mistake(error)
+        line = users_mistake(error)
         if line:
             fail(line)
         fail(describe_error(error) + ("" if debug else f" ({where_traceback_is(error)})"), UNEXPECTED)
@@ -126,7 +126,7 @@ def _was_stopped(error: BaseException | None) -> bool:
     return any(isinstance(link, KeyboardInterrupt) for link in chain(error))
 
 
-def _users_mistake(error: Exception) -> str | None:
+def users_mistake(error: Exception) -> str | None:
     """The line for what a user's input can cause; None for what nobody expected."""
     user_error = find_user_error(error)
     if user_error is not None and str(user_error):

@@ -1,17 +1,22 @@
 """Whether a run that is to be resumed has anything left to train."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import Namespace
 
+from grokking_pl.commands.changed_settings import Change
+from grokking_pl.errors import UserError
 from grokking_pl.runs import RunFolder
 from grokking_pl.runs.job import is_first_process
 
 
-def leave_if_finished(folder: RunFolder, checkpoint: dict[str, Any], config: Namespace, record: str) -> None:
+def leave_if_finished(
+    folder: RunFolder, checkpoint: dict[str, Any], config: Namespace, record: str, changes: Sequence[Change] = ()
+) -> None:
     """End the program with a line, and with status 0, if the run is finished and nothing is left to train.
 
     Args:
@@ -19,11 +24,20 @@ def leave_if_finished(folder: RunFolder, checkpoint: dict[str, Any], config: Nam
         checkpoint: what ``config.ckpt_path`` holds.
         config: the command's configuration.
         record: what would be recorded of it in ``config.yaml``.
+        changes: settings that would be others from now on.
+
+    Raises:
+        UserError: nothing is left to train with them.
     """
     summary = folder.read_summary()
     is_own = Path(config.ckpt_path).resolve() == folder.checkpoint.resolve()
     if not is_own or summary.get("status") != "finished" or summary.get("steps") != checkpoint.get("global_step"):
         return
+    if changes and _is_at_limit(checkpoint, config.trainer):
+        raise UserError(
+            f"{folder.path} holds a finished run, and nothing is left to train with {changes[0].name} "
+            f"{changes[0].after}: give a larger --trainer.max_steps, or choose a new --run_dir"
+        )
     if _is_at_limit(checkpoint, config.trainer) or _is_same(folder.config, record):
         if is_first_process():
             advice = "to train it further, give a larger --trainer.max_steps"
@@ -55,5 +69,6 @@ def _is_same(path: Path, record: str) -> bool:
         return False
     for settings in (recorded, ours):
         settings.pop("run_dir", None)
+        settings.pop("fork", None)
         settings["trainer"] = {**settings.get("trainer", {}), "default_root_dir": None}
     return bool(recorded == ours)

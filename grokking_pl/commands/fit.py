@@ -1,5 +1,6 @@
 """``grok fit``, ``validate``, ``test`` and ``predict``: a LightningCLI whose runs live in folders."""
 
+import argparse
 import json
 import re
 import sys
@@ -16,14 +17,16 @@ from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.changed_settings import SettingsHistory, history_of
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.commands.finished import leave_if_finished
+from grokking_pl.commands.fork import Fork, read_fork, with_parents_config
 from grokking_pl.commands.monitored import MonitoredMetrics
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
-from grokking_pl.commands.resuming import check_settings
+from grokking_pl.commands.resuming import check_settings, recorded_settings
 from grokking_pl.commands.trainer_options import check_trainer_options
 from grokking_pl.commands.trainer_values import check_trainer_values, check_with_data, trainer_errors
 from grokking_pl.errors import UserError
@@ -57,6 +60,7 @@ def run(words: list[str]) -> None:
 
 def call_trainer(words: list[str]) -> None:
     """Make module, data and trainer of a command and its options, and let the trainer do what the command says."""
+    words = with_parents_config(words)
     with ExitStack() as until_done:
         with ctrl_c_is_heard():
             cli = GrokCLI(words[0], words[1:], until_done)
@@ -111,6 +115,13 @@ class GrokCLI(LightningCLI):
             default=None,
             help="Folder of the run; by default runs/ and the name of the first configuration file.",
         )
+        about = (
+            "Begin from the checkpoint of another run, RUN or RUN@STEP, with other settings; see the page on resuming. "
+            "Without --config, that of the other run is taken."
+        )
+        # The configuration of a fork has it, with which its network is measured as well.
+        fitting = self._command == "fit"
+        parser.add_argument("--fork", type=str | None, default=None, help=about if fitting else argparse.SUPPRESS)
         objects = LightningCLI.subcommands()[self._command]
         # What is predicted is always returned, since it is written.
         skipped = {*objects, "return_predictions"}
@@ -132,22 +143,35 @@ class GrokCLI(LightningCLI):
         config.run_dir = self.folder.path
         config.trainer.default_root_dir = str(self.folder.path)
         config.ckpt_path = chosen_checkpoint(config.ckpt_path, self.folder, fitting)
+        fork = self._fork_to_begin_from() if fitting else None
         writing = fitting and not config.trainer.fast_dev_run
         if writing:
             self._until_done.enter_context(FolderLock(self.folder.path, "--run_dir", is_first_process()))
-            if config.ckpt_path is None:
+            if config.ckpt_path is None or fork:
                 self.folder.check_free()
             if is_first_process():
                 remove_temporary_files(self.folder.path)
         if self._command == "predict" and not config.trainer.fast_dev_run:
             check_not_written(self.folder.predictions)
         self._resume_step = None
+        self._history: SettingsHistory | None = None
         if config.ckpt_path is not None:
-            self._check_checkpoint(Path(config.ckpt_path), writing)
+            self._check_checkpoint(Path(config.ckpt_path), writing, fork)
         if writing:
             self._until_done.enter_context(kept_traceback(self.folder.path))
 
-    def _check_checkpoint(self, path: Path, writing: bool) -> None:
+    def _fork_to_begin_from(self) -> Fork | None:
+        """What this run begins from, where it is a fork that begins; its checkpoint is then that of the other run."""
+        config = self.config
+        if config.fork is None or config.ckpt_path is not None:
+            return None
+        if not any(word.partition("=")[0] == "--run_dir" for word in self._words):
+            raise UserError(f"--fork {config.fork} begins a run of its own: say its folder with --run_dir")
+        fork = read_fork(config.fork)
+        config.ckpt_path = str(fork.checkpoint())
+        return fork
+
+    def _check_checkpoint(self, path: Path, writing: bool, fork: Fork | None) -> None:
         """See that the checkpoint can be used, for a fit with the same settings and in a folder that is its own."""
         config = self.config
         checkpoint = SafeCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=config.weights_only)
@@ -155,13 +179,24 @@ class GrokCLI(LightningCLI):
             return
         check_checkpoint(checkpoint, path)
         self._resume_step = checkpoint["global_step"]
-        check_settings(checkpoint, path, json.loads(configuration(self.parser, config, "json")), self._words)
+        is_own = self.folder.path.resolve() in path.resolve().parents
+        if is_own and config.fork is None:  # what it was forked from stays in its record
+            config.fork = (recorded_settings(checkpoint, path) or {}).get("fork")
+        given = json.loads(configuration(self.parser, config, "json"))
+        changes = check_settings(checkpoint, path, given, self._words, fork)
+        step: int = checkpoint["global_step"]
+        if fork and 0 <= config.trainer.max_steps <= step:
+            raise UserError(
+                f"the fork begins at step {step}, and trainer.max_steps is {config.trainer.max_steps}: give more"
+            )
+        parent = f"{fork.parent.path}@{step}" if fork else None
+        self._history = SettingsHistory(history_of(checkpoint, path), changes, step, parent)
         if not writing:
             return
-        leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"))
+        leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"), changes)
         if is_first_process():
             check_weights(RunFolder(path.resolve().parent.parent))
-            if self.folder.path.resolve() in path.resolve().parents:
+            if is_own:
                 self.folder.check_not_rewound(path)
                 check_files(self.folder)
             else:
@@ -190,7 +225,7 @@ class GrokCLI(LightningCLI):
             check_restored_checkpoint(trainer)
             return trainer
         kwargs.setdefault("profiler", config.profiler or NoProfiler())
-        callbacks = with_standard_callbacks(config)
+        callbacks = [*with_standard_callbacks(config), *([self._history] if self._history else [])]
         for callback in callbacks:
             leave_out_empty_hooks(callback, Callback)
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:

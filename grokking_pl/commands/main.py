@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from grokking_pl import __version__
+from grokking_pl.commands.bundled import with_bundled
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import ctrl_c_is_heard, errors_as_lines, fail
 from grokking_pl.commands.named_files import check_named_files
@@ -29,6 +30,8 @@ options:
 Every option of a configuration file can be overridden on the command line, e.g.
   grok fit --config configs/mnist_grok.yaml --model.decoder.weight_decay 0.2 --run_dir runs/decay_0.2
 and 'grok fit --config FILE --print_config' prints the whole configuration without running it.
+Configurations that come with the package are given by name, too: 'grok fit --config mnist_grok'.
+No option is read from an environment variable: what decides a run is on its command line and in its files.
 """
 
 
@@ -61,6 +64,7 @@ def run(words: list[str]) -> None:
     # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    words = with_bundled(words)
     check_named_files(words)
     with ctrl_c_is_heard(), ExitStack() as while_importing:
         if {"--help", "-h"} & {*words}:

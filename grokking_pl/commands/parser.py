@@ -6,8 +6,9 @@ from typing import Any, NoReturn
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
-from grokking_pl.commands.failure import DEBUG, fail
+from grokking_pl.commands.failure import DEBUG
 from grokking_pl.commands.parser_internals import options
+from grokking_pl.errors import UserError
 from grokking_pl.experiments.messages import one_line
 
 # Defaults of some classes, such as Lightning's Timer, are members of an Enum, which YAML has no form for.
@@ -27,6 +28,10 @@ class GrokParser(LightningArgumentParser):
         print(self.format_help(), end="", file=file)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Leave with status 2 and one line."""
+        """Say in one line what is wrong.
+
+        Raises:
+            UserError: always.
+        """
         names = [spelling.lstrip("-") for option in options(self) for spelling in option.spellings]
-        fail(one_line(message, names))
+        raise UserError(one_line(message, names)) from ex

@@ -5,11 +5,13 @@ import io
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from grokking_pl.commands.bundled import with_bundled
 from grokking_pl.commands.fit import call_trainer
 from grokking_pl.commands.named_files import check_named_files
 from grokking_pl.errors import UserError
@@ -32,6 +34,7 @@ def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
         UserError: no configuration has one of the parameters, the first run cannot be trained, or nothing that it
             logs or sums up has the name of the metric.
     """
+    sweep = replace(sweep, arguments=with_bundled(sweep.arguments))
     check_named_files(sweep.arguments)
     names = set(flatten(configuration(sweep.arguments)))
     for path in sweep.parameters:

@@ -10,6 +10,8 @@ import yaml
 from lightning.pytorch.callbacks import Timer
 
 from grokking_pl.commands.base_callbacks import OBSERVERS
+from grokking_pl.commands.changed_settings import CHANGEABLE, Change
+from grokking_pl.commands.fork import Fork, may_differ
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Settings, flatten
 from grokking_pl.population.honoured import CHANGES_NO_TRAINING
@@ -24,51 +26,72 @@ MAY_CHANGE = (CHANGES_NO_TRAINING - {"use_distributed_sampler"}) | {
 }  # fmt: skip
 """Options of the trainer that may be others when a run is resumed."""
 
-OF_THE_COMMAND = ("run_dir", "ckpt_path", "weights_only", "trainer")
+OF_THE_COMMAND = ("run_dir", "ckpt_path", "fork", "weights_only", "trainer")
 """What is no setting of a training, and the trainer's options, which are judged one by one."""
 
 MOST_NAMED = 5
 """How many of the settings that differ are named."""
 
 
-def check_settings(checkpoint: Mapping[str, Any], path: Path, given: Settings, words: Sequence[str]) -> None:
-    """See that a checkpoint is resumed with the settings it was trained with.
+def check_settings(
+    checkpoint: Mapping[str, Any], path: Path, given: Settings, words: Sequence[str], fork: Fork | None = None
+) -> list[Change]:
+    """See that a checkpoint is resumed with the settings it was trained with, but for those that change from now on.
+
+    These are the learning rates and weight decays on the command line, and in a fork also others, wherever they stand.
 
     Args:
         checkpoint: the checkpoint.
         path: its file.
         given: all settings of the command.
         words: those of its command line.
+        fork: what the run begins from, where it is a fork.
+
+    Returns:
+        What changes of the optimizer's options.
 
     Raises:
         UserError: settings that change the training are others.
     """
-    recorded = _recorded_settings(checkpoint, path)
+    recorded = recorded_settings(checkpoint, path)
     if recorded is None:
-        return
+        return []
     trained, now = flatten(_of_the_training(recorded)), flatten(_of_the_training(given))
     differing = [
         name for name in {**trained, **now} if (name in trained, trained.get(name)) != (name in now, now.get(name))
     ]
     # A class that differs says all about its options.
     differing = [name for name in differing if not any(name.startswith(f"{other}.") for other in differing)]
+    changing = [name for name in differing if name in CHANGEABLE and name in trained and name in now]
+    if fork is None:
+        changing = [name for name in changing if _is_given(name, words)]
+    else:
+        differing = [name for name in differing if not may_differ(name)]
+    differing = [name for name in differing if name not in changing]
     if not differing:
-        return
+        return [Change(name, trained[name], now[name]) for name in changing]
     named = [_difference(name, trained, now) for name in differing[:MOST_NAMED]]
     rest = len(differing) - len(named)
     if rest:
         named.append(f"{rest} more that differ")
     advice = _advice(differing, now, words)
+    if fork is not None:
+        raise UserError(f"{fork.parent.path} was trained {', and '.join(named)}, which no fork can change: {advice}")
     raise UserError(f"the run was trained {', and '.join(named)}: {advice} to resume, or choose a new --run_dir")
 
 
 def _advice(names: Sequence[str], now: Settings, words: Sequence[str]) -> str:
     """What to do about settings that differ: not to give them, or to give them as before where the command does not."""
-    options = {word.partition("=")[0].rstrip("+") for word in words if word.startswith("--")}
     one = len(names) == 1
-    if all(name in now and any(f"--{name}.".startswith(f"{option}.") for option in options) for name in names):
+    if all(name in now and _is_given(name, words) for name in names):
         return "leave it out" if one else "leave them out"
     return "give it as it was" if one else "give them as they were"
+
+
+def _is_given(name: str, words: Sequence[str]) -> bool:
+    """Whether a setting, or what it is part of, is on the command line."""
+    options = {word.partition("=")[0].rstrip("+") for word in words if word.startswith("--")}
+    return any(f"--{name}.".startswith(f"{option}.") for option in options)
 
 
 def _difference(name: str, trained: Settings, now: Settings) -> str:
@@ -106,7 +129,7 @@ def _training_callbacks(given: Any) -> dict[str, Any]:
     return callbacks
 
 
-def _recorded_settings(checkpoint: Mapping[str, Any], path: Path) -> Settings | None:
+def recorded_settings(checkpoint: Mapping[str, Any], path: Path) -> Settings | None:
     """The settings that a checkpoint records, or the folder it is in; None where it is of no run of ``grok fit``."""
     text, record = checkpoint.get(RECORD), path
     if text is None:

@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 from rich.table import Table
 
+from grokking_pl.commands.bundled import config_path
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.parser import GrokParser
@@ -65,6 +66,7 @@ def run_sweep(config: Namespace) -> int:
         raise UserError(f"jobs is {config.jobs}; it must be at least 1")
     if config.seed < 0:
         raise UserError(f"seed is {config.seed}; it must be at least 0")
+    config.file = Path(config_path(str(config.file)))
     sweep = read_sweep(config.file)
     if config.check and sweep.method != "grid":
         # What a sweep of W&B's server chooses is not known here: a random point stands for all.

@@ -56,12 +56,15 @@ class ExperimentBuilder:
     """Builds experiments from the sections ``model`` and ``data`` of a configuration of ``grok fit``.
 
     A section ``callbacks`` holds those of its callbacks that intervene in the training, by their names.
+
+    Args:
+        data_required: whether the section ``data`` has to be there; a module may bring its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, data_required: bool = True) -> None:
         self._parser = LightningArgumentParser(allow_abbrev=False, exit_on_error=False)
         self._parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=True)
-        self._parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
+        self._parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=data_required)
         self._parser.add_argument("--callbacks", type=dict[str, Intervention], default={})
 
     def complete(self, settings: Settings) -> Settings:

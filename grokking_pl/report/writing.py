@@ -49,7 +49,7 @@ def kind_of(folder: Path) -> str:
     if _is_run(folder):
         return "run"
     below = sorted(path for path in folder.iterdir() if path.is_dir() and (_is_run(path) or _is_diagram(path)))
-    hint = f"; there is one below it: grok report {below[0]}" if below else ""
+    hint = f"; there is one below it, {below[0]}" if below else ""
     raise UserError(
         f"{folder} holds neither a run (summary.json, metrics.csv) nor a diagram (diagram.json, runs.csv){hint}"
     )

@@ -47,6 +47,11 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def settings_history(self) -> Path:
+        """Which settings have changed while the run went on, each with the step from which it held."""
+        return self.path / "settings_history.json"
+
+    @property
     def predictions(self) -> Path:
         """A prediction for each sample of the validation set, one row per sample."""
         return self.path / "predictions.csv"
@@ -85,7 +90,10 @@ class RunFolder:
         """
         summary = self.read_summary()
         if summary.get("status") == "finished":
-            raise is_taken(self.path, f"a finished run ({summary.get('phase', 'done')})", "--run_dir")
+            raise is_taken(
+                self.path, f"a finished run ({summary.get('phase', 'done')})", "--run_dir",
+                "train it further with --ckpt_path last and a larger --trainer.max_steps",
+            )  # fmt: skip
         if self.checkpoint.exists():
             raise is_taken(self.path, "an unfinished run", "--run_dir", "resume it with --ckpt_path last")
 

@@ -19,6 +19,7 @@ from grokking_pl.training import objective
 from grokking_pl.training.lightning_internals import QuickHookName
 from grokking_pl.training.losses import Loss, LossName, check_targets, loss_of
 from grokking_pl.training.optimizer import GroupOptions, OptimizerFactory, build_optimizer, resolve
+from grokking_pl.training.plain_settings import plain_settings
 from grokking_pl.training.schedule import LRSchedulerFactory, Schedule, advance, schedule_optimizer
 
 SMALL_STEP = 5_000_000
@@ -317,7 +318,9 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     # Checkpoints.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sizes, so that a checkpoint can be loaded without its data."""
+        """Keep the sizes, so that a checkpoint can be loaded without its data, and the arguments as plain settings."""
+        key = self.CHECKPOINT_HYPER_PARAMS_KEY
+        checkpoint[key] = plain_settings(self, checkpoint.get(key, {}))
         checkpoint["sizes"] = vars(self.sizes)
         checkpoint["class_targets"] = self.class_targets
 

@@ -26,6 +26,8 @@ def script(grok, tmp_path_factory):
         ("grok fit --config configs/figures/figure8_l", ["configs/figures/figure8_left.yaml"]),
         ("grok diagram --phase.de", ["--phase.delay"]),
         ("grok sweep --check configs/sweeps/toy_gr", ["configs/sweeps/toy_grid.yaml"]),
+        ("grok configs sh", ["show"]),
+        ("grok configs show mnist_", ["mnist_grok", "mnist_comprehension"]),
         ("grok completion ba", ["bash"]),
     ],
 )

@@ -66,8 +66,8 @@ def refused(grok):
 # Settings.
 
 OTHER_SETTINGS = {
-    "--model.decoder.lr=0.01": "with model.decoder.lr 0.001, not 0.01: leave it out",
-    "--model.embeddings.weight_decay=1": "with model.embeddings.weight_decay 0.0, not 1.0",
+    "--model.decoder.eps=0.01": "with model.decoder.eps 1e-08, not 0.01: leave it out",
+    "--model.decoder=SGD --model.decoder.lr=1": "with",
     "--model.loss=mse": "with model.loss cross_entropy, not mse",
     "--model.loss=StableMax": "with model.loss cross_entropy, not grokking_pl.training.StableMax: leave it out",
     "--model.architecture=grokking_pl.models.MLP": "with model.architecture grokking_pl.models.ToyModel, not "
@@ -85,10 +85,10 @@ OTHER_SETTINGS = {
     "--trainer.callbacks+=lightning.pytorch.callbacks.StochasticWeightAveraging "
     "--trainer.callbacks.swa_lrs=0.1": "without trainer.callbacks.StochasticWeightAveraging: leave it out",
     f"--trainer.callbacks+={__name__}.Unknown": "without trainer.callbacks.Unknown",
-    "--seed_everything=8 --model.decoder.lr=0.01": "with seed_everything 7, not 8, and with model.decoder.lr 0.001, "
+    "--seed_everything=8 --model.decoder.eps=0.01": "with seed_everything 7, not 8, and with model.decoder.eps 1e-08, "
     "not 0.01: leave them out to resume, or choose a new --run_dir",
-    "--model.decoder.lr=1 --model.decoder.eps=1 --model.decoder.weight_decay=1 --model.embeddings.lr=1 "
-    "--model.embeddings.eps=1 --model.embeddings.weight_decay=1 --seed_everything=1": "and 2 more that differ: leave",
+    "--model.init_seed=1 --model.decoder.eps=1 --data.seed=1 --data.task.p=12 --model.embeddings.eps=1 "
+    "--data.batch_size=7 --seed_everything=1 --model.decoder.lr=1": "and 2 more that differ: leave",
 }
 
 
@@ -106,8 +106,10 @@ def test_other_settings_are_refused_by_name(refused, folder, options):
 
 
 def test_other_settings_are_refused_where_nothing_is_left_to_train(refused, folder):
+    line = refused("fit", folder.path, "--trainer.max_steps=20", "--ckpt_path=last", "--model.decoder.eps=0.01")
+    assert "model.decoder.eps" in line
     line = refused("fit", folder.path, "--trainer.max_steps=20", "--ckpt_path=last", "--model.decoder.lr=0.01")
-    assert "model.decoder.lr" in line
+    assert "nothing is left to train with model.decoder.lr 0.01: give a larger --trainer.max_steps" in line
 
 
 def test_a_setting_that_was_on_the_command_line_is_to_be_given_again(grok, refused, tmp_path):

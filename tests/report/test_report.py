@@ -173,7 +173,7 @@ def test_a_corrupt_file_of_a_diagram(file, content, words, grok, diagram_copy):
 def test_folders_that_hold_neither(grok, run_copy, tmp_path):
     refuse(grok, "does not exist", tmp_path / "nowhere")
     refuse(grok, "is a file", run_copy / "summary.json")
-    refuse(grok, f"grok report {run_copy}", tmp_path)
+    refuse(grok, f"there is one below it, {run_copy}", tmp_path)
     (tmp_path / "empty").mkdir()
     refuse(grok, "neither a run", tmp_path / "empty")
 

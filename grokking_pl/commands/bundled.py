@@ -1,0 +1,146 @@
+"""The configurations that come with the package, by name: ``mnist_grok`` is ``configs/mnist_grok.yaml``.
+
+A name is the file's path below ``configs/``, with or without that folder and the suffix, or its last part alone where
+no other file has it. A file that exists where the user works comes first.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import grokking_pl
+from grokking_pl.commands.named_files import SUFFIXES
+from grokking_pl.errors import UserError
+
+FOLDER = Path(grokking_pl.__file__).parent / "configs"
+
+KINDS = {
+    "fit": "for grok fit",
+    "diagram": "for grok diagram",
+    "sweep": "for grok sweep",
+    "theory": "for grok theory",
+    "part": "to be given beside another, with a second --config",
+}
+"""What configurations are for."""
+
+CONFIG = ("--config", "-c")
+"""The options whose values are looked up; the base of a diagram, and the file of a sweep, their commands look up."""
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A configuration of the package.
+
+    Args:
+        name: its path below ``configs/``, without suffix.
+        path: the file.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def about(self) -> str:
+        """Its first line, without the ``#``."""
+        return self.path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+
+    @property
+    def kind(self) -> str:
+        """What it is for, one of `KINDS`."""
+        return kind_of(yaml.safe_load(self.path.read_text(encoding="utf-8")))
+
+
+def kind_of(settings: Any) -> str:
+    """What a configuration of such settings is for, one of `KINDS`."""
+    names = set(settings) if isinstance(settings, Mapping) else set()
+    for kind, needed in (("diagram", "base"), ("sweep", "parameters"), ("fit", "model"), ("theory", "task")):
+        if needed in names:
+            return kind
+    return "part"
+
+
+def bundled(folder: Path = FOLDER) -> list[Bundled]:
+    """All configurations of the package, sorted by name."""
+    paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
+    return [Bundled(name, paths[name]) for name in sorted(paths)]
+
+
+def find(given: str, folder: Path = FOLDER) -> Bundled:
+    """The configuration of the package that a name stands for.
+
+    Raises:
+        UserError: there is none of this name, or several.
+    """
+    known = bundled(folder)
+    same = _same(given, known)
+    if len(same) > 1:
+        names = " or ".join(config.name for config in same)
+        raise UserError(f"{len(same)} configurations are called {_name(given)}: say which, {names}")
+    if same:
+        return same[0]
+    raise UserError(f"there is no configuration {given}{_nearest(given, [config.name for config in known])}")
+
+
+def config_path(given: str, folder: Path = FOLDER) -> str:
+    """The file that a word names where a configuration is expected: an existing one, or else one of the package.
+
+    Raises:
+        UserError: there is neither.
+    """
+    if not given or set(given) & set("{\n") or ": " in given:
+        return given  # an empty name has an answer of its own, and settings may be written in place of a file
+    try:
+        for path in (Path(given), Path(f"{given}.yaml")):
+            if path.exists() and not path.is_dir():
+                return str(path)
+        is_folder = Path(given).is_dir()
+    except (OSError, ValueError):  # a name longer than a system allows
+        return given
+    return given if is_folder and not _same(given, bundled(folder)) else str(find(given, folder).path)
+
+
+def with_bundled(words: list[str]) -> list[str]:
+    """The words of a command line, with the files of configurations that were given by name.
+
+    Raises:
+        UserError: a name is that of no configuration, or of several.
+    """
+    found = list(words)
+    for position, word in enumerate(words):
+        option, is_joined, value = word.partition("=")
+        if word in CONFIG and position + 1 < len(words):
+            found[position + 1] = config_path(words[position + 1])
+        elif option in CONFIG and is_joined:
+            found[position] = f"{option}={config_path(value)}"
+    return found
+
+
+def _same(given: str, known: list[Bundled]) -> list[Bundled]:
+    """Those that a name may stand for: the one whose whole name it is, or all whose last part it is."""
+    name = _name(given)
+    whole = [config for config in known if config.name == name]
+    return whole or [config for config in known if config.name.rpartition("/")[2] == name]
+
+
+def _name(given: str) -> str:
+    for suffix in SUFFIXES:
+        given = given.removesuffix(suffix)
+    return given.removeprefix("./").removeprefix("configs/")
+
+
+def _nearest(given: str, known: list[str]) -> str:
+    """A hint at the nearest file where the user works, or the nearest name."""
+    path = Path(given)
+    beside = [file.name for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    if near:
+        return f": did you mean {path.with_name(near[0])}?"
+    by_last = {name.rpartition("/")[2]: name for name in known}
+    near = difflib.get_close_matches(_name(given), [*known, *by_last], n=1)
+    if near:
+        return f": did you mean {by_last.get(near[0], near[0])}?"
+    return ": 'grok configs' lists those that come with grokking_pl"

@@ -1,0 +1,235 @@
+"""Experiments from Python: ``grok fit`` and ``grok diagram`` as functions that return what they have made.
+
+A configuration is a file, a name of the package, several of them, or a dictionary. What it says is overridden by names
+as on the command line, in a dictionary (``{"model.decoder.lr": 1e-3}``) or as keywords, whose double underscores are
+dots (``model__decoder__lr=1e-3``). A class or function can be given itself in place of its ``class_path``.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+import yaml
+
+from grokking_pl.commands.bundled import config_path
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import users_mistake
+from grokking_pl.commands.named_files import check_named_files
+from grokking_pl.commands.quiet import quieten
+from grokking_pl.errors import RunInterrupted, UserError
+from grokking_pl.experiments import as_argument
+from grokking_pl.interface.diagram import Diagram
+from grokking_pl.interface.run import Run
+from grokking_pl.runs import RunFolder
+from grokking_pl.training.plain_settings import NotPlain, as_setting, import_path
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+
+Config: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
+
+
+def fit(
+    config: Config | Sequence[Config],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    run_dir: str | os.PathLike[str] | None = None,
+    **keywords: Any,
+) -> Run:
+    """Train a network as ``grok fit`` does, or go on with a run that was stopped, and return the run.
+
+    A run that is finished, with the same settings, is returned as it is; with a larger ``trainer.max_steps`` it is
+    trained further. Nothing is overwritten.
+
+    Args:
+        config: the configuration, or several, of which each is laid over those before it.
+        overrides: settings by name.
+        run_dir: folder of the run; by default ``runs/`` and the name of the first configuration.
+        **keywords: settings, with double underscores for dots.
+
+    Raises:
+        UserError: a setting is wrong, the folder holds a run with other settings, or the configuration is a dictionary
+            and has no folder.
+        KeyboardInterrupt: the run was stopped, after a checkpoint; the same call resumes it.
+    """
+    with _configurations(config) as files:
+        settings = _named(overrides, keywords)
+        given = settings.pop("run_dir", None) if run_dir is None else run_dir
+        folder = _folder(given, config, "runs", "run_dir")
+        words = ["fit", *files, *_arguments(settings), f"--run_dir={folder}"]
+        if RunFolder(folder).checkpoint.exists() and "ckpt_path" not in settings:
+            words.append("--ckpt_path=last")
+        _call("fit", words)
+    return Run(folder)
+
+
+def diagram(
+    config: Config | Sequence[Config],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    **keywords: Any,
+) -> Diagram:
+    """Train a grid of runs as ``grok diagram`` does, those that are left of it, and return the diagram.
+
+    Runs are shared among processes, one per core, which cannot see what a notebook defines: with a class of the
+    notebook's own give ``workers=1``. A script that is no notebook calls this below ``if __name__ == "__main__":``.
+
+    Args:
+        config: the configuration, or several, of which each is laid over those before it.
+        overrides: settings by name, as ``{"steps": 1000, "set": {"model.decoder.lr": 1e-3}}``.
+        folder: of the diagram; by default ``runs/diagrams/`` and the name of the first configuration.
+        **keywords: settings, with double underscores for dots.
+
+    Raises:
+        UserError: a setting is wrong, the folder holds another diagram, or the configuration is a dictionary and has
+            no folder.
+        KeyboardInterrupt: it was stopped; the same call resumes it.
+    """
+    with _configurations(config) as files:
+        settings = _named(overrides, keywords)
+        given = settings.pop("folder", None) if folder is None else folder
+        path = _folder(given, config, "runs/diagrams", "folder")
+        _call("diagram", ["diagram", *files, *_arguments(settings), f"--folder={path}"])
+    return Diagram(path)
+
+
+def _call(command: str, words: list[str]) -> None:
+    """Run a command in this process, which is left as it was.
+
+    Raises:
+        UserError: what the command line would print.
+    """
+    check_named_files(words)
+    from grokking_pl.commands.diagram import build_parser, draw_diagram
+    from grokking_pl.commands.fit import call_trainer
+
+    with _process_kept():
+        quieten()
+        try:
+            if command == "fit":
+                call_trainer(words)
+            else:
+                draw_diagram(build_parser(words[0]).parse_args(words[1:]))
+        except SystemExit as leaving:  # nothing was left to do, which has been said
+            if leaving.code:
+                raise UserError(f"grok {command} ended with status {leaving.code}") from leaving
+        except RunInterrupted as interruption:
+            raise KeyboardInterrupt(f"{interruption}; the same call resumes it") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(COMMANDS[command].when_stopped) from None
+        except Exception as error:
+            line = users_mistake(error)
+            if line is None:
+                raise
+            raise UserError(line) from error
+
+
+@contextlib.contextmanager
+def _process_kept() -> Iterator[None]:
+    """Undo what a command takes along at the end of a process of its own: seeds' variables, import path, threads."""
+    environment, path, threads = dict(os.environ), list(sys.path), torch.get_num_threads()
+    in_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # as the command line, for classes where the user works
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+        torch.set_num_threads(threads)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _configurations(config: Config | Sequence[Config]) -> Iterator[list[str]]:
+    """The options that name the configurations; those given as dictionaries are files within the block."""
+    configs = _as_list(config)
+    with tempfile.TemporaryDirectory() as folder:
+        words = []
+        for number, given in enumerate(configs):
+            if isinstance(given, Mapping):
+                path = Path(folder, f"{number}.yaml")
+                path.write_text(yaml.safe_dump(_setting("the configuration", given), sort_keys=False))
+            elif isinstance(given, str | os.PathLike):
+                path = Path(config_path(os.fspath(given)))
+            else:
+                raise UserError(
+                    f"the configuration is {type(given).__name__}: give a file, a name as 'grok configs' lists them, "
+                    "or a dictionary"
+                )
+            words.append(f"--config={path}")
+        yield words
+
+
+def _as_list(config: Any) -> list[Any]:
+    return list(config) if isinstance(config, list | tuple) else [config]
+
+
+def _folder(given: Any, config: Any, parent: str, name: str) -> Path:
+    """The folder that is given, or that which the command line would take."""
+    if given is not None:
+        if not os.fspath(given):
+            raise UserError(f"{name} is empty: give the name of a folder, or leave it out")
+        return Path(given)
+    first = _as_list(config)[0]
+    if isinstance(first, Mapping):
+        raise UserError(f"a configuration that is no file has no name: say the folder with {name}")
+    return Path(parent, Path(config_path(os.fspath(first))).stem)
+
+
+def _named(overrides: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings by their names on the command line."""
+    settings = dict(overrides or {})
+    for keyword, value in keywords.items():
+        name = keyword.replace("__", ".")
+        if name in settings:
+            raise UserError(f"{name} is given twice, in overrides and as {keyword}: leave one")
+        settings[name] = value
+    return settings
+
+
+def _arguments(settings: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name, value in settings.items():
+        plain = _setting(name, value)
+        is_class = isinstance(plain, dict) and set(plain) == {"class_path"}
+        words.append(as_argument(name, plain["class_path"] if is_class else plain))
+    return words
+
+
+def _setting(name: str, value: Any) -> Any:
+    """A value as a configuration has it, with paths and NumPy's numbers as plain ones.
+
+    Raises:
+        UserError: no configuration can have it.
+    """
+    try:
+        return as_setting(_plain(value))
+    except NotPlain:
+        raise UserError(
+            f"{name} is {value!r}, which no configuration can hold: give a number, a word, a list, a dictionary, or a "
+            "class or function that can be imported (one that is defined within a function cannot)"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {
+            name: import_path(part) if name == "class_path" and not isinstance(part, str) else _plain(part)
+            for name, part in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,167 @@
+"""The measures of a representation, of NumPy arrays and of tensors alike: the kind that is given comes back.
+
+An array that is not of floating point, or a nested list, is read as one in double precision. A `Representation` can be
+given in place of embeddings; it says how two are combined, and comes back as a tensor.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grokking_pl import metrics
+from grokking_pl.errors import UserError
+from grokking_pl.metrics import Criterion, Representation
+from grokking_pl.tasks import OperationTable
+
+Values: TypeAlias = Any
+"""A tensor, a NumPy array, or what NumPy makes one of."""
+
+Combine = Callable[[Tensor, Tensor], Tensor]
+
+
+def rqi(
+    embeddings: Values | Representation,
+    table: OperationTable,
+    criterion: Criterion | None = None,
+    combine: Combine = metrics.add,
+) -> Any:
+    """The representation quality index (equation 3 of the paper), see `grokking_pl.metrics.rqi`.
+
+    Args:
+        embeddings: (*batch, p, d), one row per symbol of the table.
+        table: the operation.
+        criterion: when two combined vectors count as equal; by default as in the published code.
+        combine: how two embeddings are combined.
+
+    Returns:
+        Between 0 and 1, one number per representation.
+
+    Raises:
+        UserError: the embeddings are of the wrong shape, nan or infinite, or their number is not the table's.
+
+    >>> from grokking_pl.tasks import addition
+    >>> float(rqi(np.arange(10.0)[:, None], addition(10)))
+    1.0
+    """
+    return _back(metrics.rqi(_representation(embeddings, combine, table), table, criterion), embeddings)
+
+
+def predicted_accuracy(
+    embeddings: Values | Representation,
+    table: OperationTable,
+    train: Values,
+    criterion: Criterion | None = None,
+    combine: Combine = metrics.add,
+) -> Any:
+    """The accuracy that a representation makes possible (section 3.1), see `grokking_pl.metrics.predicted_accuracy`.
+
+    Args:
+        embeddings: (*batch, p, d), one row per symbol of the table.
+        table: the operation.
+        train: the training set, as a mask over the table's samples or as their numbers.
+        criterion: when two combined vectors count as equal; by default as in the published code.
+        combine: how two embeddings are combined.
+
+    Returns:
+        Between |D| / |D0| and 1, one number per representation.
+
+    Raises:
+        UserError: the embeddings or the training set do not fit the table.
+    """
+    representation = _representation(embeddings, combine, table)
+    return _back(metrics.predicted_accuracy(representation, table, _samples(train), criterion), embeddings)
+
+
+def ideal_accuracy(table: OperationTable, train: Values | None = None) -> Any:
+    """The accuracy of an ideal model (section 3.2), see `grokking_pl.metrics.ideal_accuracy`.
+
+    Args:
+        table: the operation; it must commute.
+        train: the training set, as a mask over the table's samples or as their numbers; None for all samples.
+
+    Raises:
+        UserError: the operation does not commute, or the training set does not fit the table.
+    """
+    return _back(metrics.ideal_accuracy(table, None if train is None else _samples(train)), train)
+
+
+def effective_dimension(embeddings: Values | Representation) -> Any:
+    """How many principal components embeddings (*batch, p, d) spread over (figure 7), between 1 and min(p - 1, d).
+
+    Raises:
+        UserError: the embeddings are of the wrong shape, nan or infinite.
+    """
+    return _back(metrics.effective_dimension(_embeddings(embeddings)), embeddings)
+
+
+def explained_variance(embeddings: Values | Representation) -> Any:
+    """The share of the variance of embeddings (*batch, p, d) along each principal component, descending.
+
+    Raises:
+        UserError: the embeddings are of the wrong shape, nan or infinite.
+    """
+    return _back(metrics.explained_variance(_embeddings(embeddings)), embeddings)
+
+
+def fourier_power(embeddings: Values | Representation) -> Any:
+    """The share of the power of embeddings (*batch, p, d) at each frequency 1 .. floor(p / 2).
+
+    Raises:
+        UserError: the embeddings are of the wrong shape, fewer than two, nan or infinite.
+    """
+    return _back(metrics.fourier_power(_embeddings(embeddings)), embeddings)
+
+
+def key_frequencies(embeddings: Values | Representation, factor: float = 3.0) -> Any:
+    """Which frequencies hold more than ``factor`` times an equal share of the power; the first is frequency 1.
+
+    Raises:
+        UserError: the embeddings are of the wrong shape, nan or infinite, or the factor is not above 1.
+    """
+    return _back(metrics.key_frequencies(_embeddings(embeddings), factor), embeddings)
+
+
+def _representation(given: Any, combine: Combine, table: OperationTable) -> Representation:
+    representation = given if isinstance(given, Representation) else Representation(_embeddings(given), combine)
+    if representation.p != table.p:
+        raise UserError(
+            f"embeddings of shape {tuple(representation.embeddings.shape)} were given for {table.name}, which has "
+            f"{table.p} symbols: expected (*batch, {table.p}, d), one row per symbol"
+        )
+    return representation
+
+
+def _embeddings(given: Any) -> Tensor:
+    if isinstance(given, Representation):
+        return given.embeddings
+    values = given if isinstance(given, Tensor) else _tensor(given, "embeddings")
+    if values.ndim < 2 or not values.shape[-2] or not values.shape[-1]:
+        raise UserError(
+            f"embeddings of shape {tuple(values.shape)} were given, expected (*batch, p, d), one row per symbol"
+        )
+    return values if values.is_floating_point() else values.double()
+
+
+def _samples(given: Any) -> Tensor:
+    return given if isinstance(given, Tensor) else _tensor(given, "a training set")
+
+
+def _tensor(given: Any, what: str) -> Tensor:
+    try:
+        array = np.asarray(given)
+        if array.dtype.kind not in "bifu":
+            raise TypeError(f"of {array.dtype}")
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))  # a copy that is writable
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{type(given).__name__} was given as {what} ({' '.join(str(error).split())}): expected an array or a "
+            "tensor of numbers"
+        ) from None
+
+
+def _back(result: Tensor, given: Any) -> Any:
+    """A result as what was given: a tensor, or NumPy's."""
+    return result if isinstance(given, Tensor | Representation) else result.numpy()[()]

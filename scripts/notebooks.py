@@ -1,0 +1,107 @@
+"""Run the notebooks of the documentation and keep what their cells print and show.
+
+    python scripts/notebooks.py docs/notebooks/first_run.ipynb
+    python scripts/notebooks.py docs/notebooks/*.ipynb --set STEPS=100 --output /tmp
+
+Cells run one after the other in this process, in an empty folder, as modules of the notebook's name, without Jupyter.
+The constants of the cell with the tag ``parameters`` can be set to others, for a quick look at whether all of it works.
+"""
+
+import argparse
+import ast
+import base64
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+PARAMETERS = "parameters"
+"""The tag of the cell whose constants may be set."""
+
+
+def run_notebook(notebook: dict[str, Any], name: str, constants: dict[str, Any]) -> dict[str, Any]:
+    """A notebook with the outputs of its cells, which are run where the process works.
+
+    Args:
+        notebook: as its file has it.
+        name: of the module that the cells are.
+        constants: values in place of those of the cell of parameters.
+    """
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    cells = []
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] == "code":
+            code = "".join(cell["source"])
+            given = constants if PARAMETERS in cell["metadata"].get("tags", ()) else {}
+            cell = {**cell, "execution_count": number, "outputs": run_cell(code, vars(module), given, f"cell {number}")}
+        cells.append(cell)
+    return {**notebook, "cells": cells}
+
+
+def run_cell(code: str, names: dict[str, Any], constants: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """What a cell prints, and what its last line is if that is an expression."""
+    tree = ast.parse(code, where)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    printed, value = io.StringIO(), None
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        exec(compile(tree, where, "exec"), names)
+        names.update(constants)
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), where, "eval"), names)
+    outputs: list[dict[str, Any]] = []
+    if printed.getvalue():
+        text = printed.getvalue().splitlines(keepends=True)
+        outputs.append({"output_type": "stream", "name": "stdout", "text": text})
+    if value is not None:
+        outputs.append({"output_type": "display_data", "metadata": {}, "data": shown(value)})
+    return outputs
+
+
+def shown(value: Any) -> dict[str, Any]:
+    """A value as a notebook shows it, by the kinds of its representations."""
+    if isinstance(value, Figure):
+        file = io.BytesIO()
+        value.savefig(file, format="png", dpi=80)
+        return {"image/png": base64.b64encode(file.getvalue()).decode(), "text/plain": [repr(value)]}
+    data: dict[str, Any] = {"text/plain": repr(value).splitlines(keepends=True)}
+    if hasattr(value, "_repr_html_") and (page := value._repr_html_()):
+        data["text/html"] = page.splitlines(keepends=True)
+    return data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run the notebooks of the documentation.")
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value of a constant")
+    parser.add_argument("--output", type=Path, help="folder for the results; by default they take the files' places")
+    options = parser.parse_args()
+    constants = {name: ast.literal_eval(value) for name, _, value in (given.partition("=") for given in options.set)}
+    for path in options.files:
+        done = run_file(path, constants)
+        target = options.output / path.name if options.output else path
+        target.write_text(json.dumps(done, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(target)
+
+
+def run_file(path: Path, constants: dict[str, Any]) -> dict[str, Any]:
+    """The notebook of a file, run in an empty folder."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    work = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            return run_notebook(notebook, path.stem, constants)
+        finally:
+            os.chdir(work)
+
+
+if __name__ == "__main__":
+    main()
