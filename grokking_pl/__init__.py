@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # for editors and type checkers; `_HOMES` says the same for Python
     from grokking_pl import callbacks, data, errors, experiments, metrics, models, plots, runs, tasks, theory, training
     from grokking_pl.errors import UserError
-    from grokking_pl.interface.calls import diagram, fit
+    from grokking_pl.interface.calls import compare, diagram, fit
     from grokking_pl.interface.diagram import Diagram
     from grokking_pl.interface.loading import load
     from grokking_pl.interface.measures import (
@@ -40,6 +40,7 @@ _HOMES = {
     "Run": "interface.run",
     "Schedule": "training",
     "UserError": "errors",
+    "compare": "interface.calls",
     "diagram": "interface.calls",
     "effective_dimension": "interface.measures",
     "explained_variance": "interface.measures",
@@ -63,6 +64,7 @@ __all__ = [
     "Schedule",
     "UserError",
     "callbacks",
+    "compare",
     "data",
     "diagram",
     "effective_dimension",

@@ -46,6 +46,11 @@ COMMANDS = {
         "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
         "stopped; no report was written",
     ),
+    "compare": Command(
+        "grokking_pl.commands.compare",
+        "put several runs into one table and one figure: grok compare runs/decay_0 runs/decay_3",
+        "stopped; nothing was written",
+    ),
     "measure": Command(
         "grokking_pl.commands.measure",
         "measure the checkpoints that a run kept: grok measure runs/kept --measures=WeightNorms",

@@ -48,7 +48,7 @@ def _all_commands() -> argparse.ArgumentParser:
             command.add_argument("action", nargs="?", choices=("show", "copy"))
             command.add_argument("name", nargs="?", choices=[config.name for config in bundled()])
             continue
-        if name in ("sweep", "report", "measure"):
+        if name in ("sweep", "report", "compare", "measure"):
             command.add_argument("file").complete = shtab.FILE  # type: ignore[attr-defined]
         parser = importlib.import_module(COMMANDS[name].module).build_parser(name)
         for option in options(parser):

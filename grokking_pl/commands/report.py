@@ -1,4 +1,4 @@
-"""``grok report``: the folder of a run or of a diagram as one HTML file, which a browser opens without a network."""
+"""``grok report``: a run, several, or a diagram as one HTML file, which a browser opens without a network."""
 
 import argparse
 import textwrap
@@ -11,6 +11,7 @@ from grokking_pl.commands.failure import DEBUG, fail
 EXAMPLES = f"""examples:
   grok report runs/toy_addition
   grok report runs/diagrams/figure6a_small --output figure6a.html
+  grok report runs/decay_0 runs/decay_3
 
 {DEBUG}
 """
@@ -18,7 +19,7 @@ EXAMPLES = f"""examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        fail(f"{message}: give one folder, as in 'grok report runs/toy_addition'")
+        fail(f"{message}: give a folder, as in 'grok report runs/toy_addition'")
 
 
 def run(words: list[str]) -> None:
@@ -26,7 +27,7 @@ def run(words: list[str]) -> None:
     options = build_parser(words[0]).parse_args(words[1:])
     from grokking_pl.report.writing import write_report  # with matplotlib and pandas, seconds to import
 
-    output = write_report(options.folder, options.output)
+    output = write_report(options.folders, options.output)
     print(f"report in {output}: open it in a browser")
 
 
@@ -34,17 +35,28 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     """The command's options."""
     parser = _Parser(
         prog=f"grok {name}",
-        usage=f"grok {name} FOLDER [--output FILE]",
+        usage=f"grok {name} FOLDER [FOLDER ...] [--output FILE]",
         description=textwrap.fill(
             f"{COMMANDS[name].about.partition(':')[0]}. A run shows its phase, curves, embeddings with a slider over "
             "the steps, their spectrum, and theory against measurement; a diagram shows every cell's phase and steps "
-            "on hover, and its curves on click.",
+            "on hover, and its curves on click. Several runs are compared on one page.",
             79,
         ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of a run or of a diagram")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the file to write; by default FOLDER/report.html")
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder of a run or of a diagram, or several of runs",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file to write; by default FOLDER/report.html, or comparison.html for several runs",
+    )
     return parser

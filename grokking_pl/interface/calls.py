@@ -27,6 +27,7 @@ from grokking_pl.errors import RunInterrupted, UserError
 from grokking_pl.experiments import as_argument
 from grokking_pl.interface.diagram import Diagram
 from grokking_pl.interface.run import Run
+from grokking_pl.report.comparison import Comparison, compare_runs
 from grokking_pl.runs import RunFolder
 from grokking_pl.training.plain_settings import NotPlain, as_setting, import_path
 
@@ -98,6 +99,25 @@ def diagram(
         path = _folder(given, config, "runs/diagrams", "folder")
         _call("diagram", ["diagram", *files, *_arguments(settings), f"--folder={path}"])
     return Diagram(path)
+
+
+def compare(
+    runs: str | os.PathLike[str] | Run | Sequence[str | os.PathLike[str] | Run],
+    metric: str = "val_accuracy",
+    threshold: float | None = None,
+) -> Comparison:
+    """Compare several runs as ``grok compare`` does: with ``table``, ``curves`` and ``figure()``.
+
+    Args:
+        runs: runs or their folders, or a folder that holds some. Those that differ in their seeds alone are one group.
+        metric: a column that all runs have.
+        threshold: counts the steps until the metric is at least this; by default those to the runs' own thresholds.
+
+    Raises:
+        UserError: a folder holds no run, or a run lacks the metric.
+    """
+    paths = [run.path if isinstance(run, Run) else Path(run) for run in _as_list(runs)]
+    return compare_runs(paths, metric, threshold)
 
 
 def _call(command: str, words: list[str]) -> None:

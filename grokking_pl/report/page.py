@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
@@ -84,6 +84,18 @@ def table(rows: Mapping[str, str] | Iterable[tuple[str, str]], caption: str = ""
     lines = (f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>' for name, value in pairs)
     head = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f'<div class="scroll"><table>{head}{"".join(lines)}</table></div>'
+
+
+def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table with a head; the first value of each row names it."""
+    cells = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
+    lines = (
+        f'<tr><th scope="row">{html.escape(row[0])}</th>'
+        + "".join(f"<td>{html.escape(value)}</td>" for value in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><tr>{cells}</tr>{"".join(lines)}</table></div>'
 
 
 def columns(*parts: str) -> str:

@@ -1,33 +1,43 @@
-"""The report of a folder, of whichever kind it is, as a file."""
+"""The report of a folder, of whichever kind it is, or of several runs, as a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from grokking_pl.errors import UserError
 
 
-def write_report(folder: Path, output: Path | None = None) -> Path:
-    """Write the report of a folder, whole or not at all.
+def write_report(folders: Path | Sequence[Path], output: Path | None = None) -> Path:
+    """Write the report of a folder, or of several runs on one page, whole or not at all.
 
     Args:
-        folder: of a run or of a diagram.
-        output: the file; None for ``report.html`` in the folder.
+        folders: of a run or of a diagram; or several of runs.
+        output: the file; None for ``report.html`` in the folder, and for ``comparison.html`` where one works.
 
     Returns:
         The file.
 
     Raises:
-        UserError: the folder holds neither, a file in it is corrupt, or the report cannot be written.
+        UserError: a folder holds nothing of the kind, a file in it is corrupt, or the report cannot be written.
     """
-    kind = kind_of(folder)
+    several = [] if isinstance(folders, Path) else list(folders)
+    folder = folders if isinstance(folders, Path) else several[0]
+    kind = "runs" if len(several) > 1 else kind_of(folder)
     # Plots and tensors take seconds to import; mistakes and help are answered before.
     from grokking_pl.runs.files import write_atomically
 
-    if kind == "run":
-        from grokking_pl.report.run_page import run_page as page_of
+    if kind == "runs":
+        from grokking_pl.report.comparison_page import comparison_page
+
+        text = comparison_page(several).render()
+    elif kind == "run":
+        from grokking_pl.report.run_page import run_page
+
+        text = run_page(folder).render()
     else:
-        from grokking_pl.report.diagram_page import diagram_page as page_of
-    text = page_of(folder).render()
-    output = output or folder / "report.html"
+        from grokking_pl.report.diagram_page import diagram_page
+
+        text = diagram_page(folder).render()
+    output = output or (Path("comparison.html") if kind == "runs" else folder / "report.html")
     try:
         write_atomically(output, text)
     except OSError as error:

@@ -1,0 +1,109 @@
+"""``grok compare``: several runs, or a folder of them, in one table and one figure."""
+
+import argparse
+import math
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from grokking_pl.commands.catalogue import COMMANDS
+from grokking_pl.commands.failure import DEBUG, fail
+from grokking_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from grokking_pl.report.comparison import Comparison
+
+EXAMPLES = f"""examples:
+  grok compare runs/decay_0 runs/decay_3
+  grok compare runs/sweeps/toy_grid --metric rqi --threshold 0.95 --output toy_grid.png
+
+{DEBUG}
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        fail(f"{message}: give folders of runs, as in 'grok compare runs/decay_0 runs/decay_3'")
+
+
+def run(words: list[str]) -> None:
+    """Run the command."""
+    options = build_parser(words[0]).parse_args(words[1:])
+    output: Path = options.output
+    if output.suffix not in (".png", ".svg", ".pdf"):
+        raise UserError(f"the figure {output} must end in .png, .svg or .pdf: change --output")
+    from grokking_pl.report.comparison import compare_runs  # with pandas, seconds to import
+
+    comparison = compare_runs(options.runs, options.metric, options.threshold)
+    write_comparison(comparison, output)
+    print_comparison(comparison)
+    print(f"table in {output.with_suffix('.csv')}, figure in {output}")
+
+
+def write_comparison(comparison: "Comparison", output: Path) -> None:
+    """Write the figure, and the table beside it.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    from grokking_pl.runs.files import save_figure, write_atomically, writing
+
+    with writing(output, "choose another place with --output"):
+        write_atomically(output.with_suffix(".csv"), comparison.table.to_csv(index=False))
+        save_figure(comparison.figure(), output)
+
+
+def print_comparison(comparison: "Comparison") -> None:
+    """Print the table."""
+    frame = comparison.table
+    table = Table(box=None, padding=(0, 2))
+    steps = [name for name in frame if f"{name}_low" in frame]
+    table.add_column("group", overflow="fold", min_width=20)
+    for name in ("runs", "phases", *steps, comparison.metric):
+        table.add_column(str(name).replace("_", " "))
+    for row in frame.to_dict("records"):
+        intervals = [
+            _number(row[name]) + (f" ({_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])})"
+                                  if row["runs"] > 1 else "")
+            for name in steps
+        ]  # fmt: skip
+        end = f"{row[comparison.metric]:.4g}"
+        table.add_row(row["group"], str(row["runs"]), row["phases"], *intervals, end)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    if frame.runs.max() > 1:
+        least = frame[frame.runs > 1].confidence.min()
+        console.print(f"medians over runs that differ in their seeds alone; intervals of at least {least:.0%}")
+
+
+def _number(value: float) -> str:
+    return "never" if math.isinf(value) else f"{value:g}"
+
+
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = _Parser(
+        prog=f"grok {name}",
+        usage=f"grok {name} RUN [RUN ...] [--metric NAME] [--threshold NUMBER] [--output FILE]",
+        description=textwrap.fill(
+            f"{COMMANDS[name].about.partition(':')[0]}. Runs that differ in their seeds alone are one group, with the "
+            "median and the quartiles of the metric over steps, and the median of the steps to each threshold with an "
+            "interval that assumes no distribution.",
+            79,
+        ),
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several")
+    parser.add_argument("--metric", default="val_accuracy", help="column of metrics.csv; default val_accuracy")
+    parser.add_argument(
+        "--threshold", type=float, help="count steps until the metric is at least this; default the runs' own"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("comparison.png"), metavar="FILE", help="the figure; the table is beside it"
+    )
+    return parser

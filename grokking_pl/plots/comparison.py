@@ -1,0 +1,34 @@
+"""A metric of several groups of runs over steps: medians and bands."""
+
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+
+def comparison_curves(
+    curves: pd.DataFrame, metric: str, runs: dict[str, int], threshold: float | None = None
+) -> Figure:
+    """Draw the median over the runs of each group, and their quartiles as a band.
+
+    Args:
+        curves: columns group, step, median, low and high.
+        metric: what is drawn.
+        runs: how many each group has.
+        threshold: a line across.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    panel = figure.subplots()
+    colours = colormaps["tab10" if len(runs) <= 10 else "viridis"]
+    for number, (name, curve) in enumerate(curves.groupby("group", sort=False)):
+        colour = colours(number) if len(runs) <= 10 else colours(number / (len(runs) - 1))
+        label = f"{name} ({runs[str(name)]} runs)" if runs[str(name)] > 1 else str(name)
+        panel.plot(curve.step, curve["median"], color=colour, label=label)
+        if runs[str(name)] > 1:
+            panel.fill_between(curve.step, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
+    if threshold is not None:
+        panel.axhline(threshold, color="grey", linestyle=":", linewidth=1)
+    panel.set_xscale("symlog", linthresh=1, linscale=0.3)
+    panel.set(xlabel="training step", ylabel=metric.replace("_", " "))
+    panel.grid(alpha=0.2)
+    figure.legend(loc="outside lower center", ncols=1 if len(runs) <= 4 else 2, fontsize=8, frameon=False)
+    return figure
