@@ -47,6 +47,8 @@ def plain_weights(train, tmp_path_factory):
         ["--data.steps_per_epoch=7"],
         ["--trainer.check_val_every_n_epoch=null", "--trainer.val_check_interval=3"],
         ["--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.every_n_steps=4"],
+        ["--trainer.callbacks+=Sharpness", "--trainer.callbacks.every_n_steps=15", "--trainer.callbacks+=KernelChange"],
+        ["--trainer.callbacks+=GradientDirection", "--trainer.callbacks+=InitialDistance"],
         ["--trainer.callbacks+=tests.test_observation.DrawsRandomNumbers"],
         ["--trainer.enable_progress_bar=true"],
         ["--trainer.num_sanity_val_steps=2"],

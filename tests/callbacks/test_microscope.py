@@ -169,3 +169,20 @@ def test_what_cannot_be_measured(grok, tmp_path, message):
     assert status == 2
     assert message in err, err
     assert len(err.strip().splitlines()) <= 3
+
+
+def test_kernel_changes_less_with_a_larger_output_scale(grok, small_mnist, tmp_path):
+    """Lazy training: at the rate over the squared scale, the outputs move alike and the weights the less."""
+    changes = []
+    for scale in (0.3, 3):
+        status, _, err = grok(
+            "fit", *small_mnist, "--data.batch_size=45", "--model.architecture.alpha=1",
+            f"--model.output_scale={scale}", "--model.architecture.width=64", "--trainer.max_steps=100",
+            "--model.embeddings=torch.optim.SGD", f"--model.embeddings.lr={0.5 / scale**2}",
+            "--model.decoder=torch.optim.SGD", f"--model.decoder.lr={0.5 / scale**2}",
+            "--trainer.callbacks=KernelChange", "--run_dir", tmp_path / str(scale),
+        )  # fmt: skip
+        assert status == 0, err
+        changes.append(json.loads((tmp_path / str(scale) / "summary.json").read_text())["kernel_change"])
+    rich, lazy = changes
+    assert rich > 5 * lazy > 0

@@ -24,10 +24,10 @@ def test_only_hyperplanes_within_the_radius_are_crossed():
     distances = (first(inputs) / first.weight.norm(dim=1)).abs()
     for radius in (0.05, 0.5):
         within = (distances < radius * inputs.norm(dim=1).square().mean().sqrt()).sum(1)
-        counts = local_complexity(module, inputs, radius, points=100)
+        counts = local_complexity(module, inputs, radius, points=60)
         assert (counts <= within).all()
-        assert float(counts.sum()) > 0.7 * float(within.sum())
-    few, many = (local_complexity(module, inputs, 0.5, points).sum() for points in (2, 20))
+        assert float(counts.sum()) > 0.6 * float(within.sum())
+    few, many = (local_complexity(module, inputs, 0.5, points).sum() for points in (2, 12))
     assert few < many
 
 
