@@ -190,7 +190,7 @@ def test_a_checkpoint_from_elsewhere(grok, refused, finished, folder, tmp_path):
     # Wherever the checkpoint is, it knows its settings.
     copied = Path(shutil.copy(checkpoint, tmp_path / "copied.ckpt"))
     options = ["--trainer.max_steps=40", "--ckpt_path", copied, "--run_dir", tmp_path / "new"]
-    assert "model.decoder.lr" in grok("fit", *TOY, *options, "--model.decoder.lr=0.01")[2]
+    assert "model.decoder.eps" in grok("fit", *TOY, *options, "--model.decoder.eps=0.01")[2]
     status, _, err = grok("fit", *TOY, *options)
     assert status == 0, err
     assert yaml.safe_load((tmp_path / "new/config.yaml").read_text())["ckpt_path"] is None
