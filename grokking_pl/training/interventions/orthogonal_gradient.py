@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from grokking_pl.training.interventions.dot import dot
 from grokking_pl.training.interventions.intervention import Intervention, State, Tensors
 
 
@@ -22,8 +23,8 @@ class OrthogonalGradient(Intervention):
         for name, gradient in gradients.items():
             weight = weights[name]
             tiny = torch.finfo(gradient.dtype).tiny
-            share = (gradient * weight).sum() / weight.square().sum().clamp_min(tiny)
+            share = dot(gradient, weight) / dot(weight, weight).clamp_min(tiny)
             orthogonal = gradient - share * weight
-            norms = gradient.square().sum().sqrt(), orthogonal.square().sum().sqrt()
+            norms = dot(gradient, gradient).sqrt(), dot(orthogonal, orthogonal).sqrt()
             changed[name] = orthogonal * (norms[0] / norms[1].clamp_min(tiny))
         return changed
