@@ -7,6 +7,7 @@ from grokking_pl.training.interventions.gradient_noise import GradientNoise
 from grokking_pl.training.interventions.held_norm import HeldNorm
 from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors
 from grokking_pl.training.interventions.orthogonal_gradient import OrthogonalGradient
+from grokking_pl.training.interventions.scalar_product import dot
 
 __all__ = [
     "DecayToInitial",
@@ -20,4 +21,5 @@ __all__ = [
     "OrthogonalGradient",
     "State",
     "Tensors",
+    "dot",
 ]

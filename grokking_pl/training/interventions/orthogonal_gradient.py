@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from grokking_pl.training.interventions.dot import dot
+from grokking_pl.training.interventions.scalar_product import dot
 from grokking_pl.training.interventions.intervention import Intervention, State, Tensors
 
 
