@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from grokking_pl.training.interventions.scalar_product import dot
 from grokking_pl.training.interventions.intervention import Intervention, State, Tensors
+from grokking_pl.training.interventions.scalar_product import dot
 
 
 class OrthogonalGradient(Intervention):
