@@ -20,6 +20,18 @@ DEBUG = "With --debug, the traceback of what goes wrong is printed."
 """At the end of every command's help."""
 
 
+class InvalidInput(SystemExit):
+    """What a parser refuses. It passes every handler of exceptions in a library, which would add words of its own.
+
+    Args:
+        line: what is wrong.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(WRONG_INPUT)
+        self.line = line
+
+
 def fail(message: str, status: int = WRONG_INPUT) -> NoReturn:
     """Leave with one line that says what is wrong."""
     with contextlib.suppress(OSError, ValueError):  # nobody can hear it
@@ -50,6 +62,8 @@ def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
             fail(when_stopped, 128 + signal.SIGINT)
         if debug and leaving.code and leaving.__context__:
             traceback.print_exception(leaving.__context__)
+        if isinstance(leaving, InvalidInput):
+            fail(leaving.line)
         raise
     except Exception as error:
         if _was_stopped(error):  # while a library was loaded that takes this for a fault of its own

@@ -6,9 +6,8 @@ from typing import Any, NoReturn
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
-from grokking_pl.commands.failure import DEBUG
+from grokking_pl.commands.failure import DEBUG, InvalidInput
 from grokking_pl.commands.parser_internals import options
-from grokking_pl.errors import UserError
 from grokking_pl.experiments.messages import one_line
 
 # Defaults of some classes, such as Lightning's Timer, are members of an Enum, which YAML has no form for.
@@ -28,10 +27,6 @@ class GrokParser(LightningArgumentParser):
         print(self.format_help(), end="", file=file)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say in one line what is wrong.
-
-        Raises:
-            UserError: always.
-        """
+        """Leave with one line that says what is wrong."""
         names = [spelling.lstrip("-") for option in options(self) for spelling in option.spellings]
-        raise UserError(one_line(message, names)) from ex
+        raise InvalidInput(one_line(message, names))

@@ -20,7 +20,7 @@ import yaml
 
 from grokking_pl.commands.bundled import config_path
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import users_mistake
+from grokking_pl.commands.failure import InvalidInput, users_mistake
 from grokking_pl.commands.named_files import check_named_files
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.errors import RunInterrupted, UserError
@@ -137,6 +137,8 @@ def _call(command: str, words: list[str]) -> None:
                 call_trainer(words)
             else:
                 draw_diagram(build_parser(words[0]).parse_args(words[1:]))
+        except InvalidInput as invalid:
+            raise UserError(invalid.line) from None
         except SystemExit as leaving:  # nothing was left to do, which has been said
             if leaving.code:
                 raise UserError(f"grok {command} ended with status {leaving.code}") from leaving
