@@ -27,6 +27,8 @@ KINDS = {
 }
 """What configurations are for."""
 
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+
 CONFIG = ("--config", "-c")
 """The options whose values are looked up; the base of a diagram, and the file of a sweep, their commands look up."""
 
@@ -57,7 +59,7 @@ class Bundled:
 def kind_of(settings: Any) -> str:
     """What a configuration of such settings is for, one of `KINDS`."""
     names = set(settings) if isinstance(settings, Mapping) else set()
-    for kind, needed in (("diagram", "base"), ("sweep", "parameters"), ("fit", "model"), ("theory", "task")):
+    for kind, needed in (("fit", "model"), ("diagram", "base"), ("sweep", "parameters"), ("theory", "task")):
         if needed in names:
             return kind
     return "part"
@@ -117,6 +119,29 @@ def with_bundled(words: list[str]) -> list[str]:
         elif option in CONFIG and is_joined:
             found[position] = f"{option}={config_path(value)}"
     return found
+
+
+def check_kinds(words: list[str]) -> None:
+    """See that each configuration is for the command that is given it.
+
+    Args:
+        words: of the command line, the command first, with files instead of names.
+
+    Raises:
+        UserError: one is for another command.
+    """
+    command = "fit" if words[:1] and words[0] in TRAINER_COMMANDS else words[0] if words else ""
+    if command not in KINDS:
+        return
+    for position, word in enumerate(words):
+        option, is_joined, value = word.partition("=")
+        path = value if is_joined else words[position + 1] if position + 1 < len(words) else ""
+        if option not in CONFIG or not path or "\n" in path or not Path(path).is_file():
+            continue
+        kind = kind_of(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+        if kind not in (command, "part"):
+            how = "" if kind == "sweep" else "--config "
+            raise UserError(f"{path} is a configuration {KINDS[kind]}: run 'grok {kind} {how}{path}'")
 
 
 def _same(given: str, known: list[Bundled]) -> list[Bundled]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from grokking_pl import __version__
-from grokking_pl.commands.bundled import with_bundled
+from grokking_pl.commands.bundled import check_kinds, with_bundled
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import ctrl_c_is_heard, errors_as_lines, fail
 from grokking_pl.commands.named_files import check_named_files
@@ -66,6 +66,7 @@ def run(words: list[str]) -> None:
         sys.path.append(os.getcwd())
     words = with_bundled(words)
     check_named_files(words)
+    check_kinds(words)
     with ctrl_c_is_heard(), ExitStack() as while_importing:
         if {"--help", "-h"} & {*words}:
             from grokking_pl.commands.torchmetrics_internals import without_image_metrics

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import torch
 import yaml
 
-from grokking_pl.commands.bundled import config_path
+from grokking_pl.commands.bundled import check_kinds, config_path
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import InvalidInput, users_mistake
 from grokking_pl.commands.named_files import check_named_files
@@ -127,6 +127,7 @@ def _call(command: str, words: list[str]) -> None:
         UserError: what the command line would print.
     """
     check_named_files(words)
+    check_kinds(words)
     from grokking_pl.commands.diagram import build_parser, draw_diagram
     from grokking_pl.commands.fit import call_trainer
 
