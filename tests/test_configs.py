@@ -14,9 +14,15 @@ from grokking_pl.population.diagram import check_cells, find_base, read_base
 from tests.sampling import sampled
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+DIAGRAMS = sorted(
+    path
+    for folder in ("diagrams", "figures", "papers")
+    for path in (CONFIGS / folder).glob("*.yaml")
+    if "axes:" in path.read_text().splitlines()
+)
 EXPERIMENTS = [
     *sorted(path for path in CONFIGS.glob("*.yaml") if not path.name.startswith("theory_")),
-    *sorted((CONFIGS / "papers").glob("*.yaml")),
+    *sorted({*(CONFIGS / "papers").glob("*.yaml")} - {*DIAGRAMS}),
 ]
 
 
@@ -106,13 +112,7 @@ def test_nanda_is_that_of_the_published_notebook(grok):
         assert options["decoupled"]
 
 
-DIAGRAMS = sorted(
-    path
-    for folder in ("diagrams", "figures")
-    for path in (CONFIGS / folder).glob("*.yaml")
-    if "axes:" in path.read_text().splitlines()
-)
-OF_THE_PAPER = [path for path in DIAGRAMS if not path.stem.startswith("tournament_")]
+OF_THE_PAPER = [path for path in DIAGRAMS if path.stem.startswith(("figure", "published_"))]
 SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from grokking_pl.metrics import decoder_rqi, excluded_loss, fourier_norms, gini, irrep_power, restricted_loss
 from grokking_pl.tasks import symmetric_group
-from grokking_pl.training import GrokkingModule, PowerModule, pair_activations
+from grokking_pl.training import GrokkingModule, pair_activations
 
 SMALL = [
     "fit", "--config", "configs/nanda_modular_addition.yaml", "--data.task.p=7", "--data.classes=8",
@@ -42,7 +42,7 @@ def run(grok, tmp_path_factory):
 
 
 def test_values_of_the_last_step(run):
-    module = PowerModule.load_from_checkpoint(run / "checkpoints/last.ckpt", weights_only=False)
+    module = GrokkingModule.load_from_checkpoint(run / "checkpoints/last.ckpt", weights_only=False)
     summary = json.loads((run / "summary.json").read_text())
     logits = pair_activations(module.eval())["outputs"]
     results = (torch.arange(7)[:, None] + torch.arange(7)) % 7
@@ -63,7 +63,7 @@ def test_values_of_the_last_step(run):
 
 
 def test_excluded_loss_is_over_the_training_pairs(run):
-    module = PowerModule.load_from_checkpoint(run / "checkpoints/last.ckpt", weights_only=False)
+    module = GrokkingModule.load_from_checkpoint(run / "checkpoints/last.ckpt", weights_only=False)
     pairs = [(a, b) for a in range(7) for b in range(7)]
     random.Random(0).shuffle(pairs)
     train = torch.zeros(7, 7, dtype=torch.bool)

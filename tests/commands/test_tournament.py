@@ -114,6 +114,7 @@ def test_shipped_tournaments_begin(grok, tmp_path):
     for config in (ROOT / "configs/diagrams").glob("tournament_*.yaml"):
         status, _, err = grok(
             "diagram", "--config", config, "--steps=2", "--seeds=[0]", "--compile=false", "--workers=1",
+            "--observe.every_n_steps=2", "--phase.every_n_steps=2",
             "--axes={model.decoder.lr: [1.0e-3, 2.0e-3]}", "--folder", tmp_path / config.stem,
         )  # fmt: skip
         assert status == 0, err
