@@ -119,7 +119,7 @@ def draw_steps(panel: Axes, tables: list[pd.DataFrame]) -> None:
         )  # fmt: skip
     ends = np.array([10, STEPS])
     panel.loglog(ends, ends, "--", color="grey", linewidth=1)
-    panel.set(xlabel="steps, published (a, b)", ylabel="steps, here", xlim=ends, ylim=ends)
+    panel.set(xlabel="steps, published", ylabel="steps, here", xlim=ends, ylim=ends)
     panel.set_title("where both passed", loc="left", fontsize=9)
     panel.grid(alpha=0.2)
     panel.legend(fontsize=8, loc="upper left")
@@ -138,7 +138,7 @@ def caption(tables: dict[str, pd.DataFrame], agreement: list[str], steps: int, d
     made = [mark for mark in PANELS if mark in tables]
     panels = "; ".join(f"({mark}) {WORDS[mark]}: {phase_counts(tables[mark])}" for mark in made)
     compared = (
-        f"""Below: the published runs behind (a) and (b), on their own grid. Phases of the same runs made here that are
+        f"""Below: the published runs, on their own grid. Phases of the same runs made here that are
         equal, both decided within {min(steps, STEPS)} steps: {", ".join(agreement)}."""
         if agreement
         else ""

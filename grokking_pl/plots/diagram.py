@@ -19,7 +19,7 @@ from grokking_pl.plots.axis_curves import axis_curves, most_frequent
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 
 TICKS = 11
-MOST_LETTERED = 15
+MOST_LETTERED = 16
 """Cells in a row or column of a diagram up to which there is room for letters."""
 
 
