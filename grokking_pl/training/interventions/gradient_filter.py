@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from grokking_pl.errors import require_at_least
+from grokking_pl.training.interventions.exchange import exchange
 from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors
 
 
@@ -76,8 +77,7 @@ class GradientWindow(Intervention):
         changed = {}
         for name, gradient in gradients.items():
             last, total = state["last"][name], state["sum"][name]
-            place = ((step - 1) % self.window).expand(1, gradient.numel())
-            total.add_(gradient - last.gather(0, place).view_as(gradient))
-            last.scatter_(0, place, gradient.reshape(1, -1))
+            oldest = exchange(last, gradient.flatten(), (step - 1) % self.window)
+            total.add_(gradient - oldest.view_as(gradient))
             changed[name] = gradient + torch.where(step >= self.window, self.lamb / self.window, 0.0) * total
         return changed
