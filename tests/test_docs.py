@@ -123,7 +123,7 @@ def test_commands_parse(grok, at_work, page):
         elif command == "sweep":
             status, out, err = grok(*words, *([] if "--check" in words else ["--check"]))
             assert (status, "no mistakes" in out) == (0, True), f"{words}: {err}"
-        elif command in ("report", "measure"):
+        elif command in ("report", "compare", "measure"):
             # It parses, and finds that nothing has been run here.
             status, _, err = grok(*words)
             assert (status, "does not exist" in err) == (2, True), f"{words}: {err}"

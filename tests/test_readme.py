@@ -17,6 +17,7 @@ SHORTER = {
     "theory": ("--trials=50", "--rate_trials=20", "--symbol_trials=20"),
     "sweep": ("--check",),
     "report": (),
+    "compare": (),
     "configs": (),
     "completion": (),
 }
@@ -48,7 +49,7 @@ def test_every_command_of_grok(grok, workplace):
     found = commands("grok")
     assert {words[0] for words in found} == set(SHORTER)
     # What a command of the page finds there is made by one that stands above it, or by `make grok`.
-    for words in sorted(found, key=lambda words: words[0] in ("validate", "report")):
+    for words in sorted(found, key=lambda words: words[0] in ("validate", "report", "compare")):
         small = ["--model.architecture.width=16"] if "transformer" in words[-1] and words[0] == "fit" else []
         status, _, err = grok(*words, *small, *(() if "--print_config" in words else SHORTER[words[0]]))
         assert status == 0, (words, err)

@@ -93,7 +93,9 @@ class Batch:
         self._observed = [Observed() for _ in range(places)]
         self.interval = criteria.every_n_steps
         if observe and is_observable(template):
-            self.interval = observe.interval(criteria.every_n_steps)
+            # No member needs more than its budget, and the evaluation after it.
+            whole_run = -(-(budget + 1) // criteria.every_n_steps) * criteria.every_n_steps
+            self.interval = min(observe.interval(criteria.every_n_steps), whole_run)
             self._observer = Observer(template, observe, keep_curves)
         self._steps_made = 0
 
