@@ -242,14 +242,9 @@ def _draw(folder: DiagramFolder, grid: Grid, base: Settings) -> None:
     import pandas as pd  # with matplotlib, seconds to import
 
     from grokking_pl.commands.theory_marks import theory_marks
-    from grokking_pl.plots.contenders import contender_diagrams
-    from grokking_pl.plots.diagram import phase_diagram
+    from grokking_pl.plots.diagram_figure import diagram_figure
 
-    runs, axes = pd.read_csv(folder.table), list(grid.plane)
-    if grid.contenders:
-        figure = contender_diagrams(runs, axes, grid.labels)
-    else:
-        figure = phase_diagram(runs, axes, grid.labels, theory_marks(grid, base))
+    figure = diagram_figure(pd.read_csv(folder.table), folder.axes, grid.labels, theory_marks(grid, base))
     for path in folder.figures:
         save_figure(figure, path)
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from grokking_pl.errors import UserError
 from grokking_pl.interface.notebook import shown, table
 from grokking_pl.metrics.crossings import further_columns
-from grokking_pl.plots.diagram import phase_diagram
+from grokking_pl.plots.diagram_figure import diagram_figure
 from grokking_pl.report.run_results import corrupt
 from grokking_pl.report.writing import write_report
 from grokking_pl.runs.diagram_folder import DiagramFolder
@@ -100,7 +100,7 @@ class Diagram:
         """
         if self.runs.empty:
             raise UserError(f"no run of the diagram in {self.path} has ended yet: train it with grok diagram first")
-        return shown(phase_diagram(self.runs, list(self.axes), self.description.get("labels", {})))
+        return shown(diagram_figure(self.runs, list(self.axes), self.description.get("labels", {})))
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the diagram as one HTML file to explore; its path.

@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 
 from grokking_pl.plots.diagram import draw_phase_legend, draw_phases, draw_steps, label_axes, median_steps, steps_norm
 
+CONTENDER = "contender"
+"""Their column in the table of a diagram."""
+
 
 def contender_diagrams(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}) -> Figure:
     """Draw the phases and the median steps to the validation threshold of every contender, in the same colours.
@@ -16,7 +19,7 @@ def contender_diagrams(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[
         axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
         labels: what axes are called, if not by their columns.
     """
-    contenders = {str(name): group for name, group in runs.groupby("contender", sort=False)}
+    contenders = {str(name): group for name, group in runs.groupby(CONTENDER, sort=False)}
     steps = {name: median_steps(group, axes, "steps_to_val") for name, group in contenders.items()}
     norm = steps_norm(list(steps.values()))
     height = 2.8 if len(axes) == 2 else 1.6

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import grokking_pl as gp
 from tests.conftest import ROOT
 from tests.small_diagram import SMALL_DIAGRAM
 
@@ -63,6 +64,11 @@ def test_standings_are_those_of_the_table(tournament):
         judged = steps[(steps.seed > 0) & (steps[axes] == row[axes].astype(float)).all(axis=1)].steps
         assert np.nan_to_num(row.median_steps, nan=np.inf) == judged.median()
         assert (row.reached, row.seeds) == (np.isfinite(judged).sum(), 2)
+
+
+def test_the_figure_of_a_loaded_tournament_shows_each_contender(tournament):
+    figure = gp.load(tournament[0]).figure()
+    assert [title for panel in figure.axes if (title := panel.get_title("left"))] == list(CONTENDERS)
 
 
 def test_going_on_with_a_finished_one_prints_the_standings(tournament, grok):
