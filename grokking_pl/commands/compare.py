@@ -4,13 +4,14 @@ import argparse
 import math
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import DEBUG, fail
+from grokking_pl.commands.failure import DEBUG
+from grokking_pl.commands.plain_parser import PlainParser
 from grokking_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ EXAMPLES = f"""examples:
 
 {DEBUG}
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        fail(f"{message}: give folders of runs, as in 'grok compare runs/decay_0 runs/decay_3'")
 
 
 def run(words: list[str]) -> None:
@@ -85,7 +81,8 @@ def _number(value: float) -> str:
 
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The command's options."""
-    parser = _Parser(
+    parser = PlainParser(
+        hint="give folders of runs, as in 'grok compare runs/decay_0 runs/decay_3'",
         prog=f"grok {name}",
         usage=f"grok {name} RUN [RUN ...] [--metric NAME] [--threshold NUMBER] [--output FILE]",
         description=textwrap.fill(
@@ -95,8 +92,6 @@ def build_parser(name: str) -> argparse.ArgumentParser:
             79,
         ),
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several")
     parser.add_argument("--metric", default="val_accuracy", help="column of metrics.csv; default val_accuracy")

@@ -3,10 +3,10 @@
 import argparse
 import re
 from pathlib import Path
-from typing import NoReturn
 
 from grokking_pl.commands.bundled import FOLDER, KINDS, Bundled, bundled, find
-from grokking_pl.commands.failure import DEBUG, fail
+from grokking_pl.commands.failure import DEBUG
+from grokking_pl.commands.plain_parser import PlainParser
 from grokking_pl.errors import UserError
 from grokking_pl.runs.files import write_atomically, writing
 
@@ -17,11 +17,6 @@ EXAMPLES = f"""examples:
 
 {DEBUG}
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        fail(f"{message}: give 'grok configs', 'grok configs show NAME' or 'grok configs copy NAME [FILE]'")
 
 
 def run(words: list[str]) -> None:
@@ -44,14 +39,13 @@ def run(words: list[str]) -> None:
 
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The command's options."""
-    parser = _Parser(
+    parser = PlainParser(
+        hint="give 'grok configs', 'grok configs show NAME' or 'grok configs copy NAME [FILE]'",
         prog=f"grok {name}",
         usage=f"grok {name} [show NAME | copy NAME [FILE]]",
         description="List the configurations that come with grokking_pl by what they are for, show one, or copy one to "
         "edit. Their names can be given wherever a command takes a configuration.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("action", nargs="?", choices=("show", "copy"), help="print a configuration, or copy it")
     parser.add_argument("name", nargs="?", metavar="NAME", help="its name, as listed; the last part is enough")

@@ -3,10 +3,10 @@
 import argparse
 import textwrap
 from pathlib import Path
-from typing import NoReturn
 
 from grokking_pl.commands.catalogue import COMMANDS
-from grokking_pl.commands.failure import DEBUG, fail
+from grokking_pl.commands.failure import DEBUG
+from grokking_pl.commands.plain_parser import PlainParser
 
 EXAMPLES = f"""examples:
   grok report runs/toy_addition
@@ -15,11 +15,6 @@ EXAMPLES = f"""examples:
 
 {DEBUG}
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        fail(f"{message}: give a folder, as in 'grok report runs/toy_addition'")
 
 
 def run(words: list[str]) -> None:
@@ -33,7 +28,8 @@ def run(words: list[str]) -> None:
 
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The command's options."""
-    parser = _Parser(
+    parser = PlainParser(
+        hint="give a folder, as in 'grok report runs/toy_addition'",
         prog=f"grok {name}",
         usage=f"grok {name} FOLDER [FOLDER ...] [--output FILE]",
         description=textwrap.fill(
@@ -43,8 +39,6 @@ def build_parser(name: str) -> argparse.ArgumentParser:
             79,
         ),
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "folders",

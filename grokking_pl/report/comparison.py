@@ -16,8 +16,8 @@ from grokking_pl.experiments import flatten
 from grokking_pl.metrics.median_interval import MedianInterval, median_interval
 from grokking_pl.plots.comparison import comparison_curves
 from grokking_pl.report.run_results import RunResults, read_run
+from grokking_pl.report.writing import is_run
 from grokking_pl.runs.diagram_folder import value_text
-from grokking_pl.runs.folder import RunFolder
 
 NO_SETTINGS = (
     "seed_everything", "run_dir", "config", "ckpt_path", "fork", "trainer.logger", "trainer.default_root_dir",
@@ -147,9 +147,9 @@ def run_folders(path: Path) -> list[Path]:
     if not path.is_dir():
         what = "is a file and not a folder" if path.exists() else "does not exist"
         raise UserError(f"{path} {what}: give folders of runs, or a folder that holds some")
-    if _is_run(path):
+    if is_run(path):
         return [path]
-    below = sorted(folder for pattern in ("*", "runs/*") for folder in path.glob(pattern) if _is_run(folder))
+    below = sorted(folder for pattern in ("*", "runs/*") for folder in path.glob(pattern) if is_run(folder))
     if not below:
         hint = ": it is a diagram, whose figure compares its runs" if (path / "diagram.json").exists() else ""
         raise UserError(f"{path} holds no run (summary.json, metrics.csv), and no folder of one{hint}")
@@ -187,11 +187,6 @@ def _names(settings: dict[str, dict[str, Any]], folders: dict[str, str]) -> dict
 
 def _is_no_setting(name: str) -> bool:
     return any(name == part or name.startswith(f"{part}.") for part in NO_SETTINGS)
-
-
-def _is_run(path: Path) -> bool:
-    folder = RunFolder(path)
-    return folder.summary.exists() or folder.metrics.exists()
 
 
 def _steps(value: Any) -> float:

@@ -56,16 +56,17 @@ def kind_of(folder: Path) -> str:
         raise UserError(f"{folder} {what}: give the folder of a run or of a diagram")
     if (folder / "diagram.json").exists():
         return "diagram"
-    if _is_run(folder):
+    if is_run(folder):
         return "run"
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and (_is_run(path) or _is_diagram(path)))
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and (is_run(path) or _is_diagram(path)))
     hint = f"; there is one below it, {below[0]}" if below else ""
     raise UserError(
         f"{folder} holds neither a run (summary.json, metrics.csv) nor a diagram (diagram.json, runs.csv){hint}"
     )
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, finished or not."""
     return (folder / "summary.json").exists() or (folder / "metrics.csv").exists()
 
 
