@@ -3,10 +3,11 @@
 python scripts/figure6.py --quick    9 of the cells and 2000 steps each
 python scripts/figure6.py            the paper's 169 and 176 cells, 10^5 steps each: two to three hours of two cores
 python scripts/figure6.py --panels a c   some of the panels
+
+With --keep, panels that are not made are drawn from the tables that docs/results has of them.
 """
 
 import json
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -39,20 +40,25 @@ def draw(run: FigureRun) -> None:
     steps = run.steps or (QUICK_STEPS if run.quick else 100_000)
     delay = QUICK_DELAY if run.quick else DELAY
     tables = dict(zip(run.panels, diagrams(run).values(), strict=True))
-    published = {mark: name for mark in run.panels if (name := PANELS[mark][1])}
-    again = tables if run.quick else published_again(run, published)
+    again = tables if run.quick else published_again(run)
+    budget = min(steps, STEPS)
+    for mark, name in published_panels(run).items():
+        tables[f"{mark}_published"] = beside_published(again[mark], name, budget, delay)
+    if run.keep:
+        tables = kept_tables(run) | tables
+    panels = [mark for mark in PANELS if mark in tables]
+    published = [mark for mark in panels if f"{mark}_published" in tables]
     rows = 2 if published else 1
-    figure = Figure(figsize=(0.8 + 3.6 * len(run.panels), 0.4 + 3.4 * rows), layout="constrained")
-    grid_of_panels = figure.subplots(rows, len(run.panels), squeeze=False)
+    figure = Figure(figsize=(0.8 + 3.6 * len(panels), 0.4 + 3.4 * rows), layout="constrained")
+    grid_of_panels = figure.subplots(rows, len(panels), squeeze=False)
     agreement = []
-    for column, mark in enumerate(run.panels):
-        title, name, vertical, _ = PANELS[mark]
+    for column, mark in enumerate(panels):
+        title, _, vertical, _ = PANELS[mark]
         panel = grid_of_panels[0, column]
         draw_phases(panel, tables[mark], (vertical, "model.decoder.lr"), NAMES)
         letter(panel, mark, title)
-        if name is not None:
-            budget = min(steps, STEPS)
-            both = tables[f"{mark}_published"] = beside_published(again[mark], name, budget, delay)
+        if mark in published:
+            both = tables[f"{mark}_published"]
             lower = grid_of_panels[1, column]
             draw_phases(lower, both.assign(phase=both.published_phase), (vertical, "model.decoder.lr"), NAMES)
             lower.set_title(f"published runs, {budget} steps", loc="left", fontsize=9)
@@ -81,10 +87,23 @@ def diagrams(run: FigureRun) -> dict[str, pd.DataFrame]:
     return run.diagrams(quick)
 
 
-def published_again(run: FigureRun, published: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+def published_panels(run: FigureRun) -> dict[str, str]:
+    """The names of the published numbers of the panels that are made and have some."""
+    return {mark: name for mark in run.panels if (name := PANELS[mark][1])}
+
+
+def published_again(run: FigureRun) -> dict[str, pd.DataFrame]:
     """The published runs made here: on fewer cells than the paper's grids, and drawn in another order."""
+    published = published_panels(run)
     tables = run.diagrams({name: (f"diagrams/{name}", ()) for name in published.values()})
     return dict(zip(published, tables.values(), strict=True))
+
+
+def kept_tables(run: FigureRun) -> dict[str, pd.DataFrame]:
+    """The tables in docs/results of the panels that are not made."""
+    names = [name for mark in PANELS if mark not in run.panels for name in (mark, f"{mark}_published")]
+    files = {name: run.results / f"{name}.csv" for name in names}
+    return {name: pd.read_csv(file) for name, file in files.items() if file.exists()}
 
 
 def beside_published(runs: pd.DataFrame, name: str, budget: int, delay: int) -> pd.DataFrame:

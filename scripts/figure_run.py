@@ -105,11 +105,28 @@ class FigureRun:
         caption = re.sub(r"\s+", " ", caption).strip()
         if self.keep:
             small = {name: table for name, table in tables.items() if len(table) <= MOST_ROWS_KEPT}
-            write_figure(RESULTS / self.name, figure, f"{caption}\n\n{provenance()}", small, ("png",))
+            write_figure(self.results, figure, f"{caption}\n\n{self._provenance_of_kept()}", small, ("png",))
         add_caption(figure, caption)
         folder = self.folder / self.name
         write_figure(folder, figure, f"{caption}\n\n{provenance()}", tables, ("png", "svg"))
         print(folder / f"{self.name}.png")
+
+    @property
+    def results(self) -> Path:
+        """The folder in docs/results."""
+        return RESULTS / self.name
+
+    def _provenance_of_kept(self) -> str:
+        """One line, or one for all panels that were made at a time, where panels may be made one by one."""
+        if not self.panels:
+            return provenance()
+        record = self.results / "made_by.json"
+        made = json.loads(record.read_text()) if record.exists() else {}
+        made = dict(sorted({**made, **dict.fromkeys(self.panels, provenance())}.items()))
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(f"{json.dumps(made, indent=1)}\n")
+        lines = dict.fromkeys(made.values())
+        return "\n\n".join(f"Panels {', '.join(p for p in made if made[p] == line)}. {line}" for line in lines)
 
     def _check_settings(self, folder: Path, config: str, options: Sequence[str]) -> None:
         """Keep what a run is made with beside its folder; one that was made with anything else is not drawn."""

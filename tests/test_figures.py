@@ -20,11 +20,11 @@ FIGURES = [*(f"figure{n}" for n in range(1, 9)), "appendix_lottery_ticket"]
 def draw(tmp_path, monkeypatch):
     """Draw a figure's quick version with few steps, and return the folder of what it leaves."""
 
-    def run(figure):
+    def run(figure, *options):
         script = str(ROOT / f"scripts/{figure}.py")
         monkeypatch.syspath_prepend(ROOT / "scripts")
         importlib.import_module("figure_run").RESULTS = tmp_path / "kept"
-        monkeypatch.setattr(sys, "argv", [script, "--quick", "--folder", str(tmp_path), "--steps=20", "--keep"])
+        monkeypatch.setattr(sys, "argv", [script, "--quick", "--folder", str(tmp_path), "--steps=20", "--keep", *options])
         runpy.run_path(script, run_name="__main__")
         return tmp_path / figure
 
@@ -90,6 +90,24 @@ def test_figure_of_a_diagram(draw, tmp_path):
     before = times(tmp_path)
     draw("figure3")
     assert times(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_panels_made_one_by_one_are_kept_as_one_figure(draw, tmp_path):
+    kept = tmp_path / "kept/figure6"
+    draw("figure6", "--panels", "b")
+    check_kept(kept, "b", "b_published")
+    draw("figure6", "--panels", "d", "c")
+    check_kept(kept, "b", "b_published", "c", "d")
+    caption, *made = (kept / "caption.md").read_text().split("\n\n")
+    assert [part[:3] for part in caption.split("Cells: ")[1].split("; ")] == ["(b)", "(c)", "(d)"]
+    assert [line.partition(". Made by")[0] for line in made] == ["Panels b", "Panels c, d"]
+    check_files(tmp_path / "figure6", "figure6", "b", "b_published", "c", "d")
+
+
+def check_kept(place, *tables):
+    assert {path.stem for path in place.glob("*.csv")} == set(tables)
+    assert (place / "figure6.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
