@@ -98,7 +98,7 @@ class FourierProgress(Measurement):
         outputs = found.pop("outputs").float()
         circuit: dict[str, Tensor] = {}
         spectrum = pair_spectrum(outputs).sum(-1)
-        embeddings = getattr(pl_module.network, "embeddings", None)
+        embeddings = pl_module.representation.embeddings if pl_module.has_representation else None
         keys = self._keys(embeddings, spectrum)
         of_key = torch.tensor(keys, dtype=torch.long, device=spectrum.device)
         variance = spectrum.sum() - spectrum[0, 0]

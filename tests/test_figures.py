@@ -24,7 +24,9 @@ def draw(tmp_path, monkeypatch):
         script = str(ROOT / f"scripts/{figure}.py")
         monkeypatch.syspath_prepend(ROOT / "scripts")
         importlib.import_module("figure_run").RESULTS = tmp_path / "kept"
-        monkeypatch.setattr(sys, "argv", [script, "--quick", "--folder", str(tmp_path), "--steps=20", "--keep", *options])
+        monkeypatch.setattr(
+            sys, "argv", [script, "--quick", "--folder", str(tmp_path), "--steps=20", "--keep", *options]
+        )
         runpy.run_path(script, run_name="__main__")
         return tmp_path / figure
 

@@ -25,11 +25,13 @@ class InvalidInput(SystemExit):
 
     Args:
         line: what is wrong.
+        option: the name of an option that does not exist, where that is wrong.
     """
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, option: str | None = None) -> None:
         super().__init__(WRONG_INPUT)
         self.line = line
+        self.option = option
 
 
 def fail(message: str, status: int = WRONG_INPUT) -> NoReturn:

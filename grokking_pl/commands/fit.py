@@ -16,13 +16,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
+from grokking_pl.commands.callbacks_by_name import TrainerParser
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.changed_settings import SettingsHistory, history_of
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.commands.finished import leave_if_finished
 from grokking_pl.commands.fork import Fork, read_fork, with_parents_config
 from grokking_pl.commands.monitored import MonitoredMetrics
-from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
@@ -88,7 +88,7 @@ class GrokCLI(LightningCLI):
         super().__init__(
             args=arguments,
             run=False,
-            parser_class=GrokParser,
+            parser_class=TrainerParser,
             parser_kwargs={
                 "prog": f"grok {command}",
                 "usage": f"grok {command} --config FILE [--key value ...]",

@@ -1,21 +1,30 @@
 """What every command's parser shares: one line for a wrong option."""
 
+import contextlib
+import json
+from collections.abc import Sequence
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import yaml
 from lightning.pytorch.cli import LightningArgumentParser
 
 from grokking_pl.commands.failure import DEBUG, InvalidInput
+from grokking_pl.commands.mistyped import name_in_files, nearest, typed_name, values_of, without
 from grokking_pl.commands.parser_internals import options
-from grokking_pl.experiments.messages import one_line
+from grokking_pl.errors import UserError
+from grokking_pl.experiments import flatten
+from grokking_pl.experiments.messages import no_option, one_line, options_of_classes, unknown_option
 
 # Defaults of some classes, such as Lightning's Timer, are members of an Enum, which YAML has no form for.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 class GrokParser(LightningArgumentParser):
-    """Answers a wrong option with one line, and names the nearest right one."""
+    """Answers a wrong option with one line, and names the nearest right ones."""
+
+    _is_parsing: ClassVar = False
+    """Whether one is: the options of a class are parsed by a parser of their own, which knows no whole names."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # An abbreviation would make a mistyped option another option.
@@ -26,7 +35,46 @@ class GrokParser(LightningArgumentParser):
         """Print the help, and fail where it cannot be printed, which argparse would not."""
         print(self.format_help(), end="", file=file)
 
+    def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
+        """Parse a command line.
+
+        Raises:
+            InvalidInput: something is wrong with it.
+        """
+        if self._is_parsing or args is None:
+            return super().parse_args(args, *rest, **kwargs)
+        GrokParser._is_parsing = True
+        try:
+            return super().parse_args(self.in_place(args), *rest, **kwargs)
+        except InvalidInput as invalid:
+            if invalid.option is None:
+                raise
+            raise InvalidInput(self._no_option(invalid.option, args)) from invalid
+        finally:
+            GrokParser._is_parsing = False
+
+    def in_place(self, words: Sequence[str]) -> list[str]:
+        """The words of a command line as the parser itself takes them."""
+        return [*words]
+
+    def settings(self, words: Sequence[str]) -> dict[str, Any]:
+        """The whole configuration that a command line makes, nested as in a file."""
+        config = self.parse_args([word for word in words if not word.startswith("--print_config")])
+        settings: dict[str, Any] = json.loads(self.dump(config, skip_none=False, format="json"))
+        return settings
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Leave with one line that says what is wrong."""
-        names = [spelling.lstrip("-") for option in options(self) for spelling in option.spellings]
-        raise InvalidInput(one_line(message, names))
+        raise InvalidInput(one_line(message), unknown_option(message))
+
+    def _no_option(self, name: str, words: Sequence[str]) -> str:
+        """The line for an option that does not exist: its whole name, and those of the options most like it."""
+        names = [spelling[2:] for option in options(self) for spelling in option.spellings if spelling[:2] == "--"]
+        typed = typed_name(name, words)
+        whole = typed or name_in_files(name, values_of("config", words)) or name
+        section, dot, _ = whole.rpartition(".")
+        names += [f"{section}{dot}{option}" for option in options_of_classes()]
+        if typed:
+            with contextlib.suppress(InvalidInput, UserError):  # something else is wrong as well
+                names = [*names, *flatten(self.settings(self.in_place(without(typed, words))))]
+        return no_option(whole, [f"--{near}" for near in nearest(whole, names)])

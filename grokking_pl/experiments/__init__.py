@@ -2,7 +2,7 @@
 
 from grokking_pl.experiments.builder import Experiment, ExperimentBuilder
 from grokking_pl.experiments.grid import Cell, Grid, read_axis, read_grid
-from grokking_pl.experiments.settings import Settings, as_argument, flatten, set_value
+from grokking_pl.experiments.settings import Settings, as_argument, entry_names, flatten, set_value
 
 __all__ = [
     "Cell",
@@ -11,6 +11,7 @@ __all__ = [
     "Grid",
     "Settings",
     "as_argument",
+    "entry_names",
     "flatten",
     "read_axis",
     "read_grid",

@@ -4,7 +4,7 @@ import difflib
 import inspect
 import pydoc
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -33,16 +33,9 @@ WITHOUT_SECTION = {
 """What is said of LightningCLI's sections for an optimizer and its schedule, which belong to the module here."""
 
 
-def one_line(message: str, options: Iterable[str] = ()) -> str:
-    """Condense a parser's message to one line; for a name that does not exist, add the nearest that does.
-
-    Args:
-        message: what the parser says.
-        options: the names that it knows, besides those of all classes that are loaded.
-    """
-    text = re.sub(r"\s+", " ", message).strip()
-    text = re.sub(r"<class '([\w.]+)'>", r"\1", text)
-    text = _innermost(text)
+def one_line(message: str) -> str:
+    """Condense a parser's message to one line; for an option that no class has, add the nearest that one has."""
+    text = _condensed(message)
     if re.fullmatch(r"the following arguments are required: model", text):
         return "nothing says what to train: give a configuration with --config, for example configs/mnist_grok.yaml"
     required = re.fullmatch(r"the following arguments are required: ([\w., ]+)", text)
@@ -53,8 +46,8 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
         path = Path(absent[1])
         near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
         return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
-    is_unknown = re.search(r"[Oo]ption '[\w.]+' is not accepted", text)
-    if not is_unknown and (wrong := _wrong_value(text)):
+    unknown = unknown_option(message)
+    if unknown is None and (wrong := _wrong_value(text)):
         return wrong
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
@@ -65,16 +58,33 @@ def one_line(message: str, options: Iterable[str] = ()) -> str:
     syntax = re.search(r"- ([^-]+) \(([^()]+\.py), line (\d+)\)", text)
     if syntax:
         return f"{syntax[2]}, line {syntax[3]}, is no Python: {syntax[1]}"
-    unknown = re.search(r"(?:unrecognized arguments: --|[Oo]ption '|[Kk]ey ')([\w.]+)", text)
-    if unknown and (section := re.match("optimizer|lr_scheduler", unknown[1])):
+    if unknown is None:
+        return text
+    near = difflib.get_close_matches(unknown, [name for name in options_of_classes() if name != unknown], n=1)
+    return no_option(unknown, near)
+
+
+def unknown_option(message: str) -> str | None:
+    """The name of the option that a parser's message says does not exist; None for other messages."""
+    text = _condensed(message)
+    refused = re.search(r"[Oo]ption '([\w.]+)' is not accepted", text)
+    unknown = refused or (
+        None if text.startswith("Parser key") else re.search(r"(?:unrecognized arguments: --|[Kk]ey ')([\w.]+)", text)
+    )
+    return unknown and unknown[1]
+
+
+def no_option(name: str, near: Sequence[str]) -> str:
+    """The line for an option that does not exist, with the names that may have been meant."""
+    if section := re.match("optimizer|lr_scheduler", name):
         return WITHOUT_SECTION[section[0]]
-    if unknown and (is_unknown or not text.startswith("Parser key")):
-        text = f"there is no option {unknown[1]}"
-        known = [name for name in (*options, *_options_of_classes()) if name != unknown[1]]  # of another class
-        near = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.7)
-        if near:
-            text += f": did you mean {near[0]}?"
-    return text
+    return f"there is no option {name}" + (f": did you mean {' or '.join(near)}?" if near else "")
+
+
+def _condensed(message: str) -> str:
+    """A message without the line breaks and the wrapping that the parser adds."""
+    text = re.sub(r"\s+", " ", message).strip()
+    return _innermost(re.sub(r"<class '([\w.]+)'>", r"\1", text))
 
 
 def _innermost(text: str) -> str:
@@ -155,7 +165,7 @@ def _values_of(kinds: str) -> list[str]:
     return words
 
 
-def _options_of_classes() -> list[str]:
+def options_of_classes() -> list[str]:
     """The options of every architecture, module, datamodule, callback and logger that is loaded."""
     names: set[str] = set()
     waiting: list[type] = [

@@ -6,7 +6,7 @@ The flat name of a setting is its path joined by dots, without the ``init_args``
 import copy
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from grokking_pl.errors import UserError
@@ -18,8 +18,12 @@ Settings = dict[str, Any]
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Flatten nested settings to one level.
 
+    An entry of a list is named by its class, where no other entry has a class of that name, or else by its place.
+
     >>> flatten({"model": {"class_path": "a.B", "init_args": {"lr": 1}}, "betas": [0.9, 0.999]})
     {'model': 'a.B', 'model.lr': 1, 'betas.0': 0.9, 'betas.1': 0.999}
+    >>> flatten({"callbacks": [{"class_path": "a.B", "init_args": {"delay": 1}}]})
+    {'callbacks.B': 'a.B', 'callbacks.B.delay': 1}
     """
     if isinstance(settings, dict):
         flat: dict[str, Any] = {}
@@ -30,8 +34,26 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
                 flat |= flatten(value, prefix if key == "init_args" else f"{prefix}.{key}" if prefix else key)
         return flat
     if isinstance(settings, list):
-        return {k: v for i, value in enumerate(settings) for k, v in flatten(value, f"{prefix}.{i}").items()}
+        flat = {}
+        for name, value in zip(entry_names(settings), settings, strict=True):
+            flat |= flatten(value, f"{prefix}.{name}" if prefix else name)
+        return flat
     return {prefix: settings}
+
+
+def entry_names(entries: Sequence[Any]) -> list[str]:
+    """The names of a list's entries: that of the class, if it has one of its own, or else the place.
+
+    >>> entry_names([{"class_path": "a.B"}, {"class_path": "a.C"}, {"class_path": "b.C"}, 3])
+    ['B', '1', '2', '3']
+    """
+    classes = [_class_name(entry) for entry in entries]
+    return [name if name and classes.count(name) == 1 else str(place) for place, name in enumerate(classes)]
+
+
+def _class_name(entry: Any) -> str | None:
+    path = entry.get("class_path") if isinstance(entry, dict) else None
+    return path.rpartition(".")[2] if isinstance(path, str) else None
 
 
 def as_argument(name: str, value: Any) -> str:
@@ -69,9 +91,9 @@ def set_value(settings: Settings, name: str, value: Any) -> None:
     *parents, last = name.split(".")
     node: Any = settings
     for parent in parents:
-        node = node[int(parent)] if isinstance(node, list) else _arguments(node)[parent]
+        node = node[entry_names(node).index(parent)] if isinstance(node, list) else _arguments(node)[parent]
     if isinstance(node, list):
-        node[int(last)] = value
+        node[entry_names(node).index(last)] = value
         return
     holds_options = isinstance(_arguments(node).get(last), dict)
     _arguments(node)[last] = {"class_path": value} if holds_options and _names_a_class(value) else copy.deepcopy(value)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from grokking_pl.errors import UserError
+from grokking_pl.models.contract import embeddings_if_any
 from grokking_pl.models.transformer import Attention
 
 NO_NEURONS = (nn.Identity, nn.Dropout, nn.Flatten)
@@ -70,13 +71,13 @@ def all_pairs(network: nn.Module) -> Int[Tensor, "pairs 2"]:
     Raises:
         UserError: it embeds none, or reads more tokens than a pair.
     """
-    embeddings: Any = getattr(network, "embeddings", None)
+    embeddings = embeddings_if_any(network)
     symbols = getattr(network, "symbols", None)
     if embeddings is None and not isinstance(symbols, int):
         raise UserError(f"{type(network).__name__} embeds no symbols, of which there would be pairs: give the inputs")
     if getattr(network, "answers", 0):
         raise UserError(f"{type(network).__name__} reads equations, and not pairs of symbols: give the inputs")
-    p = symbols if isinstance(symbols, int) else len(embeddings)
+    p = symbols if isinstance(symbols, int) else len(embeddings)  # type: ignore[arg-type]
     device = next(network.parameters()).device
     return torch.cartesian_prod(torch.arange(p, device=device), torch.arange(p, device=device))
 

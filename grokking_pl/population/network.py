@@ -50,7 +50,7 @@ class MemberNetwork:
 
     def embeddings(self, parameters: Parameters) -> Float[Tensor, "p d"]:
         """The embeddings of the symbols."""
-        return self._read(parameters, lambda module: module.network.embeddings)
+        return self._read(parameters, lambda module: module.representation.embeddings)
 
     def _read(self, parameters: Parameters, question: Callable[[Any], Tensor]) -> Tensor:
         tensors = {f"module.{name}": value for name, value in parameters.items()}

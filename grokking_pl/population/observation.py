@@ -106,7 +106,7 @@ class Observer:
     """
 
     def __init__(self, template: Member, options: ObservationOptions, keep_curves: bool = False) -> None:
-        self._combine = template.module.network.combine
+        self._combine = template.module.representation.combine
         self._criterion = options.criterion or published_criterion(template.module.representation)
         self._threshold = options.rqi_threshold
         self._keep_curves = keep_curves
@@ -148,10 +148,8 @@ class Observer:
 
 def is_observable(member: Member) -> bool:
     """Whether the member has embeddings of the symbols of an operation."""
-    network = member.module.network
-    return all(hasattr(network, name) for name in ("embeddings", "combine")) and all(
-        hasattr(member.data, name) for name in ("table", "train_indices")
-    )
+    has_table = all(hasattr(member.data, name) for name in ("table", "train_indices"))
+    return has_table and member.module.has_representation
 
 
 def _by_table(looks: Sequence[Look]) -> list[list[Look]]:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokking_pl.errors import UserError
+from grokking_pl.models.contract import combination_of
 from grokking_pl.training.module import GrokkingModule
 
 MARGIN = 0.15
@@ -47,7 +48,7 @@ def decision_map(module: GrokkingModule, points: int = 300) -> Decisions:
     check_plane(module)
     network = module.network
     embeddings = module.representation.embeddings
-    symbols = network.combine(embeddings, embeddings)  # type: ignore[operator]
+    symbols = combination_of(network)(embeddings, embeddings)
     if not symbols.isfinite().all():
         raise UserError("there is no decision map of embeddings that are nan or infinite: lower the learning rate")
     low, high = symbols.amin(0), symbols.amax(0)

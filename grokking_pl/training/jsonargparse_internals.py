@@ -1,9 +1,12 @@
-"""The one file that touches private parts of jsonargparse: an option that takes a dataclass's options, or a class.
+"""The one file that touches private parts of jsonargparse.
 
-What jsonargparse 4.53 makes of a union of the two keeps a mark of the one that was there before, be it a default or a
-configuration's: ``--model.decoder=SGD`` would be SGD's options without its class, and with ``--model.decoder.lr=0.1``
-silently AdamW. Buys that what a user types is what is trained. ``tests/training/test_optimizer_settings.py`` fails when
-jsonargparse has changed these parts.
+An option that takes a dataclass's options or a class: jsonargparse 4.53 keeps a mark of whichever was there before, be
+it a default or a configuration's. ``--model.decoder=SGD`` would become SGD's options without its class, and with
+``--model.decoder.lr=0.1`` silently AdamW. With this file, what a user types is what is trained.
+``tests/training/test_optimizer_settings.py`` fails when jsonargparse has changed these parts.
+
+A class given by its short name: where a library has a class of the same name (torch's ``Transformer``, torchvision's
+``MLP``), the name means this project's. ``tests/commands/test_short_names.py`` fails when it no longer does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +21,7 @@ _mark: Any = _typehints._subclasses_disabled_mark
 _sort: Any = _typehints.sort_subtypes_for_union
 _is_class: Any = _typehints.is_subclass_spec
 _discard: Any = _typehints.discard_init_args_on_class_path_change
+_resolve: Any = _typehints.resolve_class_path_by_name
 
 
 def _mark_class(value: Any, typehint: Any) -> Any:
@@ -49,8 +53,22 @@ def _discard_other_options(parser: Any, previous: Any, value: Any) -> None:
     _discard(parser, previous, value)
 
 
-def let_classes_replace_dataclasses() -> None:
-    """Let the parser keep apart the classes and the dataclasses that an option takes."""
+def _resolve_to_own(cls: Any, name: str) -> str:
+    """As jsonargparse's; of several classes of one name, the one that is of this project."""
+    try:
+        path: str = _resolve(cls, name)
+    except ValueError:
+        paths = _typehints.get_all_subclass_paths(cls)
+        own = [path for path in paths if path.startswith("grokking_pl.") and path.endswith(f".{name}")]
+        if len(own) != 1:
+            raise
+        return own[0]
+    return path
+
+
+def adapt_parser() -> None:
+    """Let the parser keep apart the classes and the dataclasses that an option takes, and prefer this project's."""
     _typehints._subclasses_disabled_mark = _mark_class
     _typehints.sort_subtypes_for_union = _sort_by_previous
     _typehints.discard_init_args_on_class_path_change = _discard_other_options
+    _typehints.resolve_class_path_by_name = _resolve_to_own

@@ -6,14 +6,13 @@ around the training samples and rise at the boundary when a network groks. Here 
 of its surface, so that the count is a lower bound, which more points raise.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from grokking_pl.errors import UserError, require_at_least
+from grokking_pl.models.contract import embeddings_if_any
 from grokking_pl.models.named_activations import is_nonlinearity
 from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.other_weights import Uncompiled, weights_with
@@ -69,7 +68,7 @@ def local_complexity(
 
 
 def _embeddings(network: nn.Module) -> Tensor:
-    embeddings: Any = getattr(network, "embeddings", None)
+    embeddings = embeddings_if_any(network)
     if embeddings is None:
         raise UserError(
             f"local complexity needs inputs that are vectors, or embeddings, and {type(network).__name__} has neither"

@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 from grokking_pl.data.batches import Batch
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.representation import Representation
+from grokking_pl.models.contract import combination_of, embedding_parameters, embeddings_if_any, embeddings_of
 from grokking_pl.sizes import Sizes
 from grokking_pl.training import objective
 from grokking_pl.training.lightning_internals import QuickHookName
@@ -121,7 +122,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The network's parameters by group: ``embeddings`` and ``decoder``."""
-        embeddings = list(self.network.embedding_parameters())  # type: ignore[operator]
+        embeddings = embedding_parameters(self.network)
         taken = {id(parameter) for parameter in embeddings}
         return {
             "embeddings": embeddings,
@@ -147,19 +148,18 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         advance(scheduler)
 
     @property
+    def has_representation(self) -> bool:
+        """Whether the architecture has embeddings."""
+        return embeddings_if_any(self.network) is not None
+
+    @property
     def representation(self) -> Representation:
         """The embeddings and how two are combined, for callbacks and metrics; detached from training.
 
         Raises:
             UserError: the architecture has no embeddings.
         """
-        embeddings = getattr(self.network, "embeddings", None)
-        if embeddings is None:
-            raise UserError(
-                f"{type(self.network).__name__} has no embeddings, so it has no representation to look at: remove the "
-                "callback, or choose an architecture that embeds symbols"
-            )
-        return Representation(embeddings.detach(), self.network.combine)  # type: ignore[arg-type]
+        return Representation(embeddings_of(self.network).detach(), combination_of(self.network))
 
     # Loss and prediction.
 

@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 
 from grokking_pl.errors import UserError
 from grokking_pl.training import lion  # noqa: F401 (so that Lion can be given by its short name)
-from grokking_pl.training.jsonargparse_internals import let_classes_replace_dataclasses
+from grokking_pl.training.jsonargparse_internals import adapt_parser
 from grokking_pl.training.several_optimizers import SeveralOptimizers
 
-let_classes_replace_dataclasses()
+adapt_parser()
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """What a network answers with other weights than its own, which stay as they are."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,6 +9,7 @@ from torch.func import functional_call
 
 from grokking_pl.data.batches import Batch
 from grokking_pl.errors import UserError
+from grokking_pl.models.contract import embeddings_of
 from grokking_pl.training.module import GrokkingModule
 
 
@@ -42,7 +42,7 @@ def weights_with(network: nn.Module, embeddings: Float[Tensor, "p d"]) -> dict[s
     Raises:
         UserError: the network's embeddings are no view of one of its weights.
     """
-    own: Any = network.embeddings
+    own = embeddings_of(network)
     for name, weight in network.named_parameters():
         first = own.data_ptr() - weight.data_ptr()
         if 0 <= first < weight.numel() * weight.element_size():

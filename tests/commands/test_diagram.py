@@ -227,7 +227,7 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--axes={a: {paths: [no.such], values: [1]}}", "no.such"),
         ("--axes={data.seed: {label: x, values: [1]}, model.decoder.lr: {label: x, values: [1]}}", "are labelled x"),
         ("--device=tpu", "tpu"),
-        ("--step=3", "did you mean steps?"),
+        ("--step=3", "did you mean --steps?"),
         ("--devices=0", "devices is 0"),
         ("--observe.every_n_steps=0", "every_n_steps is 0"),
         ("--axes={model.decoder.lr: {scale: linear, low: 2, high: 1, n: 3}}", "low must be below high"),

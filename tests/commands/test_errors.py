@@ -26,9 +26,19 @@ def fails(grok, small_mnist, tmp_path):
 @pytest.mark.parametrize(
     ("option", "wanted"),
     [
-        ("--model.architecture.widht=3", "did you mean width?"),
-        ("--trainer.max_step=3", "did you mean trainer.max_steps?"),
-        ("--data.trainsize=3", "did you mean train_size?"),
+        (
+            "--model.architecture.widht=3",
+            "no option model.architecture.widht: did you mean --model.architecture.width?",
+        ),
+        ("--trainer.max_step=3", "did you mean --trainer.max_steps?"),
+        ("--sed_everything=3", "did you mean --seed_everything?"),
+        ("--weight_decay=3", "did you mean --model.embeddings.weight_decay or --model.decoder.weight_decay?"),
+        ("--model.decoder.weight_decy=3", "did you mean --model.decoder.weight_decay?"),
+        ("--trainer.callbacks.PhaseTracker.dely=3", "did you mean --trainer.callbacks.PhaseTracker.delay?"),
+        ("--trainer.callbacks.PhaseTracer.delay=3", "has no callback PhaseTracer: did you mean PhaseTracker?"),
+        ("--trainer.callbacks.GradientFilter.lamb=3", "add it with --trainer.callbacks+=GradientFilter"),
+        ("--trainer.callbacks.PhaseTracker.delay=soon", "delay is soon; expected int"),
+        ("--data.trainsize=3", "did you mean --data.train_size?"),
         ("--trainer.max_steps=many", "trainer.max_steps"),
         ("--model.architecture.alpha=big", "alpha"),
         ("--config=configs/no_such_file.yaml", "no_such_file.yaml"),

@@ -117,7 +117,10 @@ def test_an_interrupted_sweep_goes_on(grok_process, grok, sweep_file, tmp_path, 
     [
         ({"parameters": {}}, "has no parameters"),
         ({"parameters": {"model.decoder.wieght_decay": {"value": 1}}}, "did you mean model.decoder.weight_decay?"),
-        ({"parameters": {"trainer.callbacks.0.every_n_steps": {"value": 1}}}, "is in no configuration"),
+        (
+            {"parameters": {"trainer.callbacks.PhaseTracker.delai": {"value": 1}}},
+            "did you mean trainer.callbacks.PhaseTracker.delay?",
+        ),
         ({"parameters": {"model.decoder.lr": {"values": [1e-3, "fast"]}}}, "fast"),
         ({"parameters": {"model.decoder.lr": {"value": -1}}}, "lr is -1"),
         ({"metric": {"name": "val_acuracy", "goal": "maximize"}}, "val_acuracy: did you mean val_accuracy?"),

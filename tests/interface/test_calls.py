@@ -129,7 +129,7 @@ def test_overrides(tmp_path):
         (
             "toy_addition",
             {"trainer__max_step": 3},
-            "there is no option trainer.max_step: did you mean trainer.max_steps?",
+            "there is no option trainer.max_step: did you mean --trainer.max_steps?",
         ),
         ("toy_addition", {"data__train_count": 0}, "train_count 0 of the 55 samples"),
         ("toy_addition", {"model__architecture": lambda sizes: None}, "model.architecture is <function"),

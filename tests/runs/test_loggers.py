@@ -18,7 +18,7 @@ EXPECTED = {
     "model.architecture.width": "8",
     "model.decoder.weight_decay": "0.1",
     "model.decoder.betas.0": "0.9",
-    "trainer.callbacks.0.every_n_steps": "10",
+    "trainer.callbacks.PhaseTracker.every_n_steps": "10",
     "data": "grokking_pl.data.MNISTDataModule",
     "data.train_size": "45",
 }
@@ -114,8 +114,8 @@ def test_flatten():
     }
     assert flatten(config) == {
         "trainer.max_steps": 5,
-        "trainer.callbacks.0": "a.B",
-        "trainer.callbacks.0.n": 1,
+        "trainer.callbacks.B": "a.B",
+        "trainer.callbacks.B.n": 1,
         "model": "c.D",
         "model.architecture": "e.F",
         "run_dir": None,

@@ -1,0 +1,80 @@
+"""Options of a configuration's callbacks on the command line, as ``--trainer.callbacks.PhaseTracker.delay``.
+
+The parser itself knows a list's last entry only.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from grokking_pl.commands.mistyped import nearest
+from grokking_pl.commands.parser import GrokParser
+from grokking_pl.errors import UserError
+from grokking_pl.experiments import entry_names
+
+OPTION = re.compile(r"--trainer\.callbacks\.([A-Z]\w*)\.(.+)", re.DOTALL)
+IN_EVERY_RUN = ("LossMonitor", "RunCheckpoint", "RunProgress", "RunRecorder")
+
+
+class TrainerParser(GrokParser):
+    """The parser of the trainer's commands, whose configurations have callbacks."""
+
+    def in_place(self, words: Sequence[str]) -> list[str]:
+        """Put the options that name a callback's class after the callback."""
+        return with_options_in_place(words, self.settings)
+
+
+def with_options_in_place(words: Sequence[str], parse: Callable[[list[str]], dict[str, Any]]) -> list[str]:
+    """Put the options that name a callback's class where the parser takes them: after the callback.
+
+    Args:
+        words: of the command line.
+        parse: gives the whole configuration that other words make.
+
+    Raises:
+        UserError: an option is that of a callback that the configuration does not have, or has twice.
+    """
+    others, given = _split(words)
+    if not given:
+        return [*words]
+    callbacks = parse(others)["trainer"]["callbacks"] or []
+    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+    callbacks += [{"class_path": name} for name in IN_EVERY_RUN if name in given and name not in _classes(callbacks)]
+    for name in given:
+        _check(name, _classes(callbacks))
+    placed = [*others, "--trainer.callbacks=[]"]
+    for name, callback in zip(entry_names(callbacks), callbacks, strict=True):
+        placed += [f"--trainer.callbacks+={json.dumps(callback)}", *given.get(name, [])]
+    return placed
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The words that set no option of a named callback, and those that do, by the callback, without its name."""
+    others: list[str] = []
+    given: dict[str, list[str]] = {}
+    current = others
+    for word in words:
+        named = OPTION.match(word)
+        if named:
+            current = given.setdefault(named[1], [])
+            word = f"--trainer.callbacks.{named[2]}"
+        elif word.startswith("--"):
+            current = others
+        current.append(word)
+    return others, given
+
+
+def _classes(callbacks: Sequence[dict[str, Any]]) -> list[str]:
+    return [callback["class_path"].rpartition(".")[2] for callback in callbacks]
+
+
+def _check(name: str, classes: Sequence[str]) -> None:
+    if classes.count(name) > 1:
+        raise UserError(
+            f"there are {classes.count(name)} callbacks {name}: set their options in the configuration file"
+        )
+    if name not in classes:
+        near = nearest(name, classes)
+        hint = f"did you mean {near[0]}?" if near else f"add it with --trainer.callbacks+={name}"
+        raise UserError(f"the configuration has no callback {name}: {hint}")

@@ -1,0 +1,99 @@
+"""An option that does not exist: its whole name as it was typed, and the options that may have been meant."""
+
+import difflib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ALIKE = 0.7
+"""The least similarity of two names, in difflib's measure, at which one may have been meant by the other."""
+MOST_NAMED = 3
+
+
+def option_of(word: str) -> str | None:
+    """The name of the option that a word of the command line sets; None for a value.
+
+    >>> option_of("--trainer.callbacks+=PhaseTracker"), option_of("3")
+    ('trainer.callbacks', None)
+    """
+    return word[2:].partition("=")[0].rstrip("+") if word.startswith("--") else None
+
+
+def typed_name(name: str, words: Sequence[str]) -> str | None:
+    """The whole name under which the command line has an option; None if it comes from elsewhere.
+
+    >>> typed_name("widht", ["--model.architecture.widht", "3"])
+    'model.architecture.widht'
+    """
+    options = filter(None, map(option_of, words))
+    return next((option for option in options if option == name or option.endswith(f".{name}")), None)
+
+
+def without(name: str, words: Sequence[str]) -> list[str]:
+    """The words of a command line that do not set an option.
+
+    >>> without("steps", ["--steps", "3", "--lr=1"])
+    ['--lr=1']
+    """
+    kept, skipping = [], False
+    for word in words:
+        option = option_of(word)
+        skipping = option == name or (skipping and option is None)
+        if not skipping:
+            kept.append(word)
+    return kept
+
+
+def values_of(name: str, words: Sequence[str]) -> list[str]:
+    """The values that a command line gives to an option.
+
+    >>> values_of("config", ["--config", "a.yaml", "--lr=1", "--config=b.yaml"])
+    ['a.yaml', 'b.yaml']
+    """
+    values = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if option_of(word) == name:
+            values.append(word.partition("=")[2] if "=" in word else following)
+    return values
+
+
+def name_in_files(name: str, files: Sequence[str]) -> str | None:
+    """The whole name under which one of the configuration files has an option."""
+    for file in files:
+        try:
+            content = yaml.safe_load(Path(file).read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        if found := next(_paths(name, content), None):
+            return found
+    return None
+
+
+def _paths(name: str, content: Any, prefix: str = "") -> Iterator[str]:
+    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in entries:
+        path = prefix if key == "init_args" or isinstance(content, list) else f"{prefix}.{key}".lstrip(".")
+        if key == name:
+            yield path
+        yield from _paths(name, value, path)
+
+
+def nearest(name: str, known: Collection[str]) -> list[str]:
+    """The options most like a name; several where they end alike.
+
+    >>> nearest("lr", ["model.embeddings.lr", "model.decoder.lr", "trainer.max_steps"])
+    ['model.embeddings.lr', 'model.decoder.lr']
+    >>> nearest("trainer.max_step", ["model.decoder.lr", "trainer.max_steps"])
+    ['trainer.max_steps']
+    """
+    scores = {option: _likeness(name, option) for option in known if not f"{name}.".startswith(f"{option}.")}
+    best = max(scores.values(), default=0)
+    return [option for option, score in scores.items() if score == best >= ALIKE][:MOST_NAMED]
+
+
+def _likeness(name: str, option: str) -> float:
+    """How like an option's name, or the end of it that has as many parts, another name is."""
+    end = ".".join(option.split(".")[-len(name.split(".")) :])
+    return max(difflib.SequenceMatcher(None, name, text).ratio() for text in (option, end))

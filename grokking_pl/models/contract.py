@@ -1,0 +1,62 @@
+"""What an architecture shows of itself: the parameters of its embeddings, the embeddings, and how two are combined."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from grokking_pl.errors import UserError
+
+
+def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters of the optimizer's group ``embeddings``: what the network's method of this name yields.
+
+    A network without that method has the parameters of its attribute ``embeddings`` in the group.
+
+    Raises:
+        UserError: it has neither.
+    """
+    own: Any = getattr(network, "embedding_parameters", None)
+    if own is not None:
+        return list(own())
+    shown = getattr(network, "embeddings", None)
+    if isinstance(shown, nn.Parameter):
+        return [shown]
+    if isinstance(shown, nn.Module):
+        return list(shown.parameters())
+    kind = type(network).__name__
+    tables = [name for name, module in network.named_modules() if isinstance(module, nn.Embedding)]
+    yields = f"return self.{tables[0]}.parameters()" if tables else "return []"
+    raise UserError(
+        f"{kind} does not say which of its parameters are embeddings: add to the class "
+        f"'def embedding_parameters(self): {yields}'; all other parameters belong to the decoder"
+    )
+
+
+def embeddings_if_any(network: nn.Module) -> Float[Tensor, "p d"] | None:
+    """The embeddings of the symbols: the network's attribute ``embeddings``, a tensor or an ``nn.Embedding``."""
+    shown: Any = getattr(network, "embeddings", None)
+    return shown.weight if isinstance(shown, nn.Embedding) else shown
+
+
+def embeddings_of(network: nn.Module) -> Float[Tensor, "p d"]:
+    """The embeddings of the symbols.
+
+    Raises:
+        UserError: the network has none.
+    """
+    embeddings = embeddings_if_any(network)
+    if embeddings is None:
+        kind = type(network).__name__
+        raise UserError(
+            f"{kind} has no embeddings, so it has no representation to look at: remove the callback, choose an "
+            "architecture that embeds symbols, or, if this one does, let its attribute embeddings be their table"
+        )
+    return embeddings
+
+
+def combination_of(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """How two embeddings are combined: the network's method ``combine``, or else their sum, as in the paper's toy."""
+    own: Callable[[Tensor, Tensor], Tensor] | None = getattr(network, "combine", None)
+    return own or (lambda left, right: left + right)
