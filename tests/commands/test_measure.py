@@ -131,7 +131,7 @@ MISTAKES = {
     "WeightNorm": ["--measures=WeightNorm"],
     "EmbeddingSnapshots": ["--measures=EmbeddingSnapshots"],
     "a checkpoint holds no gradients": ["--measures=GradientDirection"],
-    "give different ones of 1 to 3": ["--measures=FourierProgress", "--measures.frequencies=[9]"],
+    "give distinct ones from 1 to 3": ["--measures=FourierProgress", "--measures.frequencies=[9]"],
     "IrrepSpectrum": ["--measures=IrrepSpectrum", "--measures.every_n_steps=0"],
 }
 
