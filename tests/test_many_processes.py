@@ -126,7 +126,7 @@ def test_killed_process_stops_the_others(endless, grok, tmp_path, victim, proces
     assert first.returncode != 0
     assert not any(map(is_python, others))
     if processes == 2 or victim == "second":
-        assert "another process of this run ended" in line_of(err)
+        assert "another process of this run exited" in line_of(err)
     else:
         # The others cannot know of each other who speaks.
         assert {line_of(f"run folder \n{line}") for line in err.splitlines()[1:]} == {f"grok: error: {MESSAGE}"}

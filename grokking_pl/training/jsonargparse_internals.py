@@ -1,9 +1,8 @@
-"""The one file that touches private parts of jsonargparse: an option that takes a dataclass's options, or a class.
+"""The one file that uses private parts of jsonargparse: for options that take a dataclass's options or a class.
 
-What jsonargparse 4.53 makes of a union of the two keeps a mark of the one that was there before, be it a default or a
-configuration's: ``--model.decoder=SGD`` would be SGD's options without its class, and with ``--model.decoder.lr=0.1``
-silently AdamW. Buys that what a user types is what is trained. ``tests/training/test_optimizer_settings.py`` fails when
-jsonargparse has changed these parts.
+jsonargparse 4.53 marks a union of the two with the previous value, from a default or a configuration: without this
+file, ``--model.decoder=SGD`` would be SGD's options without its class, and together with ``--model.decoder.lr=0.1``
+silently AdamW. ``tests/training/test_optimizer_settings.py`` fails if jsonargparse changes these parts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ _discard: Any = _typehints.discard_init_args_on_class_path_change
 
 
 def _mark_class(value: Any, typehint: Any) -> Any:
-    """As jsonargparse's; what is made by a callable is marked as no dataclass."""
+    """Like jsonargparse's, but objects made by a callable are not marked as dataclasses."""
     value = _mark(value, typehint)
     if typehint is None:
         value[subclasses_disabled_meta_key] = False
@@ -29,7 +28,7 @@ def _mark_class(value: Any, typehint: Any) -> Any:
 
 
 def _sort_by_previous(subtypes: Sequence[Any], value: Any, previous: Any, append: bool) -> Sequence[Any]:
-    """As jsonargparse's; options alone are those of the class that is there, or else of a dataclass."""
+    """Like jsonargparse's, but bare options belong to the current class, or else to a dataclass."""
     subtypes = _sort(subtypes, value, previous, append)
     there = previous["class_path"] if _is_class(previous) else None
     dataclasses = [kind for kind in subtypes if is_subclasses_disabled(kind)]
@@ -43,14 +42,14 @@ def _sort_by_previous(subtypes: Sequence[Any], value: Any, previous: Any, append
 
 
 def _discard_other_options(parser: Any, previous: Any, value: Any) -> None:
-    """As jsonargparse's; a class keeps none of a dataclass's options, which mean something else."""
+    """Like jsonargparse's, but a class inherits no options of a dataclass, which have other meanings."""
     if _is_class(previous) and previous.get(subclasses_disabled_meta_key) and previous.class_path != value.class_path:
         previous.init_args = Namespace()  # type: ignore[no-untyped-call]
     _discard(parser, previous, value)
 
 
 def let_classes_replace_dataclasses() -> None:
-    """Let the parser keep apart the classes and the dataclasses that an option takes."""
+    """Make the parser distinguish the classes and dataclasses that an option accepts."""
     _typehints._subclasses_disabled_mark = _mark_class
     _typehints.sort_subtypes_for_union = _sort_by_previous
     _typehints.discard_init_args_on_class_path_change = _discard_other_options
