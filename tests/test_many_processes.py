@@ -221,7 +221,7 @@ def test_slurm_job_is_queued_again_and_goes_on(grok, small_mnist, slurm, tmp_pat
     options = ["fit", *small_mnist, "--run_dir", tmp_path / "run", signalled]
     status, _, err = grok(*options)
     assert status == 128 + signal.SIGUSR1
-    assert "SLURM job 4321 is queued again" in err
+    assert "SLURM job 4321 is requeued" in err
     assert slurm.read_text() == "requeue 4321\n"
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 14
     assert "holds an unfinished run" in grok(*options)[2]

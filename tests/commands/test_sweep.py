@@ -97,7 +97,7 @@ def test_an_interrupted_sweep_goes_on(grok_process, grok, sweep_file, tmp_path, 
         # Its runs live on, and end by themselves; until then the folder is theirs.
         status, _, err = grok("sweep", file, "--folder", folder)
         assert status == 2
-        assert "works in" in err
+        assert "uses" in err
         while grok("sweep", file, "--folder", folder, "--jobs=2")[0] == 2 and time.monotonic() < deadline:
             time.sleep(1)
     else:

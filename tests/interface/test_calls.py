@@ -211,7 +211,7 @@ def test_damaged_files(run, tmp_path):
     (tmp_path / "config.yaml").write_text(run.folder.config.read_text())
     with pytest.raises(gp.UserError, match="does not exist"):
         broken.reload().network()
-    with pytest.raises(gp.UserError, match="is no checkpoint, or is corrupt"):
+    with pytest.raises(gp.UserError, match="is not a checkpoint, or is corrupt"):
         broken.reload().network(ROOT / "pyproject.toml")
     (tmp_path / "config.yaml").write_text(run.folder.config.read_text().replace("width: 8", "width: 7"))
     with pytest.raises(gp.UserError, match="does not fit"):

@@ -161,8 +161,8 @@ def test_embeddings_of_another_shape(grok, run_copy):
         ("diagram.json", b"[]", "it describes no grid"),
         ("runs.csv", b"a,b\n1,2\n", "its columns are not those of this diagram"),
         ("runs.csv", b"", "its columns are not those of this diagram"),
-        ("runs.csv", b"\xff\xfe\x00\n", "it holds bytes that are no text"),
-        ("curves.csv", b"\xff\xfe\x00\n", "it holds bytes that are no text"),
+        ("runs.csv", b"\xff\xfe\x00\n", "it is not text"),
+        ("curves.csv", b"\xff\xfe\x00\n", "it is not text"),
     ],
 )
 def test_a_corrupt_file_of_a_diagram(file, content, words, grok, diagram_copy):
