@@ -159,7 +159,7 @@ def test_given_split_of_a_table(tmp_path):
         ({"split": list(range(55))}, "0 for validation"),
         ({"split": "torch_ranperm"}, "neither a file nor one of the recipes torch_randperm, numpy_choice"),
         ({"split": [3], "train_fraction": 0.5}, "but also train_fraction 0.5 and train_count None; set both to null"),
-        ({"split": [3], "train_count": 1}, "train_count 1 too"),
+        ({"split": [3], "train_count": 1}, "train_count 1; set"),
         ({"split": "published_pairs"}, "give one and"),
         ({"split": "published_pairs", "train_fraction": 0.01}, "leaves 0 for training"),
         ({"train_count": 30, "classes": 18, "targets": "class"}, "at least the 19 results"),
