@@ -172,7 +172,7 @@ def test_a_diagram_says_in_one_line_that_a_process_died(grok_process, tmp_path, 
     assert not is_python(second)
     lines = [line for line in err.splitlines() if not line.startswith("diagram in ") and "runs" not in line[:20]]
     assert lines == [
-        "grok: error: a process of the job died; what was finished is kept: run the same command again to resume"
+        "grok: error: a process of the job died; finished runs are kept: run the same command again to resume"
     ]
 
 

@@ -104,7 +104,7 @@ def test_report_has_a_view_for_each_contender(tournament, grok):
             {"control": {}, "a": {"callbacks": [{"class_path": "GradientFilter", "init_args": {"lamb": -1.0}}]}},
             "lamb",
         ),
-        ({"control": {}, "a": {"model.architecture.width": 8}}, "set gives model.architecture.width"),
+        ({"control": {}, "a": {"model.architecture.width": 8}}, "model.architecture.width"),
     ],
 )
 def test_wrong_contenders(contenders, wanted, grok, tmp_path):
