@@ -91,7 +91,7 @@ class Grid:
         return {axis: values for axis, values in self.axes.items() if axis != CONTENDER}
 
     def label_of(self, axis: str) -> str:
-        """The label of an axis in figures and reports."""
+        """The label of an axis, by default its name."""
         return self.labels.get(axis, axis)
 
 

@@ -72,7 +72,7 @@ def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) ->
     (2, True, 11667)
     """
     if train is not None and train.dim() != 1:
-        raise UserError(f"{table.name}: the training set has {train.dim()} dimensions, expected 1, for a single set")
+        raise UserError(f"{table.name}: the training set has {train.dim()} dimensions, expected one set: 1 dimension")
     states = ground_states(table, train)
     n0, n0_of_table, parallelograms = int(states.n0), full_nullity(table), int(states.parallelograms)
     eigenvalues = states.eigenvalues * (2 / (table.p * max(parallelograms, 1)))

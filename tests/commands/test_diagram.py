@@ -100,8 +100,9 @@ def test_further_thresholds_are_columns(grok, folder, diagram, tmp_path):
     figure = phase_diagram(pd.read_csv(tmp_path / "d/runs.csv"), COLUMNS[:2])
     titles = [panel.get_title("left") for panel in figure.axes]
     assert [title for title in titles if title] == [
-        "steps to train", "steps to val", "steps to train 0.1", "steps to val 0.1", "steps to train 0.3",
-        "steps to val 0.3",
+        "steps to training threshold", "steps to validation threshold",
+        "steps to training accuracy 0.1", "steps to validation accuracy 0.1",
+        "steps to training accuracy 0.3", "steps to validation accuracy 0.3",
     ]  # fmt: skip
     status, _, err = grok("report", tmp_path / "d")
     assert status == 0, err

@@ -197,9 +197,9 @@ def test_a_diagram_that_has_not_ended(diagram, tmp_path):
 def test_folders_that_are_neither(tmp_path, run):
     with pytest.raises(gp.UserError, match="does not exist: give the folder of a run or of a diagram"):
         gp.load(tmp_path / "nowhere")
-    with pytest.raises(gp.UserError, match=re.escape("holds neither a run (summary.json, metrics.csv) nor a diagram")):
+    with pytest.raises(gp.UserError, match=re.escape("is neither a run (summary.json, metrics.csv) nor a diagram")):
         gp.load(tmp_path)
-    with pytest.raises(gp.UserError, match=re.escape(f"there is one below it, {run.path}")):
+    with pytest.raises(gp.UserError, match=re.escape(f"it contains one, {run.path}")):
         gp.load(run.path.parent)
 
 
