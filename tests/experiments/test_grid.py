@@ -24,7 +24,7 @@ def test_logarithmic_axis_has_the_published_values():
     ("given", "wanted"),
     [
         ([], "empty"),
-        ([1, 1], "twice"),
+        ([1, 1], "duplicate"),
         (3, "give a list"),
         ({"scale": "log", "low": 0, "high": 1, "n": 3}, "above 0"),
         ({"scale": "log", "low": 1, "high": 1e-3, "n": 3}, "low must be below high"),
@@ -78,7 +78,7 @@ def test_an_axis_may_set_several_settings_under_a_short_name():
         ({"a": [1], "b": list(range(2000))}, list(range(1000)), "2000000 runs"),
         ({"a": [1]}, [-1], "a seed is -1"),
         ({"a": [1]}, [0.5], "a seed is 0.5"),
-        ({"a": [1e-5, 1e-5 * (1 + 1e-15)]}, [0], "twice"),
+        ({"a": [1e-5, 1e-5 * (1 + 1e-15)]}, [0], "duplicate"),
     ],
 )
 def test_wrong_grid(axes, seeds, wanted):
