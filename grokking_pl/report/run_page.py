@@ -91,10 +91,12 @@ def _add_outcome(page: Page, results: RunResults) -> None:
     else:
         parts.append(paragraph("The phase is unknown; the callback PhaseTracker determines it.", "note"))
     rows = {}
+    tracker = results.options_of("PhaseTracker") or {}
     for name, which in (("train", "training"), ("val", "validation")):
         if f"steps_to_{name}" in summary:
             step = summary[f"steps_to_{name}"]
-            rows[f"{which} accuracy passed"] = "never" if step is None else f"at step {step}"
+            threshold = tracker.get(f"{name}_threshold", 0.9)
+            rows[f"{which} accuracy >= {threshold:g}"] = "not reached" if step is None else f"at step {step}"
         if summary.get(f"{name}_accuracy") is not None:
             rows[f"{which} accuracy at the end"] = number(summary[f"{name}_accuracy"])
     for name in ("rqi", "predicted_accuracy", "effective_dimension"):

@@ -156,7 +156,7 @@ MISTAKES = {
     "Sharpness: iterations is 0": ("", "Sharpness --trainer.callbacks.iterations=0"),
     "LocalComplexity: samples is 0": ("", "LocalComplexity --trainer.callbacks.samples=0"),
     "LocalComplexity: local_complexity: radius is -1.0": ("", "LocalComplexity --trainer.callbacks.radius=-1"),
-    "KernelChange needs one vector of outputs per sample": ("power_addition", "KernelChange"),
+    "KernelChange needs one output vector per sample": ("power_addition", "KernelChange"),
     "FourierProgress: Transformer reads equations": ("power_addition", "FourierProgress"),
 }  # fmt: skip
 

@@ -130,7 +130,7 @@ MISTAKES = {
     "--measures=NAME": [],
     "WeightNorm": ["--measures=WeightNorm"],
     "EmbeddingSnapshots": ["--measures=EmbeddingSnapshots"],
-    "a checkpoint holds no gradients": ["--measures=GradientDirection"],
+    "a checkpoint has no gradients": ["--measures=GradientDirection"],
     "give distinct ones from 1 to 3": ["--measures=FourierProgress", "--measures.frequencies=[9]"],
     "IrrepSpectrum": ["--measures=IrrepSpectrum", "--measures.every_n_steps=0"],
 }

@@ -409,7 +409,7 @@ def test_damaged_weights_of_a_step_are_named(grok, refused, folder, tmp_path):
 
 
 REFUSING = {
-    "LotteryTicket": "the checkpoint does not hold the initial embeddings",
+    "LotteryTicket": "the checkpoint has no initial embeddings",
     f"{__name__}.Refuses": "this callback refuses",
 }
 
