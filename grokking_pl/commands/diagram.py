@@ -61,8 +61,8 @@ def build_parser(name: str) -> LightningArgumentParser:
         "--axes",
         type=dict[str, Any],
         default={},
-        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}; or, with a short "
-        "name, {paths: [...], label: ...} and either.",
+        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}; under a short "
+        "name, {paths: [...], label: ...} plus either.",
     )
     parser.add_argument(
         "--contenders",

@@ -113,7 +113,7 @@ class GrokCLI(LightningCLI):
             "--run_dir",
             type=Path | None,
             default=None,
-            help="Folder of the run; by default runs/ and the name of the first configuration file.",
+            help="Folder of the run; by default runs/ plus the name of the first configuration file.",
         )
         about = (
             "Start from the checkpoint of another run, RUN or RUN@STEP, with other settings; see the page on resuming. "
