@@ -1,6 +1,7 @@
-"""What watches a run, or intervenes in its training: Lightning callbacks.
+"""Lightning callbacks that observe a run or intervene in its training.
 
-Those that also report mix in ``Reporting``, as ``Measurement`` does. Interventions are derived from ``Intervention``.
+Callbacks that also report derive from ``Reporting``, as ``Measurement`` does. Interventions derive from
+``Intervention``.
 """
 
 from grokking_pl.callbacks.class_separation import ClassSeparation

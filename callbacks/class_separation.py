@@ -1,4 +1,4 @@
-"""How the representations of images of one class come together (appendix I of the paper)."""
+"""Separation of classes in the representations of images (appendix I of the paper)."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from grokking_pl.metrics import class_effective_loss, class_means
 
 
 class ClassSeparation(Measurement):
-    """Logs the effective loss over same-label pairs, of the representation that the network's decoder reads.
+    """Logs the effective loss over same-label pairs, for the representation read by the network's decoder.
 
-    The columns are ``train_class_loss`` and ``val_class_loss``: 0 where each class is one point, about 2 where the
-    classes are not told apart. At the end ``class_means.png`` shows the paths of the training samples' class means.
+    The columns are ``train_class_loss`` and ``val_class_loss``: 0 if each class is a single point, about 2 if the
+    classes are not separated. At the end ``class_means.png`` shows the paths of the training samples' class means.
 
     Args:
         every_n_steps: steps between measurements.
-        samples: how many samples of each set, evenly spaced among them; null for all.
+        samples: number of samples of each set, evenly spaced; null for all.
 
     Raises:
-        UserError: a number is not positive, the module has no ``score``, or the network has no ``encode`` that gives
-            the representation, as `MLP` has.
+        UserError: a number is not positive, the module has no ``score``, or the network has no ``encode`` for the
+            representation, as `MLP` has.
     """
 
     def __init__(self, every_n_steps: int = 100, samples: int | None = 1000) -> None:
@@ -32,7 +32,7 @@ class ClassSeparation(Measurement):
         if samples is not None and samples < 1:
             raise UserError(f"ClassSeparation: samples is {samples}; it must be at least 1")
         self.samples = samples
-        self.state["means"] = {}  # by step, of the training samples
+        self.state["means"] = {}  # by step, for the training samples
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the samples."""
@@ -40,7 +40,7 @@ class ClassSeparation(Measurement):
         module, data = pl_module, trainer.datamodule  # type: ignore[attr-defined]
         if not callable(getattr(module.network, "encode", None)):
             raise UserError(
-                f"ClassSeparation needs a network whose method encode gives the representation of inputs, and "
+                f"ClassSeparation needs a network whose method encode returns the representation of inputs, but "
                 f"{type(module.network).__name__} has none: choose MLP"
             )
         self._sets = {}
@@ -51,7 +51,7 @@ class ClassSeparation(Measurement):
 
     @torch.no_grad()
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The effective loss of both sets now."""
+        """The current effective loss of both sets."""
         plugin: Any = trainer.precision_plugin
         values = {}
         was_training = pl_module.network.training
@@ -76,7 +76,7 @@ class ClassSeparation(Measurement):
             draw(trainer, "class_means.png", self._draw)
 
     def _draw(self) -> Any:
-        from grokking_pl.plots.class_means import class_means_figure  # matplotlib takes a second to import
+        from grokking_pl.plots.class_means import class_means_figure  # matplotlib is slow to import
 
         steps = sorted(self.state["means"])
         means, losses = zip(*(self.state["means"][step] for step in steps), strict=True)

@@ -1,4 +1,4 @@
-"""Whether samples with a corrupted label are memorised, or generalised to their own class, each for itself."""
+"""Memorisation or generalisation of each sample with a corrupted label."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ COLUMNS = ("sample", "given_class", "true_class", "outcome")
 
 
 class CorruptedAccuracy(Measurement):
-    """Logs the training accuracy on clean and on corrupted samples apart, and the accuracy on the latter's own classes.
+    """Logs training accuracy on clean and corrupted samples separately, and accuracy on the true classes of the latter.
 
-    ``train_accuracy_clean`` and ``train_accuracy_corrupted`` are shares of samples predicted as the label they are
-    trained on; ``true_accuracy_corrupted`` is the share of corrupted samples predicted as their own class. The run
-    folder gets ``corrupted_samples.csv``, one row per corrupted sample: its number in the training set, the label given
-    to it, its own, and the outcome at the end: "memorised" (the label given), "generalised" (its own) or "neither".
+    ``train_accuracy_clean`` and ``train_accuracy_corrupted`` are fractions of samples predicted as their training
+    label; ``true_accuracy_corrupted`` is the fraction of corrupted samples predicted as their true class. The run
+    folder gets ``corrupted_samples.csv``, one row per corrupted sample: its index in the training set, the label given,
+    the true class, and the final outcome: "memorised" (the label given), "generalised" (the true class) or "neither".
 
     Args:
         every_n_steps: steps between measurements.
@@ -32,7 +32,7 @@ class CorruptedAccuracy(Measurement):
     """
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that labels are corrupted, and sort the samples."""
+        """Check that labels are corrupted, and separate the samples."""
         require_scores(trainer, "CorruptedAccuracy")
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         corrupted = getattr(data, "corrupted", None)
@@ -49,7 +49,7 @@ class CorruptedAccuracy(Measurement):
         self._outcomes: tuple[Tensor, Tensor] | None = None
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The three accuracies; that on clean samples only if there are any."""
+        """The three accuracies; on clean samples only if there are any."""
         memorised, generalised = _correct(pl_module, self._corrupted), _correct(pl_module, self._own)
         self._outcomes = memorised, generalised
         values = {
@@ -67,8 +67,8 @@ class CorruptedAccuracy(Measurement):
         return {"corrupted": f"{self.values['train_accuracy_corrupted']:.3f}"}
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Write what became of every corrupted sample."""
-        if self._outcomes is None or not writes_files(trainer):  # resumed where it had ended
+        """Write the outcome of every corrupted sample."""
+        if self._outcomes is None or not writes_files(trainer):  # resumed after its end
             return
         given = pl_module.true_class(self._corrupted[1])
         columns = (values.tolist() for values in (self._samples, given, self._true, *self._outcomes))

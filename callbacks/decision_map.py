@@ -1,4 +1,4 @@
-"""What the decoder makes of the plane of two-dimensional embeddings (figure 2 of the paper)."""
+"""Decision map of the decoder for two-dimensional embeddings (figure 2 of the paper)."""
 
 from typing import Any
 
@@ -19,19 +19,19 @@ from grokking_pl.training.decision_map import check_plane, decision_map
 
 
 class DecisionMap(pl.Callback, Reporting):
-    """Draws the class that the final decoder gives to each point of the plane that it reads: ``decision_map.png``.
+    """Draws the final decoder's class at each point of its input plane: ``decision_map.png``.
 
-    Symbols stand where they are combined with themselves, pairs midway between theirs. The title has the accuracies at
-    the end. The numbers are in ``decision_map.npz``: ``x``, ``y`` and ``classes`` of the grid; ``symbols``, their
-    ``names``; and for every pair ``pairs``, its place, ``train``, whether it is for training, and ``correct``.
+    Symbols are drawn where they are combined with themselves, pairs midway between theirs. The title has the final
+    accuracies. ``decision_map.npz`` holds the numbers: ``x``, ``y`` and ``classes`` of the grid; ``symbols`` and their
+    ``names``; and for every pair ``pairs`` (its position), ``train`` (whether it is a training pair) and ``correct``.
 
     Args:
-        points: of the grid, in each direction.
-        published: training and validation accuracy of a published run, which the title sets beside this one's.
+        points: grid points per direction.
+        published: training and validation accuracy of a published run, for comparison in the title.
 
     Raises:
-        UserError: a parameter is out of range, the data have no operation table, or the network has no decoder that
-            reads sums of two-dimensional embeddings.
+        UserError: a parameter is out of range, the data have no operation table, or the network has no decoder of sums
+            of two-dimensional embeddings.
     """
 
     def __init__(self, points: int = 300, published: tuple[float, float] | None = None) -> None:
@@ -54,7 +54,7 @@ class DecisionMap(pl.Callback, Reporting):
             raise UserError(f"DecisionMap: {error}") from None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ask the decoder."""
+        """Evaluate the decoder on the grid."""
         if not writes_files(trainer):
             return
         module: Any = pl_module
@@ -74,21 +74,21 @@ class DecisionMap(pl.Callback, Reporting):
         """Write the numbers and draw the map.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         if not self._arrays:
             return
         keep_arrays(trainer, "decision_map.npz", **self._arrays)
 
         def make() -> Any:
-            from grokking_pl.plots.decision_map import decision_map  # matplotlib takes a second to import
+            from grokking_pl.plots.decision_map import decision_map  # matplotlib is slow to import
 
             return decision_map(self._arrays, trainer.global_step, self.published)
 
         draw(trainer, "decision_map.png", make)
 
     def summary(self) -> dict[str, Any]:
-        """The published accuracies, beside which `PhaseTracker` sets those of the run."""
+        """The published accuracies, for comparison with those of `PhaseTracker`."""
         if self.published is None:
             return {}
         train, val = self.published

@@ -1,4 +1,4 @@
-"""How good the representation is for the decoder that reads it."""
+"""Quality of the representation as seen by the decoder."""
 
 from typing import Any
 
@@ -11,14 +11,15 @@ from grokking_pl.metrics import decoder_rqi
 
 
 class DecoderQuality(Measurement):
-    """Logs ``decoder_rqi``: the share of parallelograms whose two samples the network's decoder gives the same outputs.
+    """Logs ``decoder_rqi``: the fraction of parallelograms whose two samples have the same decoder outputs.
 
-    It counts what `RepresentationQuality` misses: circles of modular addition, and whatever else a decoder reads alike.
-    The network's module ``decoder`` maps combined embeddings to outputs, as that of the toy and the permutation model.
+    It detects what `RepresentationQuality` misses: circles of modular addition, and anything else the decoder treats as
+    equal. The network's module ``decoder`` must map combined embeddings to outputs, as in the toy and permutation
+    models.
 
     Args:
         every_n_steps: steps between measurements.
-        tolerance: root mean square of the difference below which two outputs agree, in the unit of their deviation.
+        tolerance: root mean square difference below which two outputs agree, in units of their deviation.
 
     Raises:
         UserError: a parameter is out of range, the data have no operation table, or the network has no embeddings or no
@@ -42,7 +43,7 @@ class DecoderQuality(Measurement):
             )
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The index now."""
+        """The current index."""
         network = pl_module.network
         return {
             "decoder_rqi": float(decoder_rqi(pl_module.representation, self._table, network.decoder, self.tolerance))

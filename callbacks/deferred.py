@@ -1,4 +1,4 @@
-"""Evaluations that are put off, so that the values of many steps are evaluated together."""
+"""Deferred evaluation, so that the values of many steps are evaluated together."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from grokking_pl.callbacks.reporting import Reporting
 
 
 class Deferred(pl.Callback, Reporting, ABC):
-    """Keeps a value per step, and evaluates them together: when enough wait, before a checkpoint, and at the end.
+    """Keeps one value per step for joint evaluation: when enough are pending, before a checkpoint, and at the end.
 
-    Values may stay on the device until then, so that no step waits for them.
+    Values may stay on the device until then, so no step waits for them.
 
     Attributes:
-        most_pending: how many values wait at most; with 1 each is evaluated at once.
+        most_pending: most pending values; 1 evaluates each at once.
     """
 
     most_pending = 1
@@ -26,7 +26,7 @@ class Deferred(pl.Callback, Reporting, ABC):
 
     @abstractmethod
     def evaluate(self, steps: Sequence[int], values: Sequence[Any]) -> None:
-        """Evaluate the values that were kept at some steps, in their order."""
+        """Evaluate the values kept at these steps, in order."""
 
     def defer(self, step: int, value: Any) -> None:
         """Keep a value until it is evaluated."""
@@ -42,10 +42,10 @@ class Deferred(pl.Callback, Reporting, ABC):
             self.evaluate(steps, values)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Evaluate what is left."""
+        """Evaluate the remaining values."""
         self.settle()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing; but no checkpoint is written before everything up to it is evaluated."""
+        """An empty state; pending values are evaluated before a checkpoint is written."""
         self.settle()
         return {}

@@ -1,4 +1,4 @@
-"""In how many dimensions the embeddings live (section 4.2 of the paper)."""
+"""The effective dimension of the embeddings (section 4.2 of the paper)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class EffectiveDimension(Measurement):
         every_n_steps: steps between measurements.
 
     Raises:
-        UserError: every_n_steps is not positive, the network has no embeddings, or an embedding is not a number.
+        UserError: every_n_steps is not positive, the network has no embeddings, or an embedding is nan or infinite.
     """
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

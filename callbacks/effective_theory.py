@@ -1,4 +1,4 @@
-"""What the training set alone predicts of a run, beside what the run does (section 3.2 and figure 4 of the paper)."""
+"""Prediction of a run from its training set, compared with the run (section 3.2 and figure 4 of the paper)."""
 
 import math
 from typing import Any
@@ -27,21 +27,21 @@ THEORY_POINTS = 400
 
 
 class EffectiveTheory(Measurement):
-    """Predicts a run from its training set, and compares when the run ends.
+    """Predicts a run from its training set, and compares at the end of the run.
 
     At the start it logs ``lambda_3``, ``n0``, ``ideal_accuracy`` and, if the structure is unique, ``predicted_steps``,
-    1 / (lambda_3 eta). At the end it sets them beside the step that `RepresentationQuality` measured, and draws the
-    theory's trajectories, from the network's normalised initial embeddings, beside the network's:
-    ``trajectories.png``, with the numbers in ``trajectories.npz``.
+    1 / (lambda_3 eta). At the end it compares them with the step measured by `RepresentationQuality`, and draws the
+    theory's trajectories, from the network's normalised initial embeddings, beside the network's: ``trajectories.png``,
+    with the numbers in ``trajectories.npz``.
 
     Args:
-        every_n_steps: steps between two records of the embeddings. From 256 records on every second one is dropped and
-            the interval doubled, so that a run of any length can be recorded.
-        learning_rate: eta in the predicted steps; null for that of the optimizer's embeddings.
+        every_n_steps: steps between records of the embeddings. At 256 records every second one is dropped and the
+            interval is doubled, so runs of any length can be recorded.
+        learning_rate: eta in the predicted steps; null for the optimizer's learning rate of the embeddings.
 
     Raises:
         UserError: a parameter is out of range, the network has no embeddings or does not add them, the data have no
-            operation table, the operation does not commute, or the learning rate is not known.
+            operation table, the operation does not commute, or the learning rate is unknown.
     """
 
     def __init__(self, every_n_steps: int = 10, learning_rate: float | None = None) -> None:
@@ -50,10 +50,10 @@ class EffectiveTheory(Measurement):
             raise UserError(f"EffectiveTheory: learning_rate is {learning_rate}; it must be a positive number, or null")
         self.learning_rate = learning_rate
         self.prediction: Prediction | None = None
-        self.state["snapshots"] = {}  # step: the embeddings
+        self.state["snapshots"] = {}  # embeddings by step
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Predict."""
+        """Compute the prediction."""
         data = require_table(trainer, "EffectiveTheory")
         module: Any = pl_module
         if not module.representation.adds:
@@ -71,7 +71,7 @@ class EffectiveTheory(Measurement):
             log(trainer, 0, {name: value for name, value in numbers.items() if not isinstance(value, bool)})
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """Record the embeddings, which are no numbers to log."""
+        """Record the embeddings; no value is logged."""
         snapshots = self.state["snapshots"]
         if len(snapshots) >= MOST_SNAPSHOTS:
             self.every_n_steps *= 2
@@ -83,13 +83,13 @@ class EffectiveTheory(Measurement):
         return {}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the last embeddings, which the checkpoint that a run goes on from need not have."""
+        """Record the final embeddings, which a checkpoint to resume from does not need."""
         super().on_train_end(trainer, pl_module)
         if trainer.global_step not in self.state["snapshots"]:
             self.measure(trainer, pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how the run compares, below the progress bar that has ended, and draw the trajectories."""
+        """Print the comparison, below the finished progress bar, and draw the trajectories."""
         if self.prediction is None:
             return
         if trainer.is_global_zero:
@@ -101,21 +101,21 @@ class EffectiveTheory(Measurement):
                 tell_failure("trajectories", error)
 
     def state_dict(self) -> dict[str, Any]:
-        """The records so far, but for one at the end that a longer run would not have."""
+        """The records so far, without one at the end that a longer run would not have."""
         state = super().state_dict()
         return state | {"state": {"interval": self.every_n_steps, "snapshots": self._on_schedule()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's records; the prediction follows from the training set."""
+        """Restore a checkpoint's records; the prediction follows from the training set."""
         super().load_state_dict(state_dict)
         self.every_n_steps = self.state["interval"]
 
     def status(self) -> dict[str, str]:
-        """The nullity, which is 2 where addition's structure is implied."""
+        """The nullity, which is 2 if addition's structure is implied."""
         return {} if self.prediction is None else {"n0": str(self.prediction.n0)}
 
     def summary(self) -> dict[str, Any]:
-        """What was predicted, the measured step over the predicted one, and the comparison in words."""
+        """The prediction, the ratio of measured to predicted step, and the comparison in words."""
         if self.prediction is None:
             return {}
         predicted, measured = self._predicted(), self._measured()
@@ -126,11 +126,11 @@ class EffectiveTheory(Measurement):
         }
 
     def comparison(self) -> str:
-        """How the run compares with the prediction, in words."""
+        """The comparison of the run with the prediction, in words."""
         assert self.prediction is not None
         quality = self._quality()
         steps = self._predicted()["predicted_steps"]
-        after = "in no number of steps" if steps is None else f"after {steps:.0f} steps"
+        after = "never" if steps is None else f"after {steps:.0f} steps"
         words = (
             f"a unique structure is implied (n0 = {self.prediction.n0}) and predicted {after}; "
             if self.prediction.unique
@@ -138,9 +138,9 @@ class EffectiveTheory(Measurement):
             "were); "
         )
         if not self.prediction.faithful:
-            words += "it does not keep this task's results apart, so that a network may well find another; "
+            words += "it does not separate this task's results, so a network may find another one; "
         if quality is None:
-            return words + "what the network found is not known: add the callback RepresentationQuality"
+            return words + "the network's structure is unknown: add the callback RepresentationQuality"
         measured = self._measured()
         if measured is None:
             last = self._trainer.global_step
@@ -153,7 +153,7 @@ class EffectiveTheory(Measurement):
         return {step: embeddings for step, embeddings in snapshots.items() if step % self.every_n_steps == 0}
 
     def _predicted(self) -> dict[str, Any]:
-        """The prediction as plain values; None for steps that are never enough."""
+        """The prediction as plain values; None for infinite steps."""
         assert self.prediction is not None
         steps = self.prediction.steps(self._eta)
         return {
@@ -190,7 +190,7 @@ class EffectiveTheory(Measurement):
         predicted, measured = self.prediction.steps(self._eta), self._measured()
 
         def make() -> Any:
-            from grokking_pl.plots.trajectories import trajectories  # matplotlib takes a second to import
+            from grokking_pl.plots.trajectories import trajectories  # matplotlib is slow to import
 
             return trajectories(**vars(both), predicted=predicted, measured=measured)
 
@@ -198,7 +198,7 @@ class EffectiveTheory(Measurement):
 
 
 def _embeddings_rate(trainer: pl.Trainer) -> float:
-    """The learning rate with which the run's optimizer begins on the embeddings.
+    """The optimizer's initial learning rate of the embeddings.
 
     Raises:
         UserError: no group of the optimizer is named ``embeddings``, or its rate is 0.

@@ -1,4 +1,4 @@
-"""The circle on which a network puts the numbers it adds modulo p (section 4.2 and figure 1 of the paper)."""
+"""The circle of embeddings in addition modulo p (section 4.2 and figure 1 of the paper)."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from grokking_pl.metrics import fourier_power
 
 
 class EmbeddingCircle(pl.Callback, Reporting):
-    """Draws the final embeddings at their first two principal components, each with its number: ``circle.png``.
+    """Draws the final embeddings at their first two principal components, with their numbers: ``circle.png``.
 
-    Neighbours on a circle differ by the inverse of its frequency, so the numbers are joined in the order in which the
-    strongest frequency of the two components puts them.
+    Neighbours on a circle differ by the inverse of its frequency, so the numbers are joined in the order of the
+    strongest frequency of the two components.
 
     Raises:
         UserError: the network has no embeddings.
@@ -29,8 +29,8 @@ class EmbeddingCircle(pl.Callback, Reporting):
         require_representation(pl_module, "EmbeddingCircle")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find the circle."""
-        from grokking_pl.plots.principal_axes import principal_plane  # with matplotlib, which takes a second to import
+        """Find the circle's frequency."""
+        from grokking_pl.plots.principal_axes import principal_plane  # imports matplotlib, which is slow
 
         module: Any = pl_module
         embeddings = module.representation.embeddings.float().cpu()
@@ -46,10 +46,10 @@ class EmbeddingCircle(pl.Callback, Reporting):
             draw(trainer, "circle.png", self._draw)
 
     def summary(self) -> dict[str, Any]:
-        """The strongest frequency in the plane of the first two components, and its share of the power there."""
+        """The strongest frequency in the plane of the first two components, and its fraction of the power there."""
         return dict(self._circle)
 
     def _draw(self) -> Any:
-        from grokking_pl.plots.circle import embedding_circle  # matplotlib takes a second to import
+        from grokking_pl.plots.circle import embedding_circle  # matplotlib is slow to import
 
         return embedding_circle(*self._figure)

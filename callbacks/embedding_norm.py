@@ -1,4 +1,4 @@
-"""The size of the embeddings over time. The shortest useful callback: copy this file to begin your own."""
+"""The size of the embeddings over time. The shortest useful callback: copy this file to start your own."""
 
 from typing import Any
 
@@ -11,5 +11,5 @@ class EmbeddingNorm(Measurement):
     """Logs the root mean square of the embeddings."""
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """Measure them now."""
+        """The current root mean square."""
         return {"embedding_norm": float(pl_module.representation.embeddings.square().mean().sqrt())}

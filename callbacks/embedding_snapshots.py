@@ -1,4 +1,4 @@
-"""Keeping the embeddings at chosen steps, and drawing how they arrange themselves (figure 1 of the paper)."""
+"""Snapshots of the embeddings at chosen steps, and their figure (figure 1 of the paper)."""
 
 import shutil
 from typing import Any, Literal
@@ -28,18 +28,18 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
     """Writes the embeddings at given steps to ``embeddings.npz`` and draws their first two principal components.
 
     The file holds ``steps`` (n), ``embeddings`` (n x p x d) and ``symbols`` (p names). The figure is
-    ``embeddings.png``, one panel per snapshot, and with ``animation`` also a film.
+    ``embeddings.png``, one panel per snapshot; ``animation`` adds a film.
 
     Args:
-        steps: the steps at which to keep the embeddings; null for ``count`` steps, evenly spaced on a logarithmic axis,
-            and the step at which the run ends.
-        count: how many steps to choose.
-        fixed_axes: project every snapshot on the principal axes of the last one, instead of on its own.
-        animation: also draw a film of the snapshots; "mp4" needs ffmpeg.
+        steps: steps at which to keep the embeddings; null for ``count`` steps, evenly spaced on a logarithmic axis, and
+            the last step of the run.
+        count: number of steps to choose.
+        fixed_axes: project all snapshots on the principal axes of the last one, instead of each on its own.
+        animation: also draw an animation of the snapshots; "mp4" needs ffmpeg.
 
     Raises:
-        UserError: a step is negative, count is not positive, or the network has no embeddings; or a film
-            needs ffmpeg, which is not installed.
+        UserError: a step is negative, count is not positive, the network has no embeddings, or ffmpeg is needed but not
+            installed.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         self._final: dict[int, Float[Tensor, "p d"]] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the steps and keep the initial embeddings if they are among them."""
+        """Choose the steps, and keep the initial embeddings if step 0 is among them."""
         require_representation(pl_module, "EmbeddingSnapshots")
         self._chosen = choose_steps("EmbeddingSnapshots", self.steps, self.count, "embeddings", trainer)
         self._take(trainer, pl_module)
@@ -74,7 +74,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         self._take(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the last embeddings, apart: the checkpoint has no snapshot that a longer run would not have."""
+        """Keep the final embeddings, but not in the checkpoint, since a longer run would not have this snapshot."""
         if self.steps is None:
             self._final = {trainer.global_step: _copy(pl_module)}
 
@@ -82,7 +82,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         """Write the file and draw the figure.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         snapshots = self._snapshots | self._final
         if not (snapshots and writes_files(trainer)):
@@ -95,7 +95,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         keep_arrays(trainer, "embeddings.npz", steps=np.array(steps), embeddings=stack, symbols=np.array(symbols))
 
         def panels() -> Any:
-            from grokking_pl.plots.embeddings import embedding_panels  # matplotlib takes a second to import
+            from grokking_pl.plots.embeddings import embedding_panels  # matplotlib is slow to import
 
             return embedding_panels(steps, stack, symbols, self.fixed_axes)
 
@@ -115,7 +115,7 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         return {"snapshots": self._snapshots}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's snapshots."""
+        """Restore a checkpoint's snapshots."""
         self._snapshots = dict(state_dict["snapshots"])
 
     def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

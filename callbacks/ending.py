@@ -1,4 +1,4 @@
-"""Why a run ended: a limit of the trainer, a callback that asked for it, or its time."""
+"""Why a run ended: a limit of the trainer, a callback, or time."""
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import EarlyStopping, Timer
@@ -9,7 +9,7 @@ MAX_TIME = "max_time"
 
 
 def why_ended(trainer: pl.Trainer) -> str:
-    """What ended the training, in a word or a sentence, once it is over."""
+    """The reason why training ended, as a word or sentence."""
     if trainer.max_steps >= 0 and trainer.global_step >= trainer.max_steps:
         return "max_steps"
     if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:
@@ -18,7 +18,7 @@ def why_ended(trainer: pl.Trainer) -> str:
 
 
 def why_stopped(trainer: pl.Trainer) -> str | None:
-    """Why a callback has the run stop before the limits of the trainer; None if none has."""
+    """The reason why a callback stops the run before the trainer's limits; None if none does."""
     if not trainer.should_stop:
         return None
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]

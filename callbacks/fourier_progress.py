@@ -1,4 +1,4 @@
-"""What a circuit of modular addition does while it forms (Nanda et al., 2023, arXiv 2301.05217)."""
+"""Progress measures of a modular addition circuit (Nanda et al., 2023, arXiv 2301.05217)."""
 
 from typing import Any
 
@@ -25,34 +25,34 @@ from grokking_pl.metrics.restricted_loss import check_frequencies
 from grokking_pl.training import pair_activations
 
 EXPLAINED = 0.85
-"""Share of a neuron's variance from which on one frequency explains it, as in the paper's section 4.3."""
+"""Fraction of a neuron's variance above which a frequency explains it, as in section 4.3 of their paper."""
 
 
 class FourierProgress(Measurement):
-    """Logs how much of modular addition a network does by its key frequencies, and how sparse it is in frequencies.
+    """Logs how much of modular addition a network does with its key frequencies, and its sparsity in frequency space.
 
-    For the data's addition modulo p; a forward pass over all p^2 pairs and two transforms at each measurement take as
-    long as three training steps of the transformer of Nanda et al. (0.35 s of one core). The columns are
+    For data of addition modulo p. Each measurement takes one forward pass over all p^2 pairs and two transforms, as
+    long as three training steps of the transformer of Nanda et al. (0.35 s on one core). The columns are
 
-    - ``restricted_loss``, over all pairs, and ``excluded_loss``, over the training pairs, where there are key
-      frequencies and the targets are classes;
-    - ``logit_key_power``, the share of the variance of the outputs in cos(w (a + b)) and sin(w (a + b)) and the other
-      products of the same key frequency of a and b;
+    - ``restricted_loss``, over all pairs, and ``excluded_loss``, over the training pairs, if there are key frequencies
+      and the targets are classes;
+    - ``logit_key_power``, the fraction of the variance of the outputs in cos(w (a + b)) and sin(w (a + b)) and the
+      other products of the same key frequency of a and b;
     - ``embedding_gini`` and ``embedding_participation``, Gini coefficient and inverse participation ratio of the
-      embeddings' norms by frequency, where there are embeddings;
-    - ``periodic_neurons``, the share of the neurons of the last nonlinearity, at the last token, of whose variance one
-      frequency explains 85 %, and ``neuron_share``, the mean of what it explains.
+      embeddings' norms by frequency, if there are embeddings;
+    - ``periodic_neurons``, the fraction of the neurons of the last nonlinearity, at the last token, with 85 % of their
+      variance explained by one frequency, and ``neuron_share``, the mean fraction explained.
 
-    At the end ``circuit.npz`` has what the report shows: ``steps`` (n) and ``spectra`` (n x floor(p / 2)), the share of
-    the embeddings' power at each frequency; and of the last step ``logits`` (p x p), the right output of each pair;
-    ``logit_spectrum``, the power of all outputs at each frequency of a (rows) and b; ``neuron_frequency`` and
-    ``neuron_share``; and of a transformer ``attention`` (heads x p x p), what the last token takes from a.
+    At the end ``circuit.npz`` holds the data of the report: ``steps`` (n) and ``spectra`` (n x floor(p / 2)), the
+    fraction of the embeddings' power at each frequency; and for the last step ``logits`` (p x p), the correct output of
+    each pair; ``logit_spectrum``, the power of all outputs at each frequency of a (rows) and b; ``neuron_frequency``
+    and ``neuron_share``; and for a transformer ``attention`` (heads x p x p), the attention of the last token to a.
 
     Args:
         every_n_steps: steps between measurements.
-        frequencies: the key frequencies; null for those of the embeddings at each measurement, or of the outputs where
-            there are no embeddings.
-        factor: how many times the equal share makes a key frequency.
+        frequencies: key frequencies; null for those of the embeddings at each measurement, or of the outputs if there
+            are no embeddings.
+        factor: multiple of the uniform share that defines key frequencies.
 
     Raises:
         UserError: a parameter is out of range, the data are not addition modulo p, or the network reads no pairs.
@@ -75,9 +75,9 @@ class FourierProgress(Measurement):
         table = getattr(data, "table", None)
         if table is None or table.num_results != table.p or not torch.equal(table.c, (table.a + table.b) % table.p):
             what = type(data).__name__ if table is None else table.name
-            raise UserError(f"FourierProgress needs addition modulo p, such as modular_addition, and not {what}")
+            raise UserError(f"FourierProgress needs addition modulo p, such as modular_addition, not {what}")
         if not hasattr(pl_module, "network"):
-            raise UserError(f"FourierProgress needs a module with a network, and {type(pl_module).__name__} has none")
+            raise UserError(f"FourierProgress needs a module with a network, but {type(pl_module).__name__} has none")
         try:
             if self.frequencies is not None:
                 check_frequencies(self.frequencies, table.p)
@@ -88,7 +88,7 @@ class FourierProgress(Measurement):
         self._train: Bool[Tensor, "p p"] = train
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """All of them now."""
+        """The current values."""
         plugin: Any = trainer.precision_plugin
         with plugin.forward_context():
             try:
@@ -132,10 +132,10 @@ class FourierProgress(Measurement):
         return values
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the report shows.
+        """Write the data of the report.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         if self.state["circuit"] and writes_files(trainer):
             spectra = self.state["spectra"]
@@ -172,7 +172,7 @@ class FourierProgress(Measurement):
 
 
 def _right_outputs(outputs: Float[Tensor, "p p outputs"]) -> Float[Tensor, "p p"]:
-    """The output of each pair's own result."""
+    """The output for each pair's correct result."""
     symbols = torch.arange(len(outputs), device=outputs.device)
     results = (symbols[:, None] + symbols) % len(outputs)
     return outputs.gather(2, results[..., None])[..., 0]

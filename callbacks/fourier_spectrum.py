@@ -1,4 +1,4 @@
-"""Which frequencies the embeddings are made of, while a network learns modular addition."""
+"""The frequencies of the embeddings while a network learns modular addition."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from grokking_pl.metrics import fourier_power
 
 
 class FourierSpectrum(Measurement):
-    """Logs how many key frequencies the embeddings have, and the share of their power that lies there.
+    """Logs the number of key frequencies of the embeddings, and their fraction of the power.
 
-    A frequency is a key one if it holds more than ``factor`` times the power it would if all held the same. At the end
-    ``spectrum.png`` shows the power at every frequency, initial and final.
+    A key frequency holds more than ``factor`` times its share in a uniform spectrum. At the end ``spectrum.png`` shows
+    the initial and final power at every frequency.
 
     Args:
         every_n_steps: steps between measurements.
-        factor: how many times the equal share makes a key frequency.
+        factor: multiple of the uniform share that defines key frequencies.
 
     Raises:
         UserError: a parameter is out of range, or the network has no embeddings.
@@ -31,14 +31,14 @@ class FourierSpectrum(Measurement):
         if not factor > 1:
             raise UserError(f"FourierSpectrum: factor is {factor}; it must be above 1")
         self.factor = factor
-        self.state["spectra"] = {}  # step: the shares of the frequencies, at the first and the last measurement
+        self.state["spectra"] = {}  # fractions by step, at the first and last measurement
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings."""
         require_representation(pl_module, "FourierSpectrum")
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The number of key frequencies and their share of the power."""
+        """The number of key frequencies and their fraction of the power."""
         power = fourier_power(pl_module.representation.embeddings).cpu()
         spectra = self.state["spectra"]
         self.state["spectra"] = {step: spectra[step] for step in list(spectra)[:1]} | {trainer.global_step: power}
@@ -46,7 +46,7 @@ class FourierSpectrum(Measurement):
         return {"num_key_frequencies": int(is_key.sum()), "key_power": float(power[is_key].sum())}
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the first and the last spectrum."""
+        """Draw the first and last spectrum."""
         if self.values:
             draw(trainer, "spectrum.png", self._draw)
 
@@ -55,7 +55,7 @@ class FourierSpectrum(Measurement):
         return {"keys": str(self.values["num_key_frequencies"])} if self.values else {}
 
     def summary(self) -> dict[str, Any]:
-        """The final key frequencies, and the share of the power that they hold."""
+        """The final key frequencies, and their fraction of the power."""
         if not self.values:
             return {}
         *_, power = self.state["spectra"].values()
@@ -63,7 +63,7 @@ class FourierSpectrum(Measurement):
         return {"key_frequencies": frequencies.tolist(), "key_power": self.values["key_power"]}
 
     def _draw(self) -> Any:
-        from grokking_pl.plots.spectrum import spectrum  # matplotlib takes a second to import
+        from grokking_pl.plots.spectrum import spectrum  # matplotlib is slow to import
 
         return spectrum({step: power.numpy() for step, power in self.state["spectra"].items()}, self.factor)
 

@@ -1,4 +1,4 @@
-"""How large gradients are, and whether successive ones agree."""
+"""The size of gradients, and the agreement of successive ones."""
 
 from typing import Any
 
@@ -11,17 +11,16 @@ from grokking_pl.metrics import cosine, total_norm
 
 
 class GradientDirection(Measurement):
-    """Logs the norm of the gradient, as the optimizer took it, and its cosine with that of the step before.
+    """Logs the norm of the gradient used by the optimizer, and its cosine with the previous step's.
 
-    The columns are ``gradient_norm`` and ``gradient_cosine``. Both are of the last update made, so that there are none
-    of the initial network, and no cosine at the first update. Interventions and clipping have changed the gradient
-    before.
+    The columns are ``gradient_norm`` and ``gradient_cosine``. Both refer to the last update, so the initial network has
+    neither, and the first update has no cosine. Interventions and clipping are included.
 
     Args:
         every_n_steps: steps between measurements.
 
     Raises:
-        UserError: every_n_steps is not positive, or nothing is trained, as where old checkpoints are measured.
+        UserError: every_n_steps is not positive, or nothing is trained, as when measuring old checkpoints.
     """
 
     def __init__(self, every_n_steps: int = 100) -> None:
@@ -33,7 +32,7 @@ class GradientDirection(Measurement):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the gradient of each update, which is not copied: the next step makes a new one."""
+        """Keep the gradient of each update, without a copy: the next step creates a new one."""
         if trainer.global_step != self._at:
             self._at = trainer.global_step
             self._before, self._gradients = self._gradients, [weight.grad for weight in pl_module.parameters()]
@@ -44,7 +43,7 @@ class GradientDirection(Measurement):
         if trainer.global_step == 0:
             return {}
         if all(gradient is None for gradient in self._gradients):
-            raise UserError("GradientDirection needs a run that is training: a checkpoint holds no gradients")
+            raise UserError("GradientDirection needs a run in training: a checkpoint has no gradients")
         values = {"gradient_norm": float(total_norm(self._gradients))}
         if self._before:
             values["gradient_cosine"] = float(cosine(self._gradients, self._before))
@@ -55,6 +54,6 @@ class GradientDirection(Measurement):
         return {**super().state_dict(), "gradients": self._gradients, "at": self._at}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's gradient."""
+        """Restore a checkpoint's gradient."""
         super().load_state_dict(state_dict)
         self._gradients, self._at = list(state_dict["gradients"]), state_dict["at"]

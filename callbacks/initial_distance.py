@@ -1,4 +1,4 @@
-"""How far the weights have moved from where they began."""
+"""The distance of the weights from their initial values."""
 
 from typing import Any
 
@@ -11,27 +11,27 @@ from grokking_pl.metrics import total_norm
 
 
 class InitialDistance(Measurement):
-    """Logs the Euclidean distance of each group's weights from the initial ones, over the norm of these.
+    """Logs the Euclidean distance of each group's weights from the initial ones, relative to their initial norm.
 
     The columns are ``distance_embeddings`` and ``distance_decoder``; a group whose initial weights are all zero has
-    none. The initial weights are kept in checkpoints.
+    none. Checkpoints contain the initial weights.
 
     Args:
         every_n_steps: steps between measurements.
 
     Raises:
-        UserError: every_n_steps is not positive, the module has no groups of parameters, or a checkpoint does not hold
-            the initial weights.
+        UserError: every_n_steps is not positive, the module has no groups of parameters, or a checkpoint does not
+            contain the initial weights.
     """
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the initial weights."""
         if not hasattr(pl_module, "parameter_groups"):
-            raise UserError(f"InitialDistance asks the module for its groups: {type(pl_module).__name__} has none")
+            raise UserError(f"InitialDistance needs parameter groups, but {type(pl_module).__name__} has none")
         if "initial" in self.state:
             return
         if trainer.global_step:
-            raise UserError("InitialDistance: there are no initial weights to compare with: begin at step 0")
+            raise UserError("InitialDistance has no initial weights to compare with: start at step 0")
         module: Any = pl_module
         groups: dict[str, list[Tensor]] = module.parameter_groups()
         self.state["initial"] = {

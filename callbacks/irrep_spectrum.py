@@ -1,4 +1,4 @@
-"""In which irreducible representations of a group the embeddings of its elements are."""
+"""The power of embeddings by irreducible representation of a group."""
 
 from typing import Any
 
@@ -11,16 +11,17 @@ from grokking_pl.metrics import character_table, irrep_power
 
 
 class IrrepSpectrum(Measurement):
-    """Logs the share of the embeddings' power in each irreducible representation of the data's group.
+    """Logs the fraction of the embeddings' power in each irreducible representation of the data's group.
 
-    The columns are ``irrep_power_1``, ``irrep_power_2``, .. in the order of `character_table`, by dimension; number
-    0, the trivial one, is left out of the embeddings with their mean. The dimensions are in the summary.
+    The columns are ``irrep_power_1``, ``irrep_power_2``, .. in the order of `character_table`, by dimension; number 0,
+    the trivial representation, is removed with the mean. The summary has the dimensions.
 
     Args:
         every_n_steps: steps between measurements.
 
     Raises:
-        UserError: every_n_steps is not positive, the network has no embeddings, or the data's operation is no group's.
+        UserError: every_n_steps is not positive, the network has no embeddings, or the data's operation is not that of
+            a group.
     """
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -32,11 +33,11 @@ class IrrepSpectrum(Measurement):
             raise UserError(f"IrrepSpectrum: {error}") from None
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The shares now."""
+        """The current fractions."""
         power = irrep_power(pl_module.representation.embeddings, self._table).tolist()
         return {f"irrep_power_{number}": share for number, share in enumerate(power) if number}
 
     def summary(self) -> dict[str, Any]:
-        """The last shares, and the dimension of each representation."""
+        """The last fractions, and the dimension of each representation."""
         values = super().summary()
         return {**values, "irrep_dimensions": self._dimensions} if values else {}

@@ -1,4 +1,4 @@
-"""Whether training is lazy or rich: how far the tangent kernel has moved from its initial value."""
+"""Lazy or rich training, by the change of the tangent kernel."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ from grokking_pl.training.other_weights import Uncompiled
 class KernelChange(Measurement):
     """Logs ``kernel_change``: 1 - <K, K0> / (|K| |K0|) of the tangent kernel K on some training samples.
 
-    It stays near 0 where training is lazy, and comes near 1 where features are learned. A measurement costs a backward
-    pass of the samples for each output.
+    It stays near 0 in lazy training, and approaches 1 as features are learned. A measurement costs one backward pass of
+    the samples per output.
 
     Args:
         every_n_steps: steps between measurements.
-        samples: how many training samples, evenly spaced among them.
-        outputs: how many outputs, evenly spaced; null for all.
+        samples: number of training samples, evenly spaced.
+        outputs: number of outputs, evenly spaced; null for all.
 
     Raises:
         UserError: a number is not positive, the data have no training set, a sample has several answers, or a
-            checkpoint does not hold the initial kernel.
+            checkpoint does not contain the initial kernel.
     """
 
     def __init__(self, every_n_steps: int = 1000, samples: int = 32, outputs: int | None = 16) -> None:
@@ -43,18 +43,18 @@ class KernelChange(Measurement):
         if not hasattr(data, "train_set") or not hasattr(module, "network"):
             raise UserError("KernelChange needs a datamodule with train_set, and a module with a network")
         if getattr(data.sizes, "answers", 0):
-            raise UserError("KernelChange needs one vector of outputs per sample, and equations have one per token")
+            raise UserError("KernelChange needs one output vector per sample, but equations have one per token")
         inputs = data.train_set[0]
         self._inputs = inputs[evenly_spaced(len(inputs), self.samples)]
         total = data.sizes.outputs
         self._outputs = evenly_spaced(total, total if self.outputs is None else self.outputs)
         if "initial" not in self.state:
             if trainer.global_step:
-                raise UserError("KernelChange: there is no initial kernel to compare with: begin at step 0")
+                raise UserError("KernelChange has no initial kernel to compare with: start at step 0")
             self.state["initial"] = self._kernel(trainer, pl_module)
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The change now."""
+        """The current change."""
         return {"kernel_change": float(kernel_change(self._kernel(trainer, pl_module), self.state["initial"]))}
 
     def _kernel(self, trainer: pl.Trainer, module: Any) -> Float[Tensor, "n n"]:

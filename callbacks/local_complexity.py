@@ -1,4 +1,4 @@
-"""How finely a network cuts up the space around its samples."""
+"""The local complexity of a network around its samples."""
 
 from typing import Any
 
@@ -11,18 +11,19 @@ from grokking_pl.training import local_complexity
 
 
 class LocalComplexity(Measurement):
-    """Logs how many neurons change sign within a ball around samples, as `local_complexity` counts them.
+    """Logs the number of neurons that change sign within a ball around samples (see `local_complexity`).
 
     The columns are ``train_complexity`` and ``val_complexity``, means over the samples (Humayun et al., 2024).
 
     Args:
         every_n_steps: steps between measurements.
-        samples: how many samples of each set, evenly spaced among them.
-        radius: of the ball, over the root mean square length of the inputs, or of the embeddings.
-        points: how many points of the ball's surface are looked at.
+        samples: number of samples of each set, evenly spaced.
+        radius: radius of the ball, relative to the root mean square length of the inputs or embeddings.
+        points: number of points on the ball's surface.
 
     Raises:
-        UserError: a number is out of range, or the network has no nonlinearity, or neither vectors nor embeddings.
+        UserError: a number is out of range, or the network has no nonlinearity, or neither vector inputs nor
+            embeddings.
     """
 
     def __init__(self, every_n_steps: int = 1000, samples: int = 256, radius: float = 0.05, points: int = 8) -> None:
@@ -44,7 +45,7 @@ class LocalComplexity(Measurement):
         }
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The means now."""
+        """The current means."""
         plugin: Any = trainer.precision_plugin
         try:
             return {

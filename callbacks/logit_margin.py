@@ -1,4 +1,4 @@
-"""How far ahead the right answers are, and how many training samples teach nothing any more."""
+"""Logit margins, and training samples with zero loss."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from grokking_pl.metrics import logit_margins, zero_loss_share
 
 
 class LogitMargin(Measurement):
-    """Logs the mean and the least margin of the right logit on both sets, and the share of training losses that are 0.
+    """Logs the mean and least margin of the correct logit, and the fraction of training losses that are exactly 0.
 
-    The columns are ``train_margin``, ``val_margin``, ``least_train_margin`` and ``zero_losses``: the share of training
-    samples whose loss is exactly 0, where the softmax has collapsed. Several processes each look at all samples.
+    The columns are ``train_margin``, ``val_margin``, ``least_train_margin`` and ``zero_losses``, the fraction of
+    training samples whose loss is exactly 0 because the softmax has collapsed. Each process evaluates all samples.
 
     Args:
         every_n_steps: steps between measurements.
@@ -26,7 +26,7 @@ class LogitMargin(Measurement):
     """
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there are logits of classes."""
+        """Check that targets are classes."""
         require_scores(trainer, "LogitMargin")
         data = trainer.datamodule  # type: ignore[attr-defined]
         if data.class_targets is not None or data.targets.ndim != 1:
@@ -36,7 +36,7 @@ class LogitMargin(Measurement):
 
     @torch.no_grad()
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """Margins and zero losses now."""
+        """The current margins and zero losses."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         plugin: Any = trainer.precision_plugin
         was_training = pl_module.network.training

@@ -1,4 +1,4 @@
-"""Watching the training loss: log it, and stop at the step at which it is no longer a number."""
+"""Monitoring the training loss: log it, and stop when it is nan or infinite."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ PENDING = 64
 
 
 class LossMonitor(Deferred):
-    """Logs the loss of the batch as ``loss`` and ends a run whose loss is NaN or infinite.
+    """Logs the batch loss as ``loss``, and ends a run whose loss is nan or infinite.
 
-    On a GPU the losses of several steps are fetched together, and always before a checkpoint, so that no checkpoint
-    holds weights that came from such a loss.
+    On a GPU the losses of several steps are fetched together, always before a checkpoint, so no checkpoint contains
+    weights from such a loss.
     """
 
     def __init__(self) -> None:
@@ -29,22 +29,22 @@ class LossMonitor(Deferred):
         self._step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """See where losses come from."""
+        """Note the device of the losses."""
         self._step = trainer.global_step
         self.most_pending = 1 if trainer.strategy.root_device.type == "cpu" else PENDING
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Check the loss of the step, if the module gives one, and log it every ``log_every_n_steps``.
+        """Check the loss of the step, if the module returns one, and log it every ``log_every_n_steps``.
 
         Raises:
-            UserError: the loss is not a number.
+            UserError: the loss is nan or infinite.
         """
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if not isinstance(loss, Tensor):
             return
-        # Lightning divides the loss by the number of batches whose gradients it adds up.
+        # Lightning divides the loss by the number of accumulated batches.
         loss = loss.detach()
         if trainer.accumulate_grad_batches > 1:
             loss = loss * trainer.accumulate_grad_batches
@@ -59,10 +59,10 @@ class LossMonitor(Deferred):
             log(trainer, step, {"loss": self._last})
 
     def evaluate(self, steps: Sequence[int], values: Sequence[Float[Tensor, ""]]) -> None:
-        """Check the losses of some steps.
+        """Check the losses of these steps.
 
         Raises:
-            UserError: one is not a number.
+            UserError: a loss is nan or infinite.
         """
         losses = torch.stack(list(values)).tolist() if len(values) > 1 else [values[0].item()]
         self._last = losses[-1]
@@ -74,5 +74,5 @@ class LossMonitor(Deferred):
                 )
 
     def status(self) -> dict[str, str]:
-        """The loss of the last batch checked."""
+        """The last loss checked."""
         return {"loss": f"{self._last:.2e}"}

@@ -1,4 +1,4 @@
-"""What of the final structure was there before training (section 4.2 and appendix K of the paper)."""
+"""The final structure in the initial embeddings (section 4.2 and appendix K of the paper)."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from grokking_pl.errors import UserError
 class LotteryTicket(pl.Callback, Reporting):
     """Draws the initial embeddings on the principal axes of the final ones, between both on their own axes.
 
-    The figure is ``lottery_ticket.png``. The summary holds the variance of the initial embeddings along the two final
-    axes, over that along two average ones: 1 if nothing of the final structure was there.
+    The figure is ``lottery_ticket.png``. The summary has the initial embeddings' variance along the two final axes,
+    relative to that along two average axes: 1 if nothing of the final structure was there.
 
     Raises:
         UserError: the network has no embeddings.
@@ -32,12 +32,12 @@ class LotteryTicket(pl.Callback, Reporting):
         module: Any = pl_module
         if self._initial is None:
             if trainer.global_step:
-                raise UserError("LotteryTicket: the checkpoint does not hold the initial embeddings: start a new run")
+                raise UserError("LotteryTicket: the checkpoint has no initial embeddings: start a new run")
             self._initial = module.representation.embeddings.float().cpu().clone()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare the initial embeddings with the final ones."""
-        from grokking_pl.plots.lottery_ticket import initial_excess  # matplotlib takes a second to import
+        from grokking_pl.plots.lottery_ticket import initial_excess  # matplotlib is slow to import
 
         module: Any = pl_module
         assert self._initial is not None
@@ -55,11 +55,11 @@ class LotteryTicket(pl.Callback, Reporting):
         return {"initial": self._initial}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with a checkpoint's initial embeddings."""
+        """Restore a checkpoint's initial embeddings."""
         self._initial = state_dict["initial"]
 
     def summary(self) -> dict[str, Any]:
-        """How much more the initial embeddings vary along the final axes than along average ones."""
+        """The initial embeddings' variance along the final axes, relative to that along average axes."""
         return dict(self._excess)
 
     def _draw(self) -> Any:

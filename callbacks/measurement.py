@@ -1,4 +1,4 @@
-"""The base of callbacks that measure a run every so many steps."""
+"""Base class of callbacks that measure a run at intervals."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,20 @@ Values = Mapping[str, float | int | str]
 
 
 class Measurement(Deferred):
-    """Measures the initial network, then at every multiple of ``every_n_steps``, and where the run ends.
+    """Measures the initial network, every ``every_n_steps`` steps, and at the end of the run.
 
-    A subclass says in `measure` what is measured. The values are logged, and the last ones go to ``summary.json``.
+    Subclasses implement `measure`. Values are logged, and the last ones are written to ``summary.json``.
 
     Args:
-        every_n_steps: steps between measurements. A step is counted as the number of updates made: step 0 is the
-            initial network.
+        every_n_steps: steps between measurements. Steps count updates; step 0 is the initial network.
 
     Raises:
         UserError: every_n_steps is not positive.
 
     Attributes:
-        state: what a resumed run needs besides the last values; it is kept in the checkpoint.
-        thins_log: whether only one measurement per log interval of the trainer is logged, and the last one, instead of
-            all; for what may be measured at every step.
+        state: state for resuming besides the last values; saved in checkpoints.
+        thins_log: whether to log only one measurement per log interval of the trainer, plus the last one, instead of
+            all; for measurements at every step.
     """
 
     thins_log = False
@@ -39,20 +38,20 @@ class Measurement(Deferred):
         self.every_n_steps = every_n_steps
         self.state: dict[str, Any] = {}
         self._values: Values = {}
-        self._step: int | None = None  # of the last measurement
+        self._step: int | None = None  # step of the last measurement
         self._logged_step: int | None = None
 
-    # What a subclass may say.
+    # To be overridden.
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check or prepare what the measurements need; called when training starts, that of a resumed run too."""
+        """Check or prepare whatever is needed; called when training starts or resumes."""
 
     @abstractmethod
     def measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Any:
-        """The values now, by name: numbers, or words."""
+        """The current values by name: numbers or words."""
 
     def keep(self, step: int, measured: Any) -> None:
-        """Take in what was measured at a step; `values` holds it from then on."""
+        """Record a measurement, which `values` then returns."""
         self._values = measured
 
     @property
@@ -60,10 +59,10 @@ class Measurement(Deferred):
         """The last values, by name; empty before the first measurement."""
         return self._values
 
-    # When it is measured.
+    # When to measure.
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure the initial network, unless a checkpoint brought measurements."""
+        """Measure the initial network, unless measurements were restored from a checkpoint."""
         self._trainer = trainer
         self.start(trainer, pl_module)
         if self._step is None:
@@ -73,13 +72,13 @@ class Measurement(Deferred):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure if it is time to, and once per step: batches whose gradients are accumulated share one."""
+        """Measure if due, once per step (accumulated batches share one)."""
         step = trainer.global_step
         if (step % self.every_n_steps == 0 or step == trainer.max_steps) and step != self._step:
             self._take(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure the last step, wherever the run ends, and log its values."""
+        """Measure the last step of the run, and log its values."""
         if trainer.global_step != self._step:
             self._take(trainer, pl_module)
         super().on_train_end(trainer, pl_module)
@@ -87,7 +86,7 @@ class Measurement(Deferred):
             self._log(trainer.global_step)
 
     def evaluate(self, steps: Sequence[int], values: Sequence[Any]) -> None:
-        """Keep and log the measurements of some steps."""
+        """Record and log the measurements of these steps."""
         for step, measured in zip(steps, values, strict=True):
             self.keep(step, measured)
             if not self.thins_log or is_log_step(self._trainer, step, self.every_n_steps):
@@ -102,7 +101,7 @@ class Measurement(Deferred):
         if self.values:
             log(self._trainer, step, self.values)
 
-    # What is kept.
+    # State.
 
     def state_dict(self) -> dict[str, Any]:
         """The last values and ``state``."""
@@ -110,7 +109,7 @@ class Measurement(Deferred):
         return {"step": self._step, "values": dict(self._values), "state": dict(self.state)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         self._step, self._values = state_dict["step"], state_dict["values"]
         self.state = dict(state_dict["state"])
 

@@ -1,4 +1,4 @@
-"""When the two accuracies pass their thresholds, and what phase of learning that makes (table 1 of the paper)."""
+"""Threshold crossings of the two accuracies, and the phase of learning (table 1 of the paper)."""
 
 from typing import Any
 
@@ -17,24 +17,24 @@ PENDING = 64
 
 
 class PhaseTracker(Measurement):
-    """Finds the first step at which the accuracy on the whole training and validation set passes its threshold.
+    """Finds the first steps at which training and validation accuracy reach their thresholds.
 
-    A step is counted as the number of updates made: step 0 is the initial network. Evaluations change nothing in the
-    training. On a GPU their results stay on the device and are fetched in batches, so that no step waits for them.
+    Accuracies are over the full sets. Steps count updates; step 0 is the initial network. Evaluations do not affect the
+    training. On a GPU results stay on the device and are fetched in batches, so no step waits for them.
 
     Args:
         every_n_steps: steps between evaluations.
-        train_threshold: accuracy on the training set that counts as memorised.
-        val_threshold: accuracy on the validation set that counts as generalised.
-        window: steps for which an accuracy must stay at its threshold or above; 0 accepts the first crossing.
-        delay: from this many steps between the two crossings on, the run grokked.
-        budget: steps within which the thresholds must be reached, and stayed at for the window.
-        stop_when_decided: end the run as soon as nothing can change its phase, nor the steps to further thresholds.
-        further_thresholds: further accuracies, ascending, whose first steps on both sets are kept too, as
-            ``steps_to_train_0.6`` and ``steps_to_val_0.6`` in the summary; they change no phase.
+        train_threshold: training accuracy that counts as memorised.
+        val_threshold: validation accuracy that counts as generalised.
+        window: steps for which an accuracy must stay at or above its threshold; 0 accepts the first crossing.
+        delay: a run grokked if the crossings are at least this many steps apart.
+        budget: steps within which the thresholds must be reached, and held for the window.
+        stop_when_decided: end the run as soon as the phase and the steps to further thresholds are final.
+        further_thresholds: further accuracies, ascending, whose first steps on both sets are recorded too, as
+            ``steps_to_train_0.6`` and ``steps_to_val_0.6`` in the summary; they do not affect the phase.
 
     Raises:
-        UserError: a parameter is out of its range, or the datamodule has no ``train_set`` and ``val_set``.
+        UserError: a parameter is out of range, or the datamodule has no ``train_set`` and ``val_set``.
     """
 
     thins_log = True
@@ -68,21 +68,21 @@ class PhaseTracker(Measurement):
         self._sizes = (0, 0)
         self._crossings = Crossings(self.criteria, budget, self._sizes)
 
-    # The outcome so far.
+    # Outcome so far.
 
     @property
     def thresholds(self) -> tuple[float, float]:
-        """Accuracies on the training and the validation set that count as memorised and generalised."""
+        """Training and validation accuracy that count as memorised and generalised."""
         return self.criteria.train_threshold, self.criteria.val_threshold
 
     @property
     def steps_to_train(self) -> int | None:
-        """Step at which the training accuracy passed its threshold; None if it has not within the budget."""
+        """Step at which training accuracy reached its threshold; None if not within the budget."""
         return self._crossings.steps[0]
 
     @property
     def steps_to_val(self) -> int | None:
-        """Step at which the validation accuracy passed its threshold; None if it has not within the budget."""
+        """Step at which validation accuracy reached its threshold; None if not within the budget."""
         return self._crossings.steps[1]
 
     @property
@@ -92,7 +92,7 @@ class PhaseTracker(Measurement):
 
     @property
     def decided(self) -> bool:
-        """Whether no further training can change the phase, nor the steps to further thresholds."""
+        """Whether the phase and the steps to further thresholds are final."""
         return self._crossings.decided
 
     @property
@@ -111,31 +111,31 @@ class PhaseTracker(Measurement):
         return {**accuracies_and_losses, "phase": list(Phase).index(phase), "phase_name": str(phase)}
 
     def reason_to_stop(self) -> str | None:
-        """That the phase is decided, if the run shall end then."""
+        """The reason to end the run: that the phase is decided, if ``stop_when_decided`` is set."""
         return "phase decided" if self.stop_when_decided and self._history and self.decided else None
 
     # Lightning's hooks.
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no further if a checkpoint's evaluations have decided the phase."""
+        """Stop if a checkpoint's evaluations have decided the phase."""
         if self.reason_to_stop():
             trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Evaluate the network if it is time to, and stop the run if asked to."""
+        """Evaluate the network if due, and stop the run if required."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if self.reason_to_stop():
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        """All evaluations so far; everything else follows from them."""
+        """All evaluations so far, from which everything else follows."""
         self.settle()
         return {"history": self.history, "sizes": self._sizes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's evaluations."""
+        """Restore a checkpoint's evaluations."""
         self._history = [tuple(row) for row in state_dict["history"].tolist()]
         self._step = int(self._history[-1][0]) if self._history else None
         self._track(state_dict["sizes"])
@@ -168,10 +168,10 @@ class PhaseTracker(Measurement):
             "best_val_accuracy": best_val_accuracy,
         }
 
-    # Evaluating.
+    # Evaluation.
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there is something to evaluate, and see how much."""
+        """Check that both sets can be evaluated, and note their sizes."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not (hasattr(data, "train_set") and hasattr(pl_module, "evaluate")):
             raise UserError(
@@ -185,11 +185,11 @@ class PhaseTracker(Measurement):
         self._track((data.num_train, len(data.inputs) - data.num_train))
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> Float[Tensor, " 4"]:
-        """The number of correct samples and the sum of the losses, of the training and of the validation set."""
+        """The number of correct samples and the summed losses on the training and validation sets."""
         parts = []
         for batch, train in self._shares:
             losses, correct = pl_module.evaluate(batch)
-            # Half precision could not count the samples.
+            # Half precision cannot count the samples.
             losses = losses.to(torch.promote_types(losses.dtype, torch.float32))
             # (correct and loss, samples) -> correct and loss on the training set, then on the validation set
             both = torch.stack((correct.to(losses.dtype), losses))
@@ -197,14 +197,14 @@ class PhaseTracker(Measurement):
         return add_over_processes(trainer, parts[0] if len(parts) == 1 else torch.stack(parts).sum(0))
 
     def keep(self, step: int, measured: Float[Tensor, " 4"]) -> None:
-        """Take in an evaluation."""
+        """Record an evaluation."""
         train_correct, train_loss, val_correct, val_loss = measured.tolist()
         train, val = max(1, self._sizes[0]), max(1, self._sizes[1])
         self._history.append((step, train_correct / train, val_correct / val, train_loss / train, val_loss / val))
         self._crossings.update(step, (round(train_correct), round(val_correct)))
 
     def _track(self, sizes: tuple[int, int]) -> None:
-        """See anew what follows from the history, with accuracies that are shares of so many samples."""
+        """Recompute the crossings from the history, for these numbers of samples."""
         self._sizes = sizes
         self._crossings = Crossings(self.criteria, self.budget, sizes)
         for step, train, val, *_ in self._history:

@@ -1,4 +1,4 @@
-"""The run on the terminal: a live bar for people, sparse lines for log files."""
+"""Progress of a run: a live bar on terminals, occasional lines in log files."""
 
 import sys
 import time
@@ -24,11 +24,11 @@ from rich.text import Text
 from grokking_pl.callbacks.reporting import reporting_callbacks, tell
 
 WIDE = 110
-"""Characters of a terminal from which on there is room for a bar."""
+"""Terminal width, in characters, with room for a bar."""
 
 
 class StatusColumn(ProgressColumn):
-    """What gives way, at its end, where the terminal is too narrow for all; step and remaining time do not."""
+    """The column that is cut if the terminal is too narrow, unlike step and remaining time."""
 
     def __init__(self) -> None:
         super().__init__(table_column=Column(no_wrap=False))
@@ -39,11 +39,11 @@ class StatusColumn(ProgressColumn):
 
 
 class RunProgress(ProgressBar):
-    """Shows step, loss, accuracies, phase and remaining time: whatever the callbacks report as their status.
+    """Shows step, remaining time, and the status reported by callbacks: loss, accuracies, phase.
 
     Args:
-        refresh_seconds: time between two updates of the bar.
-        line_seconds: time between two lines where the output is no terminal.
+        refresh_seconds: seconds between updates of the bar.
+        line_seconds: seconds between lines if the output is not a terminal.
     """
 
     def __init__(self, refresh_seconds: float = 0.2, line_seconds: float = 15.0) -> None:
@@ -57,15 +57,15 @@ class RunProgress(ProgressBar):
         self._next = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the terminal, so that a trainer can be copied and pickled in the middle of a run."""
+        """The state without the terminal, so that a trainer can be copied and pickled during a run."""
         return {**vars(self), "_console": None, "_bar": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy writes to the terminal of its own process."""
+        """Restore the state; a copy writes to its own process's terminal."""
         vars(self).update(state, _console=Console(file=sys.stderr))
 
     def disable(self) -> None:
-        """Show nothing: Lightning asks for it on every process but the first."""
+        """Show nothing; called by Lightning on every process but the first."""
         self._enabled = False
 
     def enable(self) -> None:
@@ -73,7 +73,7 @@ class RunProgress(ProgressBar):
         self._enabled = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin the bar, or the lines, at the step that the run is at."""
+        """Start the bar, or the lines, at the run's current step."""
         self._start, self._start_step = time.monotonic(), trainer.global_step
         self._next = self._start + (self.refresh_seconds if self._console.is_terminal else self.line_seconds)
         if self._enabled and self._console.is_terminal:
@@ -92,7 +92,7 @@ class RunProgress(ProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update the display if it is time to."""
+        """Update the display if due."""
         if time.monotonic() >= self._next:
             self._show(trainer)
 
@@ -102,7 +102,7 @@ class RunProgress(ProgressBar):
         self._close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal in order."""
+        """Restore the terminal."""
         self._close()
 
     def print(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a callback may tell about a run, and what all callbacks ask of the trainer."""
+"""The reporting interface of callbacks, and helpers that use the trainer."""
 
 import contextlib
 import sys
@@ -16,17 +16,17 @@ from grokking_pl.runs.files import RESUME_ADVICE, save_figure, write_arrays, wri
 from grokking_pl.runs.folder import RunFolder
 
 MOST_OF_A_REASON = 200
-"""Characters of an error that are shown."""
+"""Characters of an error message to show."""
 
 
 class Reporting:
-    """Mixed into a callback: words for the progress bar, entries for ``summary.json``, a reason to end the run.
+    """Mixin for callbacks: progress bar status, entries for ``summary.json``, and a reason to end the run.
 
     All methods are optional.
     """
 
     def settle(self) -> None:
-        """Evaluate and log what was put off; called before the metrics are written and a checkpoint is made."""
+        """Evaluate and log deferred values; called before metrics and checkpoints are written."""
 
     def status(self) -> dict[str, str]:
         """Short values, by name, for the progress bar."""
@@ -37,7 +37,7 @@ class Reporting:
         return {}
 
     def reason_to_stop(self) -> str | None:
-        """Why the callback has the run end before its time; None if it does not."""
+        """The reason why the callback ends the run early; None if it does not."""
         return None
 
 
@@ -48,7 +48,7 @@ def reporting_callbacks(trainer: pl.Trainer) -> list[Reporting]:
 
 
 def settle_and_save(trainer: pl.Trainer) -> None:
-    """Evaluate all that was put off, and let every logger write all that it has."""
+    """Evaluate all deferred values, and make every logger write its data."""
     for callback in reporting_callbacks(trainer):
         callback.settle()
     for logger in trainer.loggers:
@@ -61,18 +61,18 @@ def settle_and_save(trainer: pl.Trainer) -> None:
 def log(trainer: pl.Trainer, step: int, metrics: Mapping[str, float | int | str]) -> None:
     """Send metrics to every logger under the number of updates made, and the numbers to ``callback_metrics``.
 
-    ``callback_metrics`` is where ``ModelCheckpoint`` and ``EarlyStopping`` look for what they monitor. Words reach
-    the loggers that can store them, which is all but TensorBoard.
+    ``ModelCheckpoint`` and ``EarlyStopping`` read ``callback_metrics``. Words go to the loggers that can store them,
+    which is all but TensorBoard.
     """
     numbers = {name: float(value) for name, value in metrics.items() if not isinstance(value, str)}
     for logger in trainer.loggers:
         logger.log_metrics(numbers if isinstance(logger, TensorBoardLogger) else dict(metrics), step=step)  # type: ignore[arg-type]
-    # Not by log_dict, which some hooks may not call: checkpoints and the end of training log what was put off, too.
+    # Not by log_dict, which some hooks may not call; deferred values are logged there too.
     trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
 
 
 def is_log_step(trainer: pl.Trainer, step: int, every_n_steps: int = 1) -> bool:
-    """Whether a value of this step is logged, if there is one every so many steps: the first in each log interval."""
+    """Whether to log this step's value: the first in each log interval, for values every ``every_n_steps`` steps."""
     interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return interval > 0 and step % interval < every_n_steps
 
@@ -83,15 +83,15 @@ def run_folder(trainer: pl.Trainer) -> RunFolder:
 
 
 def writes_files(trainer: pl.Trainer) -> bool:
-    """Whether this process writes the files of the run: the first one does, unless the run is a trial."""
+    """Whether this process writes the run's files: the first one, unless it is a trial run."""
     return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
 
 
 def keep_arrays(trainer: pl.Trainer, name: str, **arrays: Any) -> None:
-    """Write arrays into the run's folder, as a ``.npz`` file.
+    """Write arrays to a ``.npz`` file in the run's folder.
 
     Raises:
-        UserError: the disk is full or the folder has gone.
+        UserError: the disk is full or the folder is gone.
     """
     path = run_folder(trainer).path / name
     with writing(path, RESUME_ADVICE):
@@ -99,12 +99,12 @@ def keep_arrays(trainer: pl.Trainer, name: str, **arrays: Any) -> None:
 
 
 def draw(trainer: pl.Trainer, name: str, make: Callable[[], Any]) -> None:
-    """Draw a figure into the run's folder. One that cannot be drawn costs a line, and not the run.
+    """Draw a figure to the run's folder. If that fails, print one line and continue.
 
     Args:
-        trainer: of the run, all other files of which should be written before.
-        name: of the file.
-        make: returns the figure.
+        trainer: the trainer; write all other files before.
+        name: name of the file.
+        make: function that returns the figure.
     """
     if not writes_files(trainer):
         return
@@ -115,27 +115,27 @@ def draw(trainer: pl.Trainer, name: str, make: Callable[[], Any]) -> None:
 
 
 def tell_failure(what: str, error: Exception) -> None:
-    """Say on one line that something that is not needed could not be made."""
+    """Print one line that something optional could not be made."""
     reason = " ".join(str(error).split())[:MOST_OF_A_REASON]
     tell(f"grok: no {what} ({type(error).__name__}{': ' * bool(reason)}{reason}); the run is not affected")
 
 
 def tell(line: str) -> None:
-    """Say something on standard error, unless nobody can hear it."""
+    """Print a line on standard error, if it is open."""
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
 
 
 def symbol_names(trainer: pl.Trainer, p: int) -> tuple[str, ...]:
-    """The names of the p symbols: those of the data's operation table, or else their numbers."""
+    """The names of the p symbols, from the data's operation table or else their numbers."""
     table = getattr(trainer.datamodule, "table", None)  # type: ignore[attr-defined]
     return tuple(map(str, range(p) if table is None else table.symbols))
 
 
 def require_representation(module: Any, callback: str) -> None:
-    """Raise a `UserError` if the module has no representation: another LightningModule, or one without embeddings."""
+    """Raise a `UserError` if the module has no representation."""
     if not hasattr(type(module), "representation"):
-        raise UserError(f"{callback} asks the module for its representation, but {type(module).__name__} has none")
+        raise UserError(f"{callback} needs the module's representation, but {type(module).__name__} has none")
     try:
         _ = module.representation
     except UserError as error:
@@ -143,7 +143,7 @@ def require_representation(module: Any, callback: str) -> None:
 
 
 def require_scores(trainer: pl.Trainer, callback: str) -> None:
-    """Raise a `UserError` unless the module scores samples and groups its parameters, as `GrokkingModule` does."""
+    """Raise a `UserError` unless the module has ``score`` and ``parameter_groups``, as `GrokkingModule` does."""
     module, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
     if not (hasattr(data, "train_set") and hasattr(module, "score") and hasattr(module, "parameter_groups")):
         raise UserError(
@@ -153,10 +153,10 @@ def require_scores(trainer: pl.Trainer, callback: str) -> None:
 
 
 def require_table(trainer: pl.Trainer, callback: str) -> Any:
-    """The datamodule, which must have an operation table and a split, for a module with a representation.
+    """Return the datamodule, which must have an operation table and a split.
 
     Raises:
-        UserError: it has none.
+        UserError: it has none, or the module has no representation.
     """
     require_representation(trainer.lightning_module, callback)
     data = trainer.datamodule  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How good the representation is while it forms: RQI and the accuracy it predicts (section 3.1 of the paper)."""
+"""Quality of the representation during training: RQI and predicted accuracy (section 3.1 of the paper)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,17 +19,17 @@ PENDING = 200
 class RepresentationQuality(Measurement):
     """Finds the first step at which the representation quality index exceeds its threshold.
 
-    A step is counted as the number of updates made. Embeddings are copied at each measurement and judged many at a
-    time, so that watching every step costs little.
+    Steps count updates. Embeddings are copied at each measurement and evaluated in batches, so measuring every step
+    costs little.
 
     Args:
         every_n_steps: steps between measurements.
         threshold: RQI above which the representation counts as formed (0.95 in figures 4 and 5).
-        criterion: when two combined embeddings count as equal; null for that of the authors' published code.
+        criterion: when two combined embeddings count as equal; null for the criterion of the authors' published code.
 
     Raises:
         UserError: a parameter is out of range, the network has no embeddings, the data no operation table, or an
-            embedding is not a number.
+            embedding is nan or infinite.
     """
 
     thins_log = True
@@ -51,14 +51,14 @@ class RepresentationQuality(Measurement):
 
     @property
     def values(self) -> Values:
-        """The last RQI, and the accuracy that the representation predicts."""
+        """The last RQI and predicted accuracy."""
         if not self._history:
             return {}
         _, quality, predicted = self._history[-1]
         return {"rqi": quality, "predicted_accuracy": predicted}
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there are embeddings and a table to judge them by."""
+        """Check that there are embeddings and an operation table."""
         data = require_table(trainer, "RepresentationQuality")
         module: Any = pl_module
         self._table = data.table
@@ -72,35 +72,35 @@ class RepresentationQuality(Measurement):
         return embeddings.clone()
 
     def evaluate(self, steps: Sequence[int], values: Sequence[Float[Tensor, "p d"]]) -> None:
-        """Judge the copies, all by one call."""
+        """Evaluate the copies in one call."""
         copies = Representation(torch.stack(list(values)), self._combine)
         qualities = rqi(copies, self._table, self._criterion).tolist()
         predictions = predicted_accuracy(copies, self._table, self._train, self._criterion).tolist()
         super().evaluate(steps, list(zip(qualities, predictions, strict=True)))
 
     def keep(self, step: int, measured: tuple[float, float]) -> None:
-        """Take in RQI and predicted accuracy."""
+        """Record RQI and predicted accuracy."""
         quality, predicted = measured
         self._history.append((step, quality, predicted))
         if self.steps_to_rqi is None and quality > self.threshold:
             self.steps_to_rqi = step
 
     def state_dict(self) -> dict[str, Any]:
-        """All measurements so far; the step of the threshold follows from them."""
+        """All measurements so far, from which the threshold step follows."""
         self.settle()
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's measurements."""
+        """Restore a checkpoint's measurements."""
         for step, *measured in state_dict["history"].tolist():
             self._step = int(step)
             self.keep(self._step, measured)
 
     def status(self) -> dict[str, str]:
-        """The last RQI judged."""
+        """The last RQI."""
         return {"RQI": f"{self._history[-1][1]:.2f}"} if self._history else {}
 
     def summary(self) -> dict[str, Any]:
-        """The step of the threshold, the final RQI and the accuracy that the final representation predicts."""
+        """The threshold step, the final RQI and the final predicted accuracy."""
         values = super().summary()
         return {"steps_to_rqi": self.steps_to_rqi, **values} if values else {}

@@ -1,4 +1,4 @@
-"""Keeping a run's checkpoints: the last one, at intervals, where the run ends and when it is told to; and others."""
+"""Checkpoints of a run: the last one, at intervals, at the end and on signals; and kept ones."""
 
 import signal
 from pathlib import Path
@@ -16,24 +16,23 @@ from grokking_pl.runs.slurm import requeue_job, requeue_signal
 
 
 class RunCheckpoint(Checkpoint):
-    """Writes ``checkpoints/last.ckpt`` of the run folder, and if asked keeps those of more steps beside it.
+    """Writes ``checkpoints/last.ckpt`` in the run folder, and optionally keeps checkpoints of more steps.
 
-    Those that are kept are ``checkpoints/step_00000100.ckpt`` and so on, of the initial network too. They are whole or
-    absent, and a run that goes on from an earlier checkpoint first removes those of later steps, which it writes anew.
-    ``grok measure`` goes through them.
+    Kept checkpoints are ``checkpoints/step_00000100.ckpt`` and so on, including the initial network. They are written
+    atomically, and a run resumed from an earlier checkpoint first removes those of later steps. `grok measure`
+    evaluates them.
 
-    On SIGTERM or Ctrl-C the step in progress is finished, a checkpoint written, and the run ended in order; a second
-    signal ends it at once. Killed in any other way, a run resumes from its last checkpoint. Several processes end at
-    the next step at which they write a checkpoint anyway. In a job of SLURM the signal that announces its end
-    (SIGUSR1) does the same and queues the job again.
+    On SIGTERM or Ctrl-C the current step is finished, a checkpoint is written, and the run ends; a second signal ends
+    it at once. A run killed in any other way resumes from its last checkpoint. Several processes end at the next
+    checkpoint step. In a SLURM job the signal that announces its end (SIGUSR1) does the same and requeues the job.
 
     Args:
         every_n_steps: steps between checkpoints.
-        keep: "last" keeps the last one only; "all" those of all these steps too; "log" those of ten steps in each power
-            of ten, evenly spaced on a logarithmic axis; a number n those of every n-th step.
+        keep: "last" keeps only the last one; "all" also those of all these steps; "log" those of ten steps per decade,
+            evenly spaced on a logarithmic axis; a number n those of every n-th step.
 
     Raises:
-        UserError: every_n_steps or keep is not positive, or keep is no other of these words.
+        UserError: every_n_steps or keep is not positive, or keep is another word.
     """
 
     def __init__(self, every_n_steps: int = 1000, keep: Literal["last", "all", "log"] | int = "last") -> None:
@@ -50,7 +49,7 @@ class RunCheckpoint(Checkpoint):
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the signals for the time of the training."""
+        """Install signal handlers for the duration of training."""
         self._step = trainer.global_step
         own, resumed_from = run_folder(trainer).checkpoint, trainer.ckpt_path
         is_own = resumed_from is not None and Path(resumed_from).resolve() == own.resolve()
@@ -66,17 +65,17 @@ class RunCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write a checkpoint if it is time to, or if the run ends here.
+        """Write a checkpoint if due, or if the run ends here.
 
         Raises:
-            RunInterrupted: a signal asked for the end; the checkpoint is written.
+            RunInterrupted: a signal ended the run, after the checkpoint was written.
         """
         step = trainer.global_step
-        if step == self._step:  # gradients are accumulated: this batch made no update
+        if step == self._step:  # accumulated gradients: this batch made no update
             return
         self._step = step
         number = self._agreed_signal(trainer)
-        self._keep(trainer)  # first: a run that goes on from its last checkpoint lacks no earlier one
+        self._keep(trainer)  # first, so that a run resumed from its last checkpoint lacks no earlier one
         if number or trainer.should_stop or step % self.every_n_steps == 0 or step == trainer.max_steps:
             self._write(trainer)
         if number:
@@ -85,19 +84,19 @@ class RunCheckpoint(Checkpoint):
             raise RunInterrupted(number, step)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the last checkpoint of a run that did not end at ``max_steps``, now that its last step is measured.
+        """Write the last checkpoint of a run that did not end at ``max_steps``, once its last step is measured.
 
-        One that did has it, unless it was resumed there from the checkpoint of another folder.
+        Other runs already have it, unless resumed at the end from another folder's checkpoint.
         """
         if not trainer.global_step == trainer.max_steps == self._written_step:
             self._write(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._restore_handlers()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._restore_handlers()
 
     def _write(self, trainer: pl.Trainer) -> None:
@@ -108,7 +107,7 @@ class RunCheckpoint(Checkpoint):
         self._written_step = trainer.global_step
 
     def _keep(self, trainer: pl.Trainer) -> None:
-        """Keep the checkpoint of this step, if it is one to be kept."""
+        """Keep the checkpoint of this step, if required."""
         if trainer.fast_dev_run or not self._is_kept(trainer.global_step):  # type: ignore[attr-defined]
             return
         settle_and_save(trainer)
@@ -133,7 +132,7 @@ class RunCheckpoint(Checkpoint):
     def _agreed_signal(self, trainer: pl.Trainer) -> signal.Signals | None:
         if trainer.world_size == 1:
             return self.signal
-        # All processes must stop at the same step, so they agree on it at the steps at which they checkpoint.
+        # All processes must stop at the same step, so they agree on it at checkpoint steps.
         if trainer.global_step % self.every_n_steps:
             return None
         number = torch.tensor(int(self.signal or 0), device=trainer.strategy.root_device)

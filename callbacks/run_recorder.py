@@ -1,4 +1,4 @@
-"""The outcome of a run: ``summary.json``, the figure of its curves, and the table on the terminal."""
+"""The outcome of a run: ``summary.json``, the curves figure, and the table on the terminal."""
 
 import os
 import platform
@@ -34,12 +34,12 @@ RECORDED_VERSIONS = ("grokking_pl", "torch", "lightning", "torchmetrics")
 
 
 class RunRecorder(pl.Callback, Reporting):
-    """Writes the outcome of the run when it ends, whichever way it ends.
+    """Writes the outcome of a run when it ends, in whatever way.
 
-    Every callback that is ``Reporting`` adds its ``summary()`` to ``summary.json``. That says ``finished`` once all
-    else is written, the figures included; until then a run that is killed can be resumed, and its end follows.
+    Every ``Reporting`` callback adds its ``summary()`` to ``summary.json``. Its status is ``finished`` only once
+    everything else is written, including figures; a run killed before can be resumed to complete its end.
 
-    A run that ``max_time`` stops is ``interrupted``; resumed, it has as much time again.
+    A run stopped by ``max_time`` is ``interrupted``; when resumed, it gets the same time again.
     """
 
     def __init__(self) -> None:
@@ -54,27 +54,27 @@ class RunRecorder(pl.Callback, Reporting):
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, those before an interruption included."""
+        """Seconds of training, including those before interruptions."""
         return self._seconds_before + (0.0 if self._start is None else time.monotonic() - self._start)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """See to it that a run that is resumed at its end runs its end."""
+        """Make a run resumed at its last step execute the end of training."""
         if stage == "fit":
             run_end_of_trained_run(trainer)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train no further if a callback had stopped the run, unless the trainer's limits are others now."""
+        """Stop if a callback had stopped the run, unless the trainer's limits have changed."""
         self._trainer = trainer
         if self._stopped_at is not None and self._stopped_at == limits(trainer):
             trainer.should_stop = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock, and let callbacks that monitor something find its last value."""
+        """Start the clock, and restore the last values of monitored metrics."""
         self._start = time.monotonic()
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in self._monitored.items()})
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that no callback has refused to go on from the checkpoint."""
+        """Note that no callback has refused the checkpoint."""
         self._has_trained = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -83,7 +83,7 @@ class RunRecorder(pl.Callback, Reporting):
         self._summary["ended_by"] = why_ended(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the summary, as of a run that is interrupted until all is written, and draw the curves."""
+        """Write the summary, with status interrupted until everything is written, and draw the curves."""
         if writes_files(trainer):
             settle_and_save(trainer)
             self._summary = self._summarise(trainer, "interrupted", self._summary.get("ended_by"))
@@ -91,8 +91,8 @@ class RunRecorder(pl.Callback, Reporting):
             draw_curves(trainer)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Say that the run is finished, now that all callbacks have written what they write."""
-        if stage != "fit" or "status" not in self._summary:  # the run has not come to its end, or writes nothing
+        """Set the status to finished, once all callbacks have written their files."""
+        if stage != "fit" or "status" not in self._summary:  # the run has not ended, or writes nothing
             return
         folder = run_folder(trainer)
         out_of_time = self._summary["ended_by"] == MAX_TIME
@@ -101,13 +101,13 @@ class RunRecorder(pl.Callback, Reporting):
         conclude_loggers(trainer, self._summary)
         if not out_of_time:
             folder.write_summary(self._summary)
-        print_table(self._summary, folder)
+        print_table(self._summary, folder, _tracker(trainer))
         if out_of_time:
             advice = "; to resume, run the same command with --ckpt_path last" if folder.checkpoint.exists() else ""
             tell(f"grok: stopped by max_time at step {trainer.global_step}{advice}")
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Write the summary of a run that failed or was interrupted, unless it was refused before it was resumed."""
+        """Write the summary of a failed or interrupted run, unless resuming was refused."""
         was_refused = self._is_resumed and not self._has_trained
         if self._start is None or was_refused or not writes_files(trainer):
             return
@@ -119,7 +119,7 @@ class RunRecorder(pl.Callback, Reporting):
         conclude_loggers(trainer, summary)
 
     def state_dict(self) -> dict[str, Any]:
-        """The seconds so far, what can be monitored, and the limits within which a callback has stopped the run."""
+        """The seconds so far, monitored metrics, and the limits under which a callback stopped the run."""
         trainer = self._trainer
         if trainer is None:
             return {"seconds": self.seconds, "monitored": {}, "stopped_at": None}
@@ -130,7 +130,7 @@ class RunRecorder(pl.Callback, Reporting):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting seconds."""
+        """Restore the seconds so far."""
         self._is_resumed = True
         self._seconds_before = float(state_dict["seconds"])
         self._monitored = {name: float(value) for name, value in state_dict["monitored"].items()}
@@ -139,7 +139,7 @@ class RunRecorder(pl.Callback, Reporting):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Give a resumed run all of ``max_time``, which Lightning would have it share with the run before."""
+        """Give a resumed run the full ``max_time``, which Lightning would share with the previous run."""
         checkpoint.get("callbacks", {}).pop("Timer", None)
 
     def _summarise(self, trainer: pl.Trainer, status: str, ended_by: str | None) -> dict[str, Any]:
@@ -148,10 +148,10 @@ class RunRecorder(pl.Callback, Reporting):
             try:
                 summary |= callback.summary()
             except Exception:
-                # A callback that is broken shall not cost a failed run the results of the others.
+                # A broken callback must not lose the other results of a failed run.
                 if status != "failed":
                     raise
-        # What a module of the user's own has logged.
+        # Metrics logged by a user's own module.
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
         summary |= {name: value for name, value in logged.items() if name not in summary}
         return summary | {
@@ -170,14 +170,13 @@ def limits(trainer: pl.Trainer) -> list[int | None]:
 
 
 def draw_curves(trainer: pl.Trainer) -> None:
-    """Draw the accuracies of a run into ``curves.png``."""
-    trackers = [callback for callback in reporting_callbacks(trainer) if isinstance(callback, PhaseTracker)]
-    if not trackers or not len(trackers[0].history):
+    """Draw the accuracies of a run to ``curves.png``."""
+    tracker = _tracker(trainer)
+    if tracker is None or not len(tracker.history):
         return
-    tracker = trackers[0]
 
     def make() -> Any:
-        from grokking_pl.plots.curves import accuracy_curves  # matplotlib takes a second to import
+        from grokking_pl.plots.curves import accuracy_curves  # matplotlib is slow to import
 
         history = tracker.history.numpy()
         return accuracy_curves(
@@ -203,17 +202,19 @@ def conclude_loggers(trainer: pl.Trainer, summary: dict[str, Any]) -> None:
                 tell_failure("summary in W&B", error)
 
 
-def print_table(summary: dict[str, Any], folder: RunFolder) -> None:
-    """Print the outcome of a run on the terminal, if there is anybody to read it."""
+def print_table(summary: dict[str, Any], folder: RunFolder, tracker: PhaseTracker | None) -> None:
+    """Print the outcome of a run on the terminal, if output is open."""
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column()
     table.add_column(overflow="fold")
-    if "phase" in summary:
+    if tracker is not None and "phase" in summary:
         undecided = "" if summary["phase_decided"] else " (so far)"
         table.add_row("phase", Text.assemble((str(summary["phase"]), "bold"), undecided))
-        for name, which in (("train", "training"), ("val", "validation")):
+        for name, which, threshold in zip(
+            ("train", "val"), ("training", "validation"), tracker.thresholds, strict=True
+        ):
             step = summary[f"steps_to_{name}"]
-            table.add_row(f"{which} accuracy passed", "never" if step is None else f"at step {step}")
+            table.add_row(f"{which} accuracy >= {threshold:g}", "not reached" if step is None else f"at step {step}")
             table.add_row(f"{which} accuracy at the end", f"{summary[f'{name}_accuracy']:.3f}")
     table.add_row("steps", str(summary["steps"]))
     if summary["ended_by"] not in (None, "max_steps"):
@@ -221,7 +222,7 @@ def print_table(summary: dict[str, Any], folder: RunFolder) -> None:
     table.add_row("seconds", f"{summary['seconds']:.1f}")
     table.add_row("folder", Text(str(folder.path)))
     console = Console(soft_wrap=True)
-    with console.capture() as captured:  # where nobody reads it, rich would end the program
+    with console.capture() as captured:  # on closed output, rich would end the program
         console.print(table)
     try:
         print(captured.get(), end="", flush=True)
@@ -230,8 +231,12 @@ def print_table(summary: dict[str, Any], folder: RunFolder) -> None:
         _forget_output()
 
 
+def _tracker(trainer: pl.Trainer) -> PhaseTracker | None:
+    return next((callback for callback in reporting_callbacks(trainer) if isinstance(callback, PhaseTracker)), None)
+
+
 def _forget_output() -> None:
-    """Let what standard output still holds go nowhere, or Python would fail on it once more when it leaves."""
+    """Discard buffered standard output, on which Python would fail again at exit."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):

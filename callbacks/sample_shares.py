@@ -1,4 +1,4 @@
-"""The share that each process has in an evaluation of all samples."""
+"""Shares of all samples among processes, for evaluations."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 EVALUATION_CHUNK = 2048
 
 Share = tuple[tuple[Tensor, Tensor], int]
-"""Inputs and targets of some samples, and how many of them, the first ones, are training samples."""
+"""Inputs and targets of some samples, and the number of leading ones that are training samples."""
 
 
 def sample_shares(trainer: pl.Trainer) -> list[Share]:

@@ -1,4 +1,4 @@
-"""How sharply the training loss curves in its steepest direction."""
+"""Sharpness of the training loss."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ from grokking_pl.metrics import sharpness
 
 
 class Sharpness(Measurement):
-    """Logs ``sharpness``: the largest eigenvalue of the Hessian of the training loss, by the method of Lanczos.
+    """Logs ``sharpness``: the largest eigenvalue of the Hessian of the training loss, by the Lanczos method.
 
-    Gradient descent with the learning rate lr is stable up to 2 / lr (Cohen et al., 2021, arXiv 2103.00065). The
-    network's own penalty is in the loss, weight decay is not. An iteration costs about two backward passes.
+    Gradient descent with learning rate lr is stable up to 2 / lr (Cohen et al., 2021, arXiv 2103.00065). The loss
+    includes the network's penalty but not weight decay. An iteration costs about two backward passes.
 
     Args:
         every_n_steps: steps between measurements.
-        samples: how many training samples, evenly spaced among them; null for all.
-        iterations: of Lanczos, the most.
+        samples: number of training samples, evenly spaced; null for all.
+        iterations: maximum number of Lanczos iterations.
 
     Raises:
         UserError: a number is not positive, the module has no ``score``, or the loss is not finite.
@@ -44,7 +44,7 @@ class Sharpness(Measurement):
         self._inputs, self._targets = inputs[chosen], targets[chosen]
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """The eigenvalue now."""
+        """The current eigenvalue."""
         network, plugin = pl_module.network, trainer.precision_plugin
         inputs, targets = plugin.convert_input((self._inputs, self._targets))
         weights = [weight for weight in network.parameters() if weight.requires_grad]
@@ -57,7 +57,7 @@ class Sharpness(Measurement):
         was_training = network.training
         network.eval()
         try:
-            with sdpa_kernel(SDPBackend.MATH):  # the others cannot be differentiated twice
+            with sdpa_kernel(SDPBackend.MATH):  # other backends cannot be differentiated twice
                 return {"sharpness": sharpness(loss, weights, self.iterations)}
         finally:
             network.train(was_training)

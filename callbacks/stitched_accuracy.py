@@ -22,16 +22,16 @@ from grokking_pl.training.stitched_accuracy import split_weights, stitched_corre
 
 
 class StitchedAccuracy(pl.Callback, Reporting):
-    """Keeps the weights at given steps, and tries the decoder of each on the embeddings of every other at the end.
+    """Keeps the weights at given steps, and at the end combines each step's decoder with the others' embeddings.
 
-    The weights are in the folder ``weights/`` of the run, a file per step. ``stitched_accuracy.npz`` holds ``steps``
-    (n), and ``train`` and ``val`` (n x n), accuracies of the decoder of a row's step on the embeddings of a column's;
-    ``stitched_accuracy.png`` shows them. A decoder is all that is not in the group of the embeddings.
+    The weights are in the run's folder ``weights/``, one file per step. ``stitched_accuracy.npz`` holds ``steps`` (n),
+    and ``train`` and ``val`` (n x n), accuracies with the decoder of the row's step and the embeddings of the column's;
+    ``stitched_accuracy.png`` shows them. The decoder is everything outside the ``embeddings`` group.
 
     Args:
-        steps: the steps at which to keep the weights; null for ``count`` steps, evenly spaced on a logarithmic axis,
-            and the step at which the run ends.
-        count: how many steps to choose.
+        steps: steps at which to keep the weights; null for ``count`` steps, evenly spaced on a logarithmic axis, and
+            the last step of the run.
+        count: number of steps to choose.
 
     Raises:
         UserError: a step is negative, count is not positive, or the module has no ``score`` and ``parameter_groups``.
@@ -48,7 +48,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
         self._maps: dict[str, np.ndarray] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the steps, and keep the initial weights if they are among them."""
+        """Choose the steps, and keep the initial weights if step 0 is among them."""
         require_scores(trainer, "StitchedAccuracy")
         self._chosen = choose_steps("StitchedAccuracy", self.steps, self.count, "weights", trainer)
         self._final = []
@@ -63,7 +63,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
         self._take(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Try every decoder on all embeddings, those of the last step too, which a longer run would not have kept."""
+        """Evaluate every decoder with all embeddings, including the last step, which a longer run would not keep."""
         if not writes_files(trainer):
             return
         snapshots, step = _snapshots(trainer), trainer.global_step
@@ -76,10 +76,10 @@ class StitchedAccuracy(pl.Callback, Reporting):
             self._maps = {"steps": np.array(steps), "train": train, "val": val}
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the maps and draw them.
+        """Write and draw the maps.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         if not self._maps:
             return
@@ -87,7 +87,7 @@ class StitchedAccuracy(pl.Callback, Reporting):
         draw(trainer, "stitched_accuracy.png", self._draw)
 
     def summary(self) -> dict[str, Any]:
-        """Validation accuracy of the last decoder on the first embeddings, and of the first on the last."""
+        """Validation accuracy of the last decoder with the first embeddings, and of the first with the last."""
         if not self._maps:
             return {}
         val = self._maps["val"]
@@ -97,11 +97,11 @@ class StitchedAccuracy(pl.Callback, Reporting):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps at which weights were kept; the files have these."""
+        """The steps at which weights were kept in files."""
         return {"kept": self._kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the weights that a checkpoint's run has kept."""
+        """Restore the steps kept before a checkpoint."""
         self._kept = list(state_dict["kept"])
 
     def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -112,18 +112,18 @@ class StitchedAccuracy(pl.Callback, Reporting):
             self._kept = [*self._kept, step]
 
     def _find_kept(self, trainer: pl.Trainer) -> None:
-        """Have the files of the steps before a checkpoint, those of another run's folder too, and no others."""
+        """Keep only the files of the steps before a checkpoint, copied from another run's folder if needed."""
         snapshots = _snapshots(trainer)
         snapshots.keep_only(self._kept)
         if self._kept and trainer.ckpt_path:
-            # A checkpoint is in the folder checkpoints/ of its run.
+            # Checkpoints are in the folder checkpoints/ of their run.
             other = WeightSnapshots(Path(trainer.ckpt_path).resolve().parent.parent / snapshots.path.name)
             if missing := snapshots.take_from(other, self._kept):
-                tell(f"grok: no weights of steps {missing} beside the checkpoint; stitched_accuracy goes without")
+                tell(f"grok: no weights of steps {missing} beside the checkpoint; stitched_accuracy leaves them out")
                 self._kept = [step for step in self._kept if step not in missing]
 
     def _draw(self) -> Any:
-        from grokking_pl.plots.stitched_accuracy import stitched_accuracy  # matplotlib takes a second to import
+        from grokking_pl.plots.stitched_accuracy import stitched_accuracy  # matplotlib is slow to import
 
         return stitched_accuracy(self._maps["steps"].tolist(), self._maps["train"], self._maps["val"])
 
@@ -140,7 +140,7 @@ def _weights(module: Any) -> dict[str, torch.Tensor]:
 def _maps(
     trainer: pl.Trainer, module: Any, snapshots: WeightSnapshots, steps: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracies on both sets, decoder by embeddings. One decoder at a time is in memory, and all embeddings."""
+    """Accuracies on both sets, decoder by embeddings, with one decoder at a time and all embeddings in memory."""
     data = trainer.datamodule  # type: ignore[attr-defined]
     embeddings = [split_weights(module, snapshots.read(step))[0] for step in steps]
     decoders = (split_weights(module, snapshots.read(step))[1] for step in steps)

@@ -1,4 +1,4 @@
-"""How many principal components of the embeddings the accuracies rest on (section 4.2 of the paper, appendix K)."""
+"""Accuracies with the embeddings truncated to principal components (section 4.2 of the paper, appendix K)."""
 
 from typing import Any
 
@@ -14,22 +14,22 @@ from grokking_pl.metrics.truncation import most_components
 from grokking_pl.training.truncated_accuracy import truncated_correct
 
 CHOSEN = 12
-"""Numbers of components that are chosen, at most."""
+"""Most numbers of components to choose."""
 
 
 class TruncatedAccuracy(Measurement):
-    """Logs both accuracies with the embeddings replaced by their projection on the first k principal components.
+    """Logs both accuracies with the embeddings projected on their first k principal components.
 
-    The embeddings' mean is kept, and the network that is trained stays as it is. The columns are
-    ``train_accuracy_K_components`` and ``val_accuracy_K_components``, with the number in place of K. At the end
-    ``truncated_accuracy.png`` shows the accuracies against k, and how those on the validation set came there.
+    The embeddings' mean is kept, and the trained network is unchanged. The columns are ``train_accuracy_K_components``
+    and ``val_accuracy_K_components``, with the number for K. At the end ``truncated_accuracy.png`` shows the accuracies
+    by k, and the validation accuracies over steps.
 
     Args:
         every_n_steps: steps between measurements.
-        components: the numbers k; null for at most twelve from 1 to all, evenly spaced on a logarithmic axis.
+        components: numbers k; null for at most twelve from 1 to all, evenly spaced on a logarithmic axis.
 
     Raises:
-        UserError: a number is out of range, or the network has no embeddings or is scored by no ``score``.
+        UserError: a number is out of range, the network has no embeddings, or the module has no ``score``.
     """
 
     def __init__(self, every_n_steps: int = 100, components: list[int] | None = None) -> None:
@@ -37,7 +37,7 @@ class TruncatedAccuracy(Measurement):
         if components is not None and (not components or min(components) < 1):
             raise UserError(f"TruncatedAccuracy: components is {components}; give numbers of at least 1, or null")
         self.components = components
-        self.state["curves"] = {}  # step: for every k, the accuracies on the training and the validation set
+        self.state["curves"] = {}  # training and validation accuracy for every k, by step
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the numbers of components."""
@@ -74,7 +74,7 @@ class TruncatedAccuracy(Measurement):
         }
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the accuracies at the end, and those on the way."""
+        """Draw the accuracies at the end and over training."""
         if self.values:
             draw(trainer, "truncated_accuracy.png", self._draw)
 
@@ -87,7 +87,7 @@ class TruncatedAccuracy(Measurement):
         return {"truncated_accuracy": {"components": self._numbers, "train": train, "val": val}}
 
     def _draw(self) -> Any:
-        from grokking_pl.plots.truncated_accuracy import truncated_accuracy  # matplotlib takes a second to import
+        from grokking_pl.plots.truncated_accuracy import truncated_accuracy  # matplotlib is slow to import
 
         steps = sorted(self.state["curves"])
         curves = torch.stack([self.state["curves"][step] for step in steps]).numpy()

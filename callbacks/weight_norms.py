@@ -1,4 +1,4 @@
-"""How large the weights of each group are."""
+"""The norms of the weights of each group."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from grokking_pl.errors import UserError
 
 
 class WeightNorms(Measurement):
-    """Logs the Euclidean norm of the embeddings' parameters and of the decoder's.
+    """Logs the Euclidean norms of the embeddings' and the decoder's parameters.
 
     Args:
         every_n_steps: steps between measurements.
@@ -22,7 +22,7 @@ class WeightNorms(Measurement):
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are groups of parameters."""
         if not hasattr(pl_module, "parameter_groups"):
-            raise UserError(f"WeightNorms asks the module for its groups, but {type(pl_module).__name__} has none")
+            raise UserError(f"WeightNorms needs parameter groups, but {type(pl_module).__name__} has none")
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
         """The norm of each group."""

@@ -1,6 +1,6 @@
 """A laboratory for grokking: representations, effective theory, phases.
 
-``import grokking_pl as gp`` loads nothing heavy: what is listed in ``__all__`` is imported when it is first used.
+``import grokking_pl as gp`` is cheap: the names in ``__all__`` are imported at first use.
 """
 
 from importlib import import_module
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:  # for editors and type checkers; `_HOMES` says the same for Python
+if TYPE_CHECKING:  # for editors and type checkers; keep in step with `_HOMES`
     from grokking_pl import callbacks, data, errors, experiments, metrics, models, plots, runs, tasks, theory, training
     from grokking_pl.errors import UserError
     from grokking_pl.interface.calls import compare, diagram, fit
@@ -52,7 +52,7 @@ _HOMES = {
     "predicted_accuracy": "interface.measures",
     "rqi": "interface.measures",
 }
-"""In which module of the package each name is."""
+"""The module of each name."""
 
 __all__ = [
     "Diagram",
@@ -89,7 +89,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used."""
+    """Import a public name at first use."""
     if name in _PACKAGES:
         return import_module(f"{__name__}.{name}")
     if name in _HOMES:

@@ -1,7 +1,7 @@
-"""``python -m grokking_pl`` is the command ``grok``.
+"""``python -m grokking_pl`` runs the ``grok`` command.
 
-Python looks for modules first where ``-m`` is given, or beside a file that it runs. ``grok`` looks where the user works
-last, so that a user's ``random.py`` is never taken for Python's own.
+Python searches for modules first in the working directory (with ``-m``) or beside the file it runs. ``grok`` searches
+the working directory last, so that a user's ``random.py`` never shadows Python's own.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The exceptions whose messages are meant for the user, and what is said of all others."""
+"""Exceptions with messages for the user, and descriptions of all others."""
 
 import re
 import signal
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MOST_OF_A_MESSAGE = 400
-"""Characters of another library's message that are shown."""
+"""Characters of another library's message to show."""
 
 
 class UserError(ValueError):
-    """Something the user gave is wrong: the message says what was given, what was expected and what to do.
+    """Invalid input: the message says what was given, what was expected and what to do.
 
     The command line prints it as one line, without a traceback.
     """
 
 
 class RunInterrupted(Exception):
-    """A signal asked the run to stop; it did so after writing a checkpoint.
+    """A signal stopped the run, after a checkpoint was written.
 
     Args:
         number: the signal.
-        step: the number of updates made.
+        step: number of updates made.
     """
 
     def __init__(self, number: signal.Signals, step: int) -> None:
@@ -32,19 +32,19 @@ class RunInterrupted(Exception):
 
 
 def require_at_least(who: str, name: str, value: float, least: float, below: float = float("inf")) -> None:
-    """Raise a `UserError` in the name of whose option it is unless ``least <= value < below``."""
+    """Raise a `UserError`, in the name of the option's owner, unless ``least <= value < below``."""
     if not least <= value < below:
         limit = "" if below == float("inf") else f" and less than {below}"
         raise UserError(f"{who}: {name} is {value}; it must be at least {least}{limit}")
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """The `UserError` behind an exception, if there is one: a parser that tries several types wraps that of each."""
+    """The `UserError` behind an exception, if any; a parser that tries several types wraps the errors of each."""
     return next((link for link in chain(error) if isinstance(link, UserError)), None)
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those behind it, each once: one that is raised anew may be behind itself."""
+    """An exception and those behind it, each once, since a re-raised exception may be behind itself."""
     known: set[int] = set()
     while error is not None and id(error) not in known:
         known.add(id(error))
@@ -53,32 +53,32 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def describe_error(error: BaseException) -> str:
-    r"""An exception that nobody expected, on one line: its name, where in the user's own code, and what it says.
+    r"""Describe an unexpected exception on one line: its name, its place in the user's code, and its message.
 
     >>> describe_error(RuntimeError("on\npurpose"))
     'RuntimeError: on purpose'
     """
     places = ((link, _place_in_users_code(link)) for link in chain(error))
-    # A parser wraps what a user's class raises while it is made.
+    # A parser wraps exceptions raised while a user's class is instantiated.
     error, where = next((place for place in places if place[1]), (error, None))
     said = message_on_one_line(error, MOST_OF_A_MESSAGE)
     return type(error).__name__ + (f" in {where}" if where else "") + (f": {said}" if said else "")
 
 
 def message_on_one_line(error: BaseException, most: int | None = None) -> str:
-    """What an exception says, without line breaks and control characters, and at most so many characters of it."""
+    """An exception's message, without line breaks and control characters, truncated to ``most`` characters."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     text = re.sub(r"\s+", " ", text).strip()
     return text if most is None or len(text) <= most else text[:most].rstrip() + " ..."
 
 
 def _place_in_users_code(error: BaseException) -> str | None:
-    """The file and line, in code that is neither installed nor this project's, that an exception passed last."""
+    """The last file and line of an exception's traceback in code that is neither installed nor this project's."""
     libraries = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     libraries.append(Path(__file__).resolve().parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        # Unresolved, too: a part of this project may be a link.
+        # Unresolved paths too, because a part of this project may be a link.
         is_library = any(name.is_relative_to(library) for name in (path, path.resolve()) for library in libraries)
         if path.is_file() and not is_library and not {"site-packages", "dist-packages"} & {*path.parts}:
             return f"{path}, line {frame.lineno}"

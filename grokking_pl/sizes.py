@@ -1,20 +1,20 @@
-"""The sizes that the data decide and every architecture needs: said once, by the datamodule."""
+"""Sizes of the data that every architecture needs, set by the datamodule."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What an architecture must know of its data.
+    """The sizes of the data, as needed by an architecture.
 
     Args:
         inputs: number of features of an input vector (784 for MNIST); for algorithmic data the number of operands, or
-            of tokens where samples are whole equations.
+            of tokens if samples are whole equations.
         outputs: dimension of the output: of the target vectors (regression) or the number of classes.
-        symbols: number p of symbols that the inputs index; 0 where inputs are vectors.
-        tokens: size of the vocabulary, where inputs are tokens; 0 where the symbols are all there is.
-        first_symbol: token number of the first symbol; the others follow it.
-        answers: number of tokens asked for, at the last places of the input; 0 where a sample has one class or vector.
+        symbols: number p of symbols that the inputs index; 0 if inputs are vectors.
+        tokens: size of the vocabulary if inputs are tokens; 0 if there are only symbols.
+        first_symbol: token id of the first symbol; the others follow.
+        answers: number of answer tokens, at the last positions of the input; 0 if a sample has one class or vector.
     """
 
     inputs: int

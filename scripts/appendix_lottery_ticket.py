@@ -19,7 +19,7 @@ RANDOM_PLANES = 1000
 
 
 def draw(run: FigureRun) -> None:
-    """Initial embeddings on their own axes and on the final ones, and the final embeddings."""
+    """Draw initial embeddings on their own axes and on the final ones, and the final embeddings."""
     with np.load(transformer_run(run) / "embeddings.npz") as file:
         steps, (initial, *_, final), symbols = file["steps"], file["embeddings"], file["symbols"]
     figure = lottery_ticket(initial, final, symbols, int(steps[-1]))
@@ -33,7 +33,7 @@ def draw(run: FigureRun) -> None:
 
 
 def caption(initial: np.ndarray, final: np.ndarray, tables: dict[str, pd.DataFrame]) -> str:
-    """What the figure shows, with its numbers."""
+    """The caption, with the numbers of the figure."""
     frequency, power = strongest(tables["c_final"][["axis_1", "axis_2"]].to_numpy())
     before = tables["b_initial_final_axes"][["axis_1", "axis_2"]].to_numpy()
     share = float(fourier_power(torch.from_numpy(before))[frequency - 1])
@@ -52,7 +52,7 @@ def caption(initial: np.ndarray, final: np.ndarray, tables: dict[str, pd.DataFra
 
 
 def strongest(points: np.ndarray) -> tuple[int, float]:
-    """The frequency with most of the power in a plane, and its share."""
+    """The strongest frequency in a plane, and its fraction of the power."""
     power = fourier_power(torch.from_numpy(points))
     return int(power.argmax()) + 1, float(power.max())
 

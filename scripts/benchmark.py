@@ -1,7 +1,6 @@
-"""Speed as ratios within one run: each section pairs this framework with a bare PyTorch loop that does the same.
+"""Speed relative to a bare PyTorch loop that does the same, measured in the same run.
 
-python scripts/benchmark.py             all sections
-python scripts/benchmark.py mnist toy   some of them
+python scripts/benchmark.py all sections python scripts/benchmark.py mnist toy some of them
 """
 
 import argparse
@@ -41,11 +40,11 @@ WARM_UP = 200
 REPEATS = 3
 
 Row = tuple[str, str, str]
-"""What was measured, the figure, and the aim."""
+"""Quantity measured, result, and target."""
 
 
 class StepTimer(pl.Callback):
-    """Seconds of a step, the first ones left out."""
+    """Measures seconds per step, without the first steps."""
 
     seconds_per_step = 0.0
 
@@ -57,12 +56,12 @@ class StepTimer(pl.Callback):
             self._start = time.perf_counter()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop it."""
+        """Stop the clock."""
         StepTimer.seconds_per_step = (time.perf_counter() - self._start) / (trainer.global_step - WARM_UP)
 
 
 def time_grok(config: str, steps: int, *options: str) -> float:
-    """Seconds of a step of `grok fit`, everything on as configured."""
+    """Seconds per step of `grok fit`, with everything on as configured."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         errors = io.StringIO()
         with contextlib.redirect_stderr(errors):
@@ -72,7 +71,7 @@ def time_grok(config: str, steps: int, *options: str) -> float:
 
 
 def perceptron(*widths: int, activation: type[nn.Module], scale: float = 1.0) -> nn.Sequential:
-    """A perceptron as anyone would write it."""
+    """A perceptron in plain PyTorch."""
     layers: list[nn.Module] = []
     for i, o in itertools.pairwise(widths):
         layers += [nn.Linear(i, o), activation()]
@@ -84,7 +83,7 @@ def perceptron(*widths: int, activation: type[nn.Module], scale: float = 1.0) ->
 
 
 def bare_mnist(steps: int, fused: bool) -> float:
-    """Seconds of a step of a bare loop: the updates and the evaluations of configs/mnist_grok.yaml."""
+    """Seconds per step of a bare loop with the updates and evaluations of configs/mnist_grok.yaml."""
     data = MNISTDataModule()
     data.setup()
     inputs, targets = data.train_set
@@ -110,7 +109,7 @@ def bare_mnist(steps: int, fused: bool) -> float:
 
 
 def bare_toy(steps: int, fused: bool, evaluate_every: int | None = None) -> float:
-    """Seconds of a step of a bare loop on 45 samples, with one thread, as `grok fit` has for so small a network."""
+    """Seconds per step of a bare loop on 45 samples, with one thread, as `grok fit` uses for such a small network."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     data = AlgorithmicDataModule(task=addition(10), train_count=45, split="published", seed=58)
@@ -139,7 +138,7 @@ def bare_toy(steps: int, fused: bool, evaluate_every: int | None = None) -> floa
 
 
 def paired(ours: Callable[[], float], *bare: Callable[[], float]) -> list[float]:
-    """Medians of ours over each bare time, measured in turn."""
+    """Medians of the ratios of our time to each bare time, measured alternately."""
     rounds = [[measure() for measure in (ours, *bare)] for _ in range(REPEATS)]
     return [statistics.median(times[0] / times[i] for times in rounds) for i in range(1, len(bare) + 1)] + [
         statistics.median(times[0] for times in rounds) * 1e3
@@ -195,7 +194,7 @@ def toy() -> list[Row]:
 
 
 def diagram() -> list[Row]:
-    """Many members at once against one at a time, and against the matrix products they consist of."""
+    """Many members at once against one at a time, and against their bare matrix products."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     context = get_context("spawn")
     barrier, results = context.Barrier(cores), context.Queue()
@@ -219,12 +218,12 @@ def diagram() -> list[Row]:
 
 
 def bare_cell(steps: int) -> float:
-    """Seconds of a step of a bare loop that trains one cell of figure 6a and evaluates both accuracies."""
+    """Seconds per step of a bare loop that trains one cell of figure 6a and evaluates both accuracies."""
     return bare_toy(steps, fused=False, evaluate_every=1)
 
 
 def _diagram_worker(barrier: Any, results: Any) -> None:
-    """Milliseconds of one core for a member-step and for its matrix products, and how cost grows with members."""
+    """Milliseconds on one core for a member-step and for its matrix products, and the growth of cost with members."""
     torch.set_num_threads(1)
     builder = MemberBuilder()
     settings = builder.complete(yaml.safe_load((ROOT / "configs/toy_addition.yaml").read_text()))
@@ -270,7 +269,7 @@ def _diagram_worker(barrier: Any, results: Any) -> None:
 
 
 def batched_products(members: int, train: int = 45, val: int = 10, repeats: int = 100) -> float:
-    """Seconds a member of the products of a step: 6 FLOPs per weight and training sample, 2 per validation sample."""
+    """Seconds per member for a step's products: 6 FLOPs per weight and training sample, 2 per validation sample."""
     seconds = 0.0
     for inputs, outputs in ((200, 200), (200, 30)):
         x, y = torch.randn(members, train, inputs), torch.randn(members, train, outputs)
@@ -305,7 +304,7 @@ def metrics() -> list[Row]:
 
 
 def transformer() -> list[Row]:
-    """A transformer against one of PyTorch's layers, and the tables of Power et al."""
+    """A transformer against one made of PyTorch's layers, and the tables of Power et al."""
     from benchmark_transformer import transformer
 
     return transformer(time_grok, WARM_UP, REPEATS)
@@ -326,19 +325,19 @@ job.returncode = os.waitstatus_to_exitcode(status)
 print(usage.ru_maxrss)
 sys.exit(job.returncode)
 """
-"""Starts a command and prints its peak memory in KB. The kernel lets the peak of a process begin with that of the
-process that started it, so a small one must."""
+"""Starts a command and prints its peak memory in KB. A process inherits the peak of its parent, so the parent must be
+small."""
 
 
 def interventions() -> list[Row]:
-    """What an intervention costs a population."""
+    """The cost of interventions in a batch."""
     from benchmark_interventions import interventions
 
     return interventions(REPEATS)
 
 
 def memory() -> list[Row]:
-    """Peak memory of the main job, in its process alone."""
+    """Peak memory of the main job, in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         job = [sys.executable, "-m", "grokking_pl", "fit", "--config", "configs/mnist_grok.yaml",
                "--trainer.max_steps=300", "--run_dir", f"{folder}/run"]  # fmt: skip
@@ -350,7 +349,7 @@ def memory() -> list[Row]:
 
 
 def help_pages() -> list[Row]:
-    """Seconds until help is there."""
+    """Seconds to print help."""
     rows = []
     for words, aim in ((("--help",), "under 2"), (("fit", "--help"), "under 6")):
         times = []
@@ -385,13 +384,13 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
 
 
 def main() -> None:
-    """Measure the sections asked for and print a table of each as soon as it is there."""
+    """Measure the requested sections and print a table of each as it completes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default all")
     chosen = parser.parse_args().sections or list(SECTIONS)
     unknown = set(chosen) - set(SECTIONS)
     if unknown:
-        parser.error(f"there is no section {', '.join(unknown)}: choose from {', '.join(SECTIONS)}")
+        parser.error(f"unknown section {', '.join(unknown)}: choose from {', '.join(SECTIONS)}")
     sys.path.insert(0, str(Path(__file__).parent))
     console = Console(width=110)
     for name in chosen:

@@ -22,7 +22,7 @@ from grokking_pl.sizes import Sizes
 CONFIGS = Path(__file__).parent.parent / "configs"
 EVALUATE_EVERY = 100
 SECONDS = 8.0
-"""Of every measurement."""
+"""Duration of each measurement."""
 
 
 class ConvolutionalNetwork(nn.Module):
@@ -41,7 +41,7 @@ class ConvolutionalNetwork(nn.Module):
         self.classifier = nn.Linear(2 * channels * 7 * 7, sizes.outputs)
 
     def embedding_parameters(self) -> list[nn.Parameter]:
-        """The layers that make the representation."""
+        """The parameters of the layers that compute the representation."""
         return list(self.features.parameters())
 
     def forward(self, images: Tensor) -> Tensor:
@@ -55,11 +55,11 @@ NETWORKS = (
     ("perceptron on MNIST", "mnist_grok.yaml", None, 600),
     ("small convolutional network on MNIST", "mnist_grok.yaml", "benchmark_batches.ConvolutionalNetwork", 400),
 )
-"""Name, configuration, architecture if another, and steps of the run alone."""
+"""Name, configuration, architecture if different, and steps of the single run."""
 
 
 def batches(time_grok: Callable[..., float], repeats: int) -> list[tuple[str, str, str]]:
-    """Measure: rows of what was measured, the figure, and the aim."""
+    """Measure, and return rows of quantity, result and target."""
     rows = []
     for name, config, architecture, steps in NETWORKS:
         options = ["--trainer.callbacks=PhaseTracker", f"--trainer.callbacks.every_n_steps={EVALUATE_EVERY}"]
@@ -74,7 +74,7 @@ def batches(time_grok: Callable[..., float], repeats: int) -> list[tuple[str, st
 
 
 def member_step(config: str, architecture: str | None) -> float:
-    """Seconds of all cores for a member-step, evaluations included."""
+    """Seconds on all cores for a member-step, including evaluations."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     context = get_context("spawn")
     barrier, results = context.Barrier(cores), context.Queue()
@@ -91,7 +91,7 @@ def member_step(config: str, architecture: str | None) -> float:
 
 
 def _worker(barrier: Any, results: Any, config: str, architecture: str | None) -> None:
-    """Put the seconds of one core for a member-step into the results, or the error, for which nobody waits in vain."""
+    """Put the seconds on one core for a member-step, or the error, into the results."""
     try:
         results.put(_measure(barrier, config, architecture))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The section on interventions of ``benchmark.py``: a member-step of the toy with one, over one without."""
+"""The section on interventions of ``benchmark.py``: a member-step of the toy with one, relative to one without."""
 
 import statistics
 import time
@@ -16,7 +16,7 @@ from grokking_pl.population.places import places_for
 
 CONFIG = Path(__file__).parent.parent / "configs/toy_addition.yaml"
 STEPS = 60
-"""Of each measurement."""
+"""Steps per measurement."""
 INTERVENTIONS: dict[str, dict[str, Any]] = {
     "GradientFilter": {"alpha": 0.98, "lamb": 2.0},
     "GradientWindow": {"window": 10, "lamb": 5.0},
@@ -29,7 +29,7 @@ INTERVENTIONS: dict[str, dict[str, Any]] = {
 
 
 def interventions(repeats: int) -> list[tuple[str, str, str]]:
-    """Measure: rows of what was measured, the figure, and the aim. One core, one batch at a time."""
+    """Measure, and return rows of quantity, result and target. One core, one batch at a time."""
     torch.set_num_threads(1)
     plain = full_batch({})
     rows = []
@@ -42,7 +42,7 @@ def interventions(repeats: int) -> list[tuple[str, str, str]]:
 
 
 def full_batch(callbacks: Mapping[str, Any]) -> Batch:
-    """A compiled batch of toys that has made its first steps."""
+    """A compiled batch of toys after its first steps."""
     builder = MemberBuilder()
     settings = yaml.safe_load(CONFIG.read_text()) | {"callbacks": dict(callbacks)}
     settings = builder.complete(settings)
@@ -56,7 +56,7 @@ def full_batch(callbacks: Mapping[str, Any]) -> Batch:
 
 
 def seconds_of(batch: Batch) -> float:
-    """Seconds of some steps for each member."""
+    """Seconds for some steps, per member."""
     start = time.perf_counter()
     batch.advance(STEPS)
     return (time.perf_counter() - start) / len(batch.members)

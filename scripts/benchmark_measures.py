@@ -1,4 +1,4 @@
-"""What a measure costs, in seconds of one core and in training steps of the network that it looks at.
+"""The cost of measures, in seconds on one core and in training steps of the measured network.
 
 python scripts/benchmark_measures.py    the transformer of Nanda et al. (2023), p = 113, a minute
 """
@@ -33,11 +33,11 @@ from grokking_pl.training import PowerModule, local_complexity, pair_activations
 P = 113
 KEYS = [3, 6, 23, 35, 39]
 EVERY = 100
-"""Steps between the measurements whose share of a run is said."""
+"""Steps between measurements, for the printed fraction of a run."""
 
 
 def seconds(function: Callable[[], object], repeats: int = 3) -> float:
-    """The shortest time of this thread alone, whatever else the machine does."""
+    """The shortest CPU time of this thread, independent of other load."""
     function()
     times = []
     for _ in range(repeats):

@@ -1,4 +1,4 @@
-"""Speed of the effective theory, as ratios within one run to the published enumeration of the parallelograms.
+"""Speed of the effective theory, relative to the published enumeration of parallelograms in the same run.
 
 python scripts/benchmark_theory.py            all sections, a minute
 python scripts/benchmark_theory.py --quick    without p = 30 enumerated
@@ -18,15 +18,15 @@ from grokking_pl.tasks import addition
 from grokking_pl.theory import critical_sizes, grokking_rate, predict, probability_of_unique_structure
 
 Row = tuple[str, str, str]
-"""What was measured, the figure, and the aim."""
+"""Quantity measured, result, and target."""
 
 
 def by_enumeration(p: int, train: list[int]) -> tuple[np.ndarray, int, float]:
-    """Spectrum, nullity and ideal accuracy by the steps of the authors' published code.
+    """Spectrum, nullity and ideal accuracy by the algorithm of the authors' published code.
 
-    All pairs of samples are compared, once for P0 and once for P0(D); each parallelogram outside P0(D) is added to the
-    equations, whose nullity is then computed anew; each validation sample looks for a training sample with which it
-    has an implied parallelogram, in a list.
+    All pairs of samples are compared, once for P0 and once for P0(D). Each parallelogram outside P0(D) is added to the
+    equations, whose nullity is then recomputed. Each validation sample is looked up in a list for a training sample
+    with which it has an implied parallelogram.
     """
     samples = [(i, j) for i in range(p) for j in range(i, p)]
     indices = np.array(train)
@@ -58,7 +58,7 @@ def by_enumeration(p: int, train: list[int]) -> tuple[np.ndarray, int, float]:
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
-    """The median time of a call, after one that is not timed."""
+    """The median time of a call, after an untimed one."""
     function()
     times = []
     for _ in range(repeats):
@@ -90,9 +90,9 @@ def one_split(p: int, fraction: float, repeats: tuple[int, int], aim: str) -> Ro
 
 
 def theory(quick: bool = False) -> list[Row]:
-    """All sections."""
+    """Measure all sections."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on matrices this small, threads only wait for each other
+    torch.set_num_threads(1)  # several threads do not help on such small matrices
     rows = [one_split(10, fraction, (200, 20), "50 x") for fraction in (45 / 55, 30 / 55, 22 / 55)]
     if not quick:
         rows.append(one_split(30, 0.5, (50, 0), "2000 x"))
@@ -116,6 +116,6 @@ def theory(quick: bool = False) -> list[Row]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="leave out the enumeration at p = 30")
+    parser.add_argument("--quick", action="store_true", help="skip the enumeration at p = 30")
     for what, figure, aim in theory(parser.parse_args().quick):
         print(f"{what:70} {figure:32} aim {aim}")

@@ -20,7 +20,7 @@ BURN_IN = 5
 
 
 class TorchTransformer(nn.Module):
-    """The same network as anyone would write it, of ``torch.nn.TransformerEncoderLayer`` and an explicit mask."""
+    """The same network in plain PyTorch, with ``torch.nn.TransformerEncoderLayer`` and an explicit mask."""
 
     def __init__(self, sizes: Sizes, layers: int, heads: int, width: int, norm: str, bias: bool) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ def stepper(network: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[],
 
 
 class PublishedTransformer(nn.Module):
-    """The network of figures 1 and 7, of PyTorch's encoder layers."""
+    """The network of figures 1 and 7, made of PyTorch's encoder layers."""
 
     def __init__(self, p: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class PublishedTransformer(nn.Module):
 
 
 def networks(sizes: Sizes, layers: int, width: int, norm: str, bias: bool) -> tuple[nn.Module, nn.Module]:
-    """Ours, and the same of PyTorch's layers."""
+    """Our network, and the same made of PyTorch's layers."""
     ours = Transformer(
         sizes, layers=layers, width=width, norm="before" if norm == "before" else "after",
         readout="last" if sizes.answers else "concatenate", bias="all" if bias else "none",
@@ -83,7 +83,7 @@ def networks(sizes: Sizes, layers: int, width: int, norm: str, bias: bool) -> tu
 
 
 def published_networks(sizes: Sizes) -> tuple[nn.Module, nn.Module]:
-    """The network of figures 1 and 7, ours and of PyTorch's layers."""
+    """The network of figures 1 and 7, ours and made of PyTorch's layers."""
     ours = Transformer(
         sizes, layers=2, heads=1, width=256, mlp_ratio=0.5, norm="before", final_norm=False, causal=False,
         positions="none", initialisation="encoder_layer", dropout=0.05, attention_dropout=0.05, mlp_dropout=0.05,
@@ -94,7 +94,7 @@ def published_networks(sizes: Sizes) -> tuple[nn.Module, nn.Module]:
 def step_ratio(
     data: TensorDataModule, batch: int, make: Callable[..., tuple[nn.Module, nn.Module]], *options: Any
 ) -> list[float]:
-    """The median ratio of our step to PyTorch's, measured in turn, and our median step in milliseconds."""
+    """The median ratio of our step to PyTorch's, measured alternately, and our median step in milliseconds."""
     data.setup()
     inputs, targets = data.inputs[:batch], data.targets[:batch]
     torch.manual_seed(0)
@@ -111,7 +111,7 @@ def step_ratio(
 
 
 def bare_run(steps: int, warm_up: int) -> float:
-    """Seconds of a step of a bare loop: the updates and evaluations of configs/transformer_modular_addition_small."""
+    """Seconds per step of a bare loop with the updates and evaluations of transformer_modular_addition_small.yaml."""
     data = AlgorithmicDataModule(task=modular_addition(31), train_fraction=0.8, targets="class")
     data.setup()
     inputs, targets = data.train_set
@@ -139,7 +139,7 @@ def tables() -> float:
 
 
 def transformer(time_grok: Callable[..., float], warm_up: int, repeats: int) -> list[tuple[str, str, str]]:
-    """Measure: rows of what was measured, the figure, and the aim."""
+    """Measure, and return rows of quantity, result and target."""
     pairs = AlgorithmicDataModule(task=modular_addition(53), train_fraction=0.7, targets="class", seed=0)
     figure1 = AlgorithmicDataModule(task=modular_addition(59), train_fraction=0.8, targets="class", seed=1)
     rows = []

@@ -3,8 +3,8 @@
     python scripts/check_diagrams.py                 figures 6a and 6b, 210 runs
     python scripts/check_diagrams.py published_6a    one of them
 
-Each diagram is a folder under runs/diagrams; one that is finished is not run again. Prints the agreement and every run
-that differs, and writes both side by side as CSV into the diagram's folder.
+Each diagram is a folder under runs/diagrams; finished ones are not run again. Prints the agreement and every run that
+differs, and writes both side by side as CSV to the diagram's folder.
 """
 
 import argparse
@@ -18,18 +18,18 @@ from grokking_pl.commands.main import main as grok
 
 RUNS = ROOT / "runs/diagrams"
 EQUAL_PHASES = {"published_6a": 100, "published_6b": 106}
-"""Phases that must be equal. The cells of figure 6b that differ lie at a border, where rounding decides: in three of
-the four the same run by ``grok fit``, with the operations of the published code, differs as well."""
+"""Phases that must be equal. The differing cells of figure 6b lie at a border, where rounding decides: in three of the
+four, the same run by `grok fit`, with the operations of the published code, differs as well."""
 DELAYS = (1000, 2000)
-"""Table 1's delay, and the one with which the published diagram of figure 6a was drawn."""
+"""The delay of table 1, and that of the published diagram of figure 6a."""
 
 
 def compare(name: str, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs of a diagram beside the published ones, one row per cell, all steps counted as published."""
+    """The runs of a diagram with the published ones, one row per cell, with steps counted as published."""
     published = grid(name)
     axes = [column for column in COLUMNS if column in published]
     ours = pd.DataFrame({axis: runs[COLUMNS[axis]] for axis in axes})
-    # Outside the published range, steps 0 .. 9999, a threshold is not reached.
+    # Outside the published range, steps 0 .. 9999, a threshold counts as not reached.
     ours["train"] = (runs.steps_to_train - 1).clip(lower=0)
     ours["val"] = runs.steps_to_val.where(runs.steps_to_val <= LAST_STEP)
     for frame in (ours, published):
@@ -49,14 +49,14 @@ def compare(name: str, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def run(name: str, options: list[str]) -> pd.DataFrame:
-    """The table of a published grid, whose missing runs are trained first."""
+    """Train the missing runs of a published grid, and return its table."""
     folder = RUNS / name
     grok(["diagram", "--config", str(ROOT / f"configs/diagrams/{name}.yaml"), "--folder", str(folder), *options])
     return pd.read_csv(folder / "runs.csv")
 
 
 def agreement(both: pd.DataFrame) -> pd.DataFrame:
-    """How many phases and steps agree, and of how many."""
+    """Numbers of phases and steps that agree, and totals."""
     rows: list[tuple[str, int, int]] = [
         (f"phases, delay {delay}", (both[f"phase_{delay}"] == both[f"published_phase_{delay}"]).sum(), len(both))
         for delay in DELAYS
@@ -69,7 +69,7 @@ def agreement(both: pd.DataFrame) -> pd.DataFrame:
 
 
 def differing(both: pd.DataFrame) -> pd.DataFrame:
-    """The cells whose phase, or whose steps at moderate rates, differ from the published ones."""
+    """The cells whose phase, or steps at moderate rates, differ from the published ones."""
     phases = np.any([both[f"phase_{delay}"] != both[f"published_phase_{delay}"] for delay in DELAYS], axis=0)
     steps = both.moderate & ~(both.train_agrees & both.val_agrees)
     columns = [column for column in COLUMNS if column in both]
@@ -85,7 +85,7 @@ def main() -> None:
     arguments, options = parser.parse_known_args()
     unknown = set(arguments.diagrams) - set(GRIDS)
     if unknown:
-        parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(GRIDS)}")
+        parser.error(f"unknown diagram {', '.join(unknown)}: choose from {', '.join(GRIDS)}")
     for name in arguments.diagrams or GRIDS:
         both = compare(name, run(name, options))
         both.to_csv(RUNS / name / "published.csv", index=False)

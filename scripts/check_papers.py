@@ -1,12 +1,12 @@
-"""Compare runs in the settings of later papers with what these published.
+"""Compare runs in the settings of later papers with the published results.
 
     python scripts/check_papers.py                     all that published a number or a fact to judge by; the three
                                                        of grokfast take many minutes
     python scripts/check_papers.py grokfast_ema        some of them
     python scripts/check_papers.py --keep              all, and keep the table in docs/results, which the pages show
 
-Each is a `grok fit` in a folder of its own under runs/papers; a run that was stopped is resumed, and finished ones are
-not run again. Prints a table and writes it as CSV beside the runs.
+Each is a `grok fit` in its own folder under runs/papers; stopped runs are resumed, and finished ones are not run again.
+Prints a table and writes it as CSV beside the runs.
 """
 
 import argparse
@@ -28,13 +28,13 @@ RUNS = ROOT / "runs/papers"
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper published of a setting, and how a run here is judged by it.
+    """A published result, and how to judge a run by it.
 
     Args:
-        published: in words.
-        agrees: whether a run does, by its metrics: columns step, and loss and accuracy on both sets.
-        config: in configs/; by default that of the claim's name in configs/papers/.
-        options: further ones of the command line.
+        published: the result in words.
+        agrees: whether a run agrees, from its metrics: columns step, and loss and accuracy on both sets.
+        config: configuration in configs/; by default that of the claim's name in configs/papers/.
+        options: further command line options.
     """
 
     published: str
@@ -44,18 +44,18 @@ class Claim:
 
 
 def first_step(metrics: pd.DataFrame, threshold: float, which: str = "val_accuracy") -> float:
-    """The first evaluated step at which an accuracy is at least a threshold; infinite for never."""
+    """The first evaluated step with an accuracy at or above a threshold; infinite for never."""
     passed = metrics.step[metrics[which] >= threshold]
     return float(passed.iloc[0]) if len(passed) else float("inf")
 
 
 def memorises(metrics: pd.DataFrame) -> bool:
-    """Whether training ends perfect and validation low."""
+    """Whether training accuracy ends perfect and validation accuracy low."""
     return bool(metrics.train_accuracy.iloc[-1] > 0.99 and metrics.val_accuracy.iloc[-1] < 0.5)
 
 
 def nanda(fraction: float, published: int) -> Claim:
-    """A point of Nanda's sweep over the training fraction: the first step of a validation loss below 0.1."""
+    """A point of Nanda's sweep over the training fraction: the first step with validation loss below 0.1."""
 
     def agrees(metrics: pd.DataFrame) -> bool:
         passed = metrics.step[metrics.val_loss < 0.1]
@@ -90,7 +90,7 @@ CLAIMS = {
 
 
 def fit(name: str) -> RunFolder:
-    """Run `grok fit`, unless it has run."""
+    """Run `grok fit`, unless finished."""
     folder = RunFolder(RUNS / name)
     if folder.read_summary().get("status") != "finished":
         claim = CLAIMS[name]
@@ -102,7 +102,7 @@ def fit(name: str) -> RunFolder:
 
 
 def row_of(name: str) -> dict[str, Any]:
-    """What was published and what is here, of one setting."""
+    """Published and own result of one setting."""
     folder = fit(name)
     columns = ["step", "train_accuracy", "val_accuracy", "train_loss", "val_loss"]
     metrics = pd.read_csv(folder.metrics)[columns].dropna()
@@ -122,14 +122,14 @@ def row_of(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run what is asked for, and print and write the table."""
+    """Run the requested settings, and print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(CLAIMS)}; default all")
     parser.add_argument("--keep", action="store_true", help="also in docs/results, which the documentation shows")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.names if name not in CLAIMS]
     if unknown:
-        parser.error(f"there is no setting {', '.join(unknown)}: choose from {', '.join(CLAIMS)}")
+        parser.error(f"unknown setting {', '.join(unknown)}: choose from {', '.join(CLAIMS)}")
     table = pd.DataFrame([row_of(name) for name in chosen.names or CLAIMS])
     print_table("Later papers", table)
     table.to_csv(RUNS / "papers.csv", index=False)

@@ -4,8 +4,8 @@
     python scripts/check_published.py figure3        all 33 runs of figures 3 and 4b: accuracies and RQI steps
     python scripts/check_published.py                both
 
-Each run is a `grok fit` in a folder of its own under runs/published; finished ones are not run again. Prints a table
-and a summary, and writes the table as CSV beside the runs, with the scatter of figure 3c.
+Each run is a `grok fit` in its own folder under runs/published; finished ones are not run again. Prints a table and a
+summary, and writes the table as CSV beside the runs, with the scatter plot of figure 3c.
 """
 
 import argparse
@@ -26,21 +26,21 @@ from grokking_pl.commands.main import main as grok
 
 RUNS = ROOT / "runs/published"
 FIGURE_6_STRIDE = 7
-"""Every seventh cell of a grid is compared, which meets all four phases and both ends of each axis."""
+"""Every seventh cell of a grid is compared, which includes all four phases and both ends of each axis."""
 FIGURE_3_STEP = 5000
-"""At which the accuracies of figure 3 are taken."""
+"""Step of the accuracies of figure 3."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One `grok fit`: the name of its folder and what it overrides in configs/toy_addition.yaml."""
+    """One `grok fit`: the name of its folder, and its overrides of configs/toy_addition.yaml."""
 
     name: str
     options: tuple[str, ...]
 
 
 def fit(run: Run) -> dict[str, Any]:
-    """Run `grok fit`, unless it has run, and return its summary."""
+    """Run `grok fit`, unless finished, and return its summary."""
     folder = RUNS / run.name
     summary = folder / "summary.json"
     if not summary.exists() or json.loads(summary.read_text())["status"] != "finished":
@@ -58,7 +58,7 @@ def fit(run: Run) -> dict[str, Any]:
 
 
 def fit_all(runs: list[Run], jobs: int) -> list[dict[str, Any]]:
-    """Run several at a time, in processes of their own."""
+    """Run several at a time, in their own processes."""
     if jobs == 1:
         return [fit(run) for run in runs]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
@@ -91,7 +91,7 @@ def figure_6_run(name: str, cell: pd.Series) -> Run:
 
 
 def check_figure_6(name: str, jobs: int, cells: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Compare phase and steps of a spread of cells with the published ones; all steps are counted as published."""
+    """Compare phase and steps of a spread of cells with the published ones, with steps counted as published."""
     cells = figure_6_cells(name) if cells is None else cells
     runs = [figure_6_run(name, cell) for _, cell in cells.iterrows()]
     ours = pd.DataFrame(fit_all(runs, jobs)).astype({"steps_to_train": float, "steps_to_val": float})
@@ -163,7 +163,7 @@ def accuracies_at(run: Run, train_num: int, step: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Run the comparisons asked for."""
+    """Run the requested comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("figures", nargs="*", choices=["figure3", "figure6", []], help="which to compare; default both")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")

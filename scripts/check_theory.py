@@ -38,7 +38,7 @@ def published_split(train_num: int, seed: int) -> Int[Tensor, " train"]:
 
 
 def compare() -> pd.DataFrame:
-    """One row per published run: what its training set implies, and when the structure was observed in its network."""
+    """Compare theory and network, one row per published run."""
     table = addition(SYMBOLS)
     rows = []
     for run in training_fractions().to_dict("records"):
@@ -64,7 +64,7 @@ def compare() -> pd.DataFrame:
 
 
 def rank_correlation(frame: pd.DataFrame) -> float:
-    """Spearman's rank correlation of measured with predicted steps; never ranks last."""
+    """Spearman's rank correlation of measured and predicted steps; never ranks last."""
     return float(frame.measured_steps.rank().corr(frame.predicted_steps.rank()))
 
 
@@ -86,7 +86,7 @@ def summary(frame: pd.DataFrame) -> list[str]:
 
 
 def figure_5b(frame: pd.DataFrame, trials: int = 1000) -> Figure:
-    """Predicted steps against the training fraction, with the measured ones (figure 5 (b) of the paper)."""
+    """Draw predicted and measured steps against the training fraction (figure 5 (b) of the paper)."""
     table = addition(SYMBOLS)
     sizes = list(range(5, SAMPLES + 1))
     curve = rate_quantiles(table, sizes, sample_rates(table, sizes, trials), LEARNING_RATE)
@@ -104,9 +104,9 @@ def figure_5b(frame: pd.DataFrame, trials: int = 1000) -> Figure:
 
 
 def other_weights(frame: pd.DataFrame, number: int, decoder_lr: float, steps: int, jobs: int) -> pd.DataFrame:
-    """How often the structure is observed from other initial weights, on published splits near and above the threshold.
+    """Count how often the structure forms from other initial weights, on published splits near and above the threshold.
 
-    Finished runs are kept, and not repeated.
+    Finished runs are kept and not repeated.
     """
     chosen = frame[frame.train_num.between(20, 45)]  # the published code trains larger ones on partial batches
     runs = []
@@ -130,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=int, default=0, help="initial weights to train each implied split from")
     parser.add_argument("--decoder_lr", type=float, default=1e-4, help="the decoder's learning rate in these runs")
-    parser.add_argument("--steps", type=int, default=6000, help="and their steps")
+    parser.add_argument("--steps", type=int, default=6000, help="steps of these runs")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     arguments = parser.parse_args()
     RUNS.mkdir(parents=True, exist_ok=True)

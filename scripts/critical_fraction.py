@@ -1,4 +1,4 @@
-"""How the critical training fraction of addition falls with the number of symbols: the table and figure of the docs.
+"""The critical training fraction of addition by number of symbols: table and figure of the documentation.
 
 python scripts/critical_fraction.py                      some minutes; writes docs/images/critical_fraction.png
 python scripts/critical_fraction.py --largest 100 --to /tmp
@@ -18,7 +18,7 @@ WORK = 2e10
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """The table as it stands in the documentation."""
+    """The table in Markdown, as in the documentation."""
     lines = ["| p | samples | trials | r_c | 95 % | r_c p / ln p |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {row.p} | {row.samples} | {row.trials} | {row.r_c:.4f} | {row.low:.4f} to {row.high:.4f} "
@@ -31,7 +31,7 @@ def markdown(frame: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--largest", type=int, default=max(SYMBOLS), help="leave out larger numbers of symbols")
-    parser.add_argument("--trials", type=int, default=1000, help="random orders for each number of symbols, at most")
+    parser.add_argument("--trials", type=int, default=1000, help="most random orders per number of symbols")
     parser.add_argument("--to", type=Path, default=Path(__file__).parent.parent / "docs/images", help="folder")
     arguments = parser.parse_args()
     symbols = [p for p in SYMBOLS if p <= arguments.largest]

@@ -1,10 +1,10 @@
-"""Run the notebooks of the documentation and keep what their cells print and show.
+"""Run the notebooks of the documentation and save the outputs of their cells.
 
     python scripts/notebooks.py docs/notebooks/first_run.ipynb
     python scripts/notebooks.py docs/notebooks/*.ipynb --set STEPS=100 --output /tmp
 
-Cells run one after the other in this process, in an empty folder, as modules of the notebook's name, without Jupyter.
-The constants of the cell with the tag ``parameters`` can be set to others, for a quick look at whether all of it works.
+Cells run in order in this process, in an empty folder, as modules of the notebook's name, without Jupyter. Constants in
+the cell tagged ``parameters`` can be overridden, for a quick test.
 """
 
 import argparse
@@ -23,16 +23,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 PARAMETERS = "parameters"
-"""The tag of the cell whose constants may be set."""
+"""Tag of the cell whose constants may be overridden."""
 
 
 def run_notebook(notebook: dict[str, Any], name: str, constants: dict[str, Any]) -> dict[str, Any]:
-    """A notebook with the outputs of its cells, which are run where the process works.
+    """Run a notebook's cells in the working directory, and return it with their outputs.
 
     Args:
-        notebook: as its file has it.
-        name: of the module that the cells are.
-        constants: values in place of those of the cell of parameters.
+        notebook: content of the file.
+        name: name of the module in which the cells run.
+        constants: values that override those of the parameters cell.
     """
     module = types.ModuleType(name)
     sys.modules[name] = module
@@ -47,7 +47,7 @@ def run_notebook(notebook: dict[str, Any], name: str, constants: dict[str, Any])
 
 
 def run_cell(code: str, names: dict[str, Any], constants: dict[str, Any], where: str) -> list[dict[str, Any]]:
-    """What a cell prints, and what its last line is if that is an expression."""
+    """Run a cell; return what it prints, and its last line's value if that is an expression."""
     tree = ast.parse(code, where)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     printed, value = io.StringIO(), None
@@ -66,7 +66,7 @@ def run_cell(code: str, names: dict[str, Any], constants: dict[str, Any], where:
 
 
 def shown(value: Any) -> dict[str, Any]:
-    """A value as a notebook shows it, by the kinds of its representations."""
+    """A value's notebook output, by the types of its representations."""
     if isinstance(value, Figure):
         file = io.BytesIO()
         value.savefig(file, format="png", dpi=80)
@@ -81,7 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run the notebooks of the documentation.")
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value of a constant")
-    parser.add_argument("--output", type=Path, help="folder for the results; by default they take the files' places")
+    parser.add_argument("--output", type=Path, help="folder for the results; by default the files are overwritten")
     options = parser.parse_args()
     constants = {name: ast.literal_eval(value) for name, _, value in (given.partition("=") for given in options.set)}
     for path in options.files:
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def run_file(path: Path, constants: dict[str, Any]) -> dict[str, Any]:
-    """The notebook of a file, run in an empty folder."""
+    """Run the notebook of a file in an empty folder."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     work = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:

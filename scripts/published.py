@@ -1,9 +1,8 @@
-"""The numbers that the paper's authors published, in tests/reference, and how their steps are counted.
+"""Numbers published by the paper's authors, in tests/reference, and their step counts.
 
 Published steps count from 0. The training accuracy is taken after the update of a step and the validation accuracy
-before it; a threshold that was never reached is written as the last step. Runs here count the updates made, so that a
-published training step is one less than theirs, and a validation step the same. In what is read here a step that was
-never reached is nan.
+before it; a threshold that was never reached is written as the last step. Runs here count updates, so a published
+training step is one less than ours, and a validation step the same. Here, a step that was never reached is read as nan.
 """
 
 from pathlib import Path
@@ -16,7 +15,7 @@ from grokking_pl.metrics import classify
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "tests/reference"
 SAMPLES = 55
-"""Unordered pairs of ten symbols: the table behind figures 3 to 6."""
+"""Unordered pairs of ten symbols: the size of the table of figures 3 to 6."""
 STEPS = 10_000
 """Budget of the published runs."""
 LAST_STEP = STEPS - 1
@@ -26,9 +25,9 @@ COLUMNS = {
     "decoder_lr": "model.decoder.lr",
     "decoder_weight_decay": "model.decoder.weight_decay",
 }
-"""The axes of the grids, by their names in a configuration."""
+"""Axes of the grids, by their names in a configuration."""
 DELAY = 1000
-"""Of validation behind training, from which on a run counts as grokking (table 1)."""
+"""Delay of validation behind training above which a run counts as grokking (table 1)."""
 MODERATE_RATE = 1e-3
 """Learning rate above which the published runs are chaotic."""
 
@@ -58,11 +57,11 @@ def moderate(cells: pd.DataFrame) -> pd.Series:
 
 
 def phase_of(train: float, val: float, delay: int = DELAY) -> str:
-    """The phase by the steps to both thresholds, nan for never."""
+    """The phase from the steps to both thresholds, nan for never."""
     return str(classify(None if np.isnan(train) else train, None if np.isnan(val) else val, delay))
 
 
 def close(ours: pd.Series, theirs: pd.Series, relative: float, absolute: int = 0) -> pd.Series:
-    """Whether steps agree: both never, or within a share of the published step or a number of steps."""
+    """Whether steps agree: both never, or within a fraction of the published step or a number of steps."""
     allowed = np.maximum(absolute, relative * theirs)
     return (ours.isna() & theirs.isna()) | ((ours - theirs).abs() <= allowed)

@@ -7,7 +7,7 @@ from rich.table import Table
 
 
 def print_table(title: str, frame: pd.DataFrame, width: int = 150) -> None:
-    """Print a frame; a step that was never reached is nan or infinite."""
+    """Print a table; nan and infinite steps mean never."""
     table = Table(title=title, title_justify="left")
     for column in frame.columns:
         table.add_column(str(column).replace("_", " "), overflow="fold")
@@ -17,7 +17,7 @@ def print_table(title: str, frame: pd.DataFrame, width: int = 150) -> None:
 
 
 def as_text(value: object) -> str:
-    """A value as it stands in a cell."""
+    """Format a value for a cell."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float):

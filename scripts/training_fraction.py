@@ -1,4 +1,4 @@
-"""Toy addition at training sets of 5 to 54 samples: the runs behind figures 3, 4b and 5b, and their agreement."""
+"""Toy addition at training sets of 5 to 54 samples: the runs of figures 3, 4b and 5b, and their agreement."""
 
 import pandas as pd
 from figure_run import FigureRun
@@ -6,9 +6,9 @@ from published import SAMPLES, STEPS, close, training_fractions
 
 
 def training_fraction_runs(run: FigureRun, config: str) -> pd.DataFrame:
-    """Toy addition at training sets of 5 to 54 samples, with the published numbers (figures 3, 4b and 5b).
+    """Train toy addition with 5 to 54 training samples; include the published numbers (figures 3, 4b and 5b).
 
-    One row per run. All steps are updates made, nan for never.
+    One row per run. Steps count updates, nan for never.
     """
     runs = run.diagram(config).rename(columns={"data.train_count": "train_count"})
     n = runs.train_count
@@ -25,17 +25,17 @@ def training_fraction_runs(run: FigureRun, config: str) -> pd.DataFrame:
 
 
 def structure_runs(run: FigureRun) -> tuple[pd.DataFrame, int]:
-    """The runs behind figures 4b and 5b and their budget of steps; the quick ones are those of figure 3."""
+    """The runs of figures 4b and 5b and their step budget; the quick ones are those of figure 3."""
     runs = training_fraction_runs(run, "figure3_small" if run.quick else "figure4b")
     return runs, run.steps or (5000 if run.quick else STEPS)
 
 
 def published_within(runs: pd.DataFrame, budget: int) -> pd.Series:
-    """The published steps to RQI > 0.95, nan for those beyond a budget."""
+    """The published steps to RQI > 0.95, nan if beyond the budget."""
     return runs.published_steps_to_rqi.where(runs.published_steps_to_rqi <= budget)
 
 
 def agreement(runs: pd.DataFrame, budget: int) -> str:
-    """In how many runs the steps to RQI > 0.95 agree with the published ones within a budget, in words."""
+    """In words, in how many runs the steps to RQI > 0.95 agree with the published ones within a budget."""
     agree = close(runs.steps_to_rqi, published_within(runs, budget), 0.02, 1)
     return f"both never, or steps within 2 %, in {agree.sum()} of {len(runs)}"

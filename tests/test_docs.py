@@ -122,7 +122,7 @@ def test_commands_parse(grok, at_work, page):
             assert re.search("^(seed_everything|base|task):", out, re.MULTILINE), words
         elif command == "sweep":
             status, out, err = grok(*words, *([] if "--check" in words else ["--check"]))
-            assert (status, "no mistakes" in out) == (0, True), f"{words}: {err}"
+            assert (status, "is valid" in out) == (0, True), f"{words}: {err}"
         elif command in ("report", "compare", "measure"):
             # It parses, and finds that nothing has been run here.
             status, _, err = grok(*words)

@@ -126,7 +126,7 @@ def test_killed_process_stops_the_others(endless, grok, tmp_path, victim, proces
     assert first.returncode != 0
     assert not any(map(is_python, others))
     if processes == 2 or victim == "second":
-        assert "another process of this run ended" in line_of(err)
+        assert "another process of this run exited" in line_of(err)
     else:
         # The others cannot know of each other who speaks.
         assert {line_of(f"run folder \n{line}") for line in err.splitlines()[1:]} == {f"grok: error: {MESSAGE}"}
@@ -172,7 +172,7 @@ def test_a_diagram_says_in_one_line_that_a_process_died(grok_process, tmp_path, 
     assert not is_python(second)
     lines = [line for line in err.splitlines() if not line.startswith("diagram in ") and "runs" not in line[:20]]
     assert lines == [
-        "grok: error: a process of the job died; what was finished is kept: run the same command again to resume"
+        "grok: error: a process of the job died; finished runs are kept: run the same command again to resume"
     ]
 
 
@@ -221,7 +221,7 @@ def test_slurm_job_is_queued_again_and_goes_on(grok, small_mnist, slurm, tmp_pat
     options = ["fit", *small_mnist, "--run_dir", tmp_path / "run", signalled]
     status, _, err = grok(*options)
     assert status == 128 + signal.SIGUSR1
-    assert "SLURM job 4321 is queued again" in err
+    assert "SLURM job 4321 is requeued" in err
     assert slurm.read_text() == "requeue 4321\n"
     assert torch.load(tmp_path / "run/checkpoints/last.ckpt")["global_step"] == 14
     assert "holds an unfinished run" in grok(*options)[2]

@@ -1,1 +1,1 @@
-"""The command ``grok``: a file for each command, and what they share. Nothing else in the package imports from here."""
+"""The ``grok`` command: one file per command, and shared code. Only the interface imports from here."""

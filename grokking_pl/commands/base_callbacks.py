@@ -1,4 +1,4 @@
-"""Which callbacks the base of a diagram may list: those that only watch, and interventions."""
+"""Callbacks allowed in a diagram's base: observing callbacks and interventions."""
 
 import importlib
 from collections.abc import Mapping
@@ -24,20 +24,20 @@ OBSERVERS = (
     ModelSummary,
     ProgressBar,
 )
-"""Callbacks that only watch."""
+"""Observing callbacks."""
 
 HOMES = ("grokking_pl.callbacks", "lightning.pytorch.callbacks")
-"""Where a callback is that is given by its name alone."""
+"""Modules in which callbacks are looked up by name."""
 
 
 def interventions_among(given: Any) -> dict[str, Any]:
-    """The callbacks that intervene in the training, by their names and with class_path and options.
+    """The callbacks that intervene in training, by name, with class_path and options.
 
     Args:
-        given: the base's ``trainer.callbacks``: null, a callback or a list of them, by class_path or name.
+        given: the base's ``trainer.callbacks``: null, one callback or a list, by class_path or name.
 
     Raises:
-        UserError: another callback may change how a run trains, since a population calls none.
+        UserError: a callback is neither observing nor an intervention; a diagram calls no others.
     """
     interventions: dict[str, Any] = {}
     for callback in given if isinstance(given, list) else [given] if given else []:
@@ -45,29 +45,29 @@ def interventions_among(given: Any) -> dict[str, Any]:
         cls = _find(path)
         if cls is not None and issubclass(cls, Intervention):
             if cls.__name__ in interventions:
-                raise UserError(f"the base of a diagram lists {cls.__name__} more than once: leave one")
+                raise UserError(f"the base of a diagram lists {cls.__name__} more than once: remove one")
             options = callback.get("init_args") or {} if isinstance(callback, Mapping) else {}
             home = path.rpartition(".")[0] or cls.__module__
             interventions[cls.__name__] = {"class_path": f"{home}.{cls.__name__}", "init_args": options}
             continue
         if cls is None or not issubclass(cls, OBSERVERS):
             raise UserError(
-                f"a diagram cannot honour the callback {path}, which its base lists and which may change the "
-                "training: remove it from the base, derive it from Reporting if it only watches, or train with grok "
+                f"a diagram does not support the callback {path} of its base, which may change the "
+                "training: remove it from the base, derive it from Reporting if it only observes, or train with grok "
                 "fit or grok sweep"
             )
     return interventions
 
 
 def read_contenders(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
-    """What the contenders of a tournament change, their callbacks as `interventions_among` gives them.
+    """The changes of a tournament's contenders, with callbacks as from `interventions_among`.
 
     Args:
-        given: what each changes, by its name.
-        base: settings of all; its interventions are those of every contender, too.
+        given: changes of each contender, by name.
+        base: settings of all; its interventions apply to every contender too.
 
     Raises:
-        UserError: a contender has a callback that is no intervention.
+        UserError: a contender has a callback that is not an intervention.
     """
     return {
         name: {**changes, "callbacks": base.get("callbacks", {}) | interventions_among(changes["callbacks"])}

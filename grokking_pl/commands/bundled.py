@@ -1,7 +1,7 @@
-"""The configurations that come with the package, by name: ``mnist_grok`` is ``configs/mnist_grok.yaml``.
+"""Configurations bundled with the package, by name: ``mnist_grok`` is ``configs/mnist_grok.yaml``.
 
-A name is the file's path below ``configs/``, with or without that folder and the suffix, or its last part alone where
-no other file has it. A file that exists where the user works comes first.
+A name is the file's path below ``configs/``, with or without that folder and the suffix, or its last part if unique.
+Files in the working directory take precedence.
 """
 
 import difflib
@@ -25,21 +25,21 @@ KINDS = {
     "theory": "for grok theory",
     "part": "to be given beside another, with a second --config",
 }
-"""What configurations are for."""
+"""Kinds of configurations."""
 
 TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 CONFIG = ("--config", "-c")
-"""The options whose values are looked up; the base of a diagram, and the file of a sweep, their commands look up."""
+"""Options whose values are looked up here; a diagram's base and a sweep's file are looked up by their commands."""
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """A configuration of the package.
+    """A bundled configuration.
 
     Args:
-        name: its path below ``configs/``, without suffix.
-        path: the file.
+        name: path below ``configs/``, without suffix.
+        path: path of the file.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Bundled:
 
     @property
     def about(self) -> str:
-        """Its first line, without the ``#``."""
+        """The first line, without the ``#``."""
         return self.path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
 
     @property
     def kind(self) -> str:
-        """What it is for, one of `KINDS`."""
+        """The kind of the configuration, one of `KINDS`."""
         return kind_of(yaml.safe_load(self.path.read_text(encoding="utf-8")))
 
 
 def kind_of(settings: Any) -> str:
-    """What a configuration of such settings is for, one of `KINDS`."""
+    """The kind of a configuration with these settings, one of `KINDS`."""
     names = set(settings) if isinstance(settings, Mapping) else set()
     for kind, needed in (("fit", "model"), ("diagram", "base"), ("sweep", "parameters"), ("theory", "task")):
         if needed in names:
@@ -66,16 +66,16 @@ def kind_of(settings: Any) -> str:
 
 
 def bundled(folder: Path = FOLDER) -> list[Bundled]:
-    """All configurations of the package, sorted by name."""
+    """All bundled configurations, sorted by name."""
     paths = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.yaml")}
     return [Bundled(name, paths[name]) for name in sorted(paths)]
 
 
 def find(given: str, folder: Path = FOLDER) -> Bundled:
-    """The configuration of the package that a name stands for.
+    """Find a bundled configuration by name.
 
     Raises:
-        UserError: there is none of this name, or several.
+        UserError: no or several configurations have this name.
     """
     known = bundled(folder)
     same = _same(given, known)
@@ -88,13 +88,13 @@ def find(given: str, folder: Path = FOLDER) -> Bundled:
 
 
 def config_path(given: str, folder: Path = FOLDER) -> str:
-    """The file that a word names where a configuration is expected: an existing one, or else one of the package.
+    """The file for a configuration argument: an existing one, or else a bundled one.
 
     Raises:
         UserError: there is neither.
     """
     if not given or set(given) & set("{\n") or ": " in given:
-        return given  # an empty name has an answer of its own, and settings may be written in place of a file
+        return given  # empty names are handled elsewhere, and settings may be given instead of a file
     try:
         for path in (Path(given), Path(f"{given}.yaml")):
             if path.exists() and not path.is_dir():
@@ -106,10 +106,10 @@ def config_path(given: str, folder: Path = FOLDER) -> str:
 
 
 def with_bundled(words: list[str]) -> list[str]:
-    """The words of a command line, with the files of configurations that were given by name.
+    """The words of a command line, with names of configurations replaced by files.
 
     Raises:
-        UserError: a name is that of no configuration, or of several.
+        UserError: a name matches no or several configurations.
     """
     found = list(words)
     for position, word in enumerate(words):
@@ -122,13 +122,13 @@ def with_bundled(words: list[str]) -> list[str]:
 
 
 def check_kinds(words: list[str]) -> None:
-    """See that each configuration is for the command that is given it.
+    """Check that each configuration is for the command.
 
     Args:
-        words: of the command line, the command first, with files instead of names.
+        words: words of the command line, starting with the command, with files instead of names.
 
     Raises:
-        UserError: one is for another command.
+        UserError: a configuration is for another command.
     """
     command = "fit" if words[:1] and words[0] in TRAINER_COMMANDS else words[0] if words else ""
     if command not in KINDS:
@@ -145,7 +145,7 @@ def check_kinds(words: list[str]) -> None:
 
 
 def _same(given: str, known: list[Bundled]) -> list[Bundled]:
-    """Those that a name may stand for: the one whose whole name it is, or all whose last part it is."""
+    """The configurations that match a name: the one with this full name, or all with this last part."""
     name = _name(given)
     whole = [config for config in known if config.name == name]
     return whole or [config for config in known if config.name.rpartition("/")[2] == name]
@@ -158,7 +158,7 @@ def _name(given: str) -> str:
 
 
 def _nearest(given: str, known: list[str]) -> str:
-    """A hint at the nearest file where the user works, or the nearest name."""
+    """A hint with the nearest file in the working directory, or the nearest name."""
     path = Path(given)
     beside = [file.name for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside, n=1)

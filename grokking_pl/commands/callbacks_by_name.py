@@ -1,6 +1,6 @@
-"""Options of a configuration's callbacks on the command line, as ``--trainer.callbacks.PhaseTracker.delay``.
+"""Options of a configuration's callbacks by class name, such as ``--trainer.callbacks.PhaseTracker.delay``.
 
-The parser itself knows a list's last entry only.
+jsonargparse itself can only set options of the last entry of a list.
 """
 
 import json
@@ -21,19 +21,19 @@ class TrainerParser(GrokParser):
     """The parser of the trainer's commands, whose configurations have callbacks."""
 
     def in_place(self, words: Sequence[str]) -> list[str]:
-        """Put the options that name a callback's class after the callback."""
+        """Move options that name a callback's class directly after that callback."""
         return with_options_in_place(words, self.settings)
 
 
 def with_options_in_place(words: Sequence[str], parse: Callable[[list[str]], dict[str, Any]]) -> list[str]:
-    """Put the options that name a callback's class where the parser takes them: after the callback.
+    """Move options that name a callback's class directly after that callback, where the parser accepts them.
 
     Args:
-        words: of the command line.
-        parse: gives the whole configuration that other words make.
+        words: the command line.
+        parse: returns the whole configuration given by a command line.
 
     Raises:
-        UserError: an option is that of a callback that the configuration does not have, or has twice.
+        UserError: the configuration does not have the callback, or has it twice.
     """
     others, given = _split(words)
     if not given:
@@ -50,7 +50,7 @@ def with_options_in_place(words: Sequence[str], parse: Callable[[list[str]], dic
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """The words that set no option of a named callback, and those that do, by the callback, without its name."""
+    """The other arguments, and those that set an option of a named callback, by callback and without its name."""
     others: list[str] = []
     given: dict[str, list[str]] = {}
     current = others

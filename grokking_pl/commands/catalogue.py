@@ -1,4 +1,4 @@
-"""The commands of ``grok``: what each does, the module that runs it, and what it says when it is stopped."""
+"""The commands of ``grok``: description, module, and message when stopped."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ class Command:
     """A command.
 
     Args:
-        module: its functions ``run(words)`` and ``build_parser(name)`` take the command's name first.
-        about: what it does, for the help page.
-        when_stopped: what Ctrl-C leaves behind.
+        module: module whose functions ``run(words)`` and ``build_parser(name)`` take the command's name first.
+        about: description for the help page.
+        when_stopped: message on Ctrl-C.
     """
 
     module: str
@@ -43,27 +43,27 @@ COMMANDS = {
     ),
     "report": Command(
         "grokking_pl.commands.report",
-        "write a run or a diagram as one HTML file to explore: grok report runs/toy_addition",
+        "write an interactive HTML report of a run or diagram: grok report runs/toy_addition",
         "stopped; no report was written",
     ),
     "compare": Command(
         "grokking_pl.commands.compare",
-        "put several runs into one table and one figure: grok compare runs/decay_0 runs/decay_3",
+        "compare several runs in one table and one figure: grok compare runs/decay_0 runs/decay_3",
         "stopped; nothing was written",
     ),
     "measure": Command(
         "grokking_pl.commands.measure",
-        "measure the checkpoints that a run kept: grok measure runs/kept --measures=WeightNorms",
+        "measure a run's kept checkpoints: grok measure runs/kept --measures=WeightNorms",
         "stopped; nothing was written",
     ),
     "configs": Command(
         "grokking_pl.commands.configs",
-        "list the configurations that come with grokking_pl; 'show NAME' prints one, 'copy NAME' writes one to edit",
+        "list the bundled configurations; 'show NAME' prints one, 'copy NAME' writes one to edit",
         "stopped",
     ),
     "completion": Command(
         "grokking_pl.commands.completion",
-        "print a script with which a shell completes all of this: grok completion bash",
+        "print a shell completion script: grok completion bash",
         "stopped",
     ),
 }

@@ -1,4 +1,4 @@
-"""Settings that change while a run goes on: learning rates and weight decay, from the step at which it is resumed."""
+"""Settings that can change when a run is resumed: learning rates and weight decay."""
 
 import json
 import sys
@@ -16,23 +16,23 @@ from grokking_pl.runs.files import json_text, write_atomically, writing
 
 GROUPS = ("embeddings", "decoder")
 OPTIONS = {"lr": "lr", "weight_decay": "weight_decay", "decoupled": "decoupled_weight_decay"}
-"""What may change of a group, with its name in the optimizer."""
+"""Changeable options of a group, with their names in the optimizer."""
 
 HISTORY = "settings_history"
-"""Where a checkpoint has what has changed so far, as JSON."""
+"""Key of a checkpoint's changes so far, as JSON."""
 
 CHANGEABLE = frozenset(f"model.{group}.{option}" for group in GROUPS for option in OPTIONS)
-"""The settings that can change while a run goes on, by their flat names."""
+"""Settings that can change on resuming, by flat name."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that is another from a step on.
+    """A change of a setting.
 
     Args:
-        name: its flat name.
-        before: its value so far.
-        after: its value from now on.
+        name: flat name of the setting.
+        before: previous value.
+        after: new value.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Change:
 
 
 def history_of(checkpoint: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
-    """What has changed in a run so far: entries with ``from_step`` and ``settings``, and a fork's with ``parent``.
+    """The changes of a run so far: entries with ``from_step`` and ``settings``, and for forks ``parent``.
 
     Raises:
         UserError: the checkpoint's record is damaged.
@@ -62,13 +62,13 @@ def history_of(checkpoint: Mapping[str, Any], path: Path) -> list[dict[str, Any]
 
 
 class SettingsHistory(pl.Callback, Reporting):
-    """Gives the optimizer the settings that have changed, and keeps in the run when each began to hold.
+    """Applies changed settings to the optimizer, and records the step from which each applies.
 
     Args:
-        history: what changed before.
-        changes: what changes now.
-        step: the step at which the run goes on.
-        parent: the run that this one is a fork of, where it begins as one.
+        history: earlier changes.
+        changes: new changes.
+        step: step at which the run resumes.
+        parent: parent run, if this run starts as a fork.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SettingsHistory(pl.Callback, Reporting):
         if changes or parent is not None:
             if not self.history:
                 self.history.append({"from_step": 0, "settings": {change.name: change.before for change in changes}})
-            for change in changes:  # what has not changed before held from the beginning
+            for change in changes:  # settings unchanged so far applied from the beginning
                 if not any(change.name in entry["settings"] for entry in self.history):
                     self.history[0]["settings"][change.name] = change.before
             entry: dict[str, Any] = {"from_step": step, "settings": {change.name: change.after for change in changes}}
@@ -88,7 +88,7 @@ class SettingsHistory(pl.Callback, Reporting):
         self.step = step
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Change the optimizer's groups, and write ``settings_history.json``, now that the checkpoint is restored.
+        """Change the optimizer's groups and write ``settings_history.json``, once the checkpoint is restored.
 
         Raises:
             UserError: the module's optimizer has no such group or option.
@@ -107,18 +107,18 @@ class SettingsHistory(pl.Callback, Reporting):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep what has changed in the checkpoint."""
+        """Save the changes in the checkpoint."""
         if self.history:
             checkpoint[HISTORY] = json.dumps(self.history)
 
     def summary(self) -> dict[str, Any]:
-        """The run that this one is a fork of, if it is one, as ``RUN@STEP``."""
+        """The parent of a fork, as ``RUN@STEP``."""
         parents = [entry["parent"] for entry in self.history if "parent" in entry]
         return {"parent": parents[-1]} if parents else {}
 
 
 def change_setting(trainer: pl.Trainer, change: Change) -> None:
-    """Give the groups of a trainer's optimizers another value of a setting; a schedule's factor is kept.
+    """Change a setting in the groups of a trainer's optimizers, keeping a schedule's factor.
 
     Raises:
         UserError: the module's optimizer has no such group or option, or its schedule has no factor to keep.
@@ -132,11 +132,11 @@ def change_setting(trainer: pl.Trainer, change: Change) -> None:
         if str(group.get("name", "")).startswith(group_name) and option in group
     ]
     if not groups:
-        raise UserError(f"{change.name} cannot change while the run goes on: its optimizer has no such option")
+        raise UserError(f"{change.name} cannot change when resuming: the optimizer has no such option")
     schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
     if setting == "lr" and any(schedulers):
         if not change.before:
-            raise UserError(f"{change.name} cannot change from 0 while the run has a schedule: train anew")
+            raise UserError(f"{change.name} cannot change from 0 with a schedule: start a new run")
         factor = change.after / change.before
         for group in groups:
             for name in {"lr", "initial_lr"} & {*group}:
@@ -149,7 +149,7 @@ def change_setting(trainer: pl.Trainer, change: Change) -> None:
 
 
 def _scale_base_rates(scheduler: Any, groups: list[dict[str, Any]], factor: float) -> None:
-    """Scale the rates that a scheduler, or each of several as one, multiplies with its factors."""
+    """Scale the base rates of a scheduler, or of each of several."""
     for part in getattr(scheduler, "schedulers", None) or (scheduler,):
         rates = getattr(part, "base_lrs", None)
         if rates:

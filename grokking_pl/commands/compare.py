@@ -31,7 +31,7 @@ def run(words: list[str]) -> None:
     output: Path = options.output
     if output.suffix not in (".png", ".svg", ".pdf"):
         raise UserError(f"the figure {output} must end in .png, .svg or .pdf: change --output")
-    from grokking_pl.report.comparison import compare_runs  # with pandas, seconds to import
+    from grokking_pl.report.comparison import compare_runs  # imports pandas, which is slow
 
     comparison = compare_runs(options.runs, options.metric, options.threshold)
     write_comparison(comparison, output)
@@ -40,14 +40,14 @@ def run(words: list[str]) -> None:
 
 
 def write_comparison(comparison: "Comparison", output: Path) -> None:
-    """Write the figure, and the table beside it.
+    """Write the figure and the table beside it.
 
     Raises:
         UserError: the folder cannot be written.
     """
     from grokking_pl.runs.files import save_figure, write_atomically, writing
 
-    with writing(output, "choose another place with --output"):
+    with writing(output, "choose another file with --output"):
         write_atomically(output.with_suffix(".csv"), comparison.table.to_csv(index=False))
         save_figure(comparison.figure(), output)
 
@@ -72,7 +72,7 @@ def print_comparison(comparison: "Comparison") -> None:
     console.print(table)
     if frame.runs.max() > 1:
         least = frame[frame.runs > 1].confidence.min()
-        console.print(f"medians over runs that differ in their seeds alone; intervals of at least {least:.0%}")
+        console.print(f"medians over runs that differ only in their seeds; intervals of at least {least:.0%}")
 
 
 def _number(value: float) -> str:
@@ -86,17 +86,17 @@ def build_parser(name: str) -> argparse.ArgumentParser:
         prog=f"grok {name}",
         usage=f"grok {name} RUN [RUN ...] [--metric NAME] [--threshold NUMBER] [--output FILE]",
         description=textwrap.fill(
-            f"{COMMANDS[name].about.partition(':')[0]}. Runs that differ in their seeds alone are one group, with the "
-            "median and the quartiles of the metric over steps, and the median of the steps to each threshold with an "
-            "interval that assumes no distribution.",
+            f"{COMMANDS[name].about.partition(':')[0]}. Runs that differ only in their seeds form a group, with the "
+            "median and quartiles of the metric over steps, and the median steps to each threshold with a "
+            "distribution-free interval.",
             79,
         ),
         epilog=EXAMPLES,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or of several")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run or of several")
     parser.add_argument("--metric", default="val_accuracy", help="column of metrics.csv; default val_accuracy")
     parser.add_argument(
-        "--threshold", type=float, help="count steps until the metric is at least this; default the runs' own"
+        "--threshold", type=float, help="count steps until the metric reaches this; default the runs' own"
     )
     parser.add_argument(
         "--output", type=Path, default=Path("comparison.png"), metavar="FILE", help="the figure; the table is beside it"

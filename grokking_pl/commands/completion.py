@@ -1,6 +1,6 @@
-"""``grok completion``: a script that lets a shell complete commands, options and file names.
+"""``grok completion``: a script for shell completion of commands, options and file names.
 
-The script is written once, from the parsers of all commands, so that a shell answers at once.
+The script is generated from the parsers of all commands, so that completion is fast.
 """
 
 import argparse
@@ -18,7 +18,7 @@ FILES = ("--config", "-c", "--ckpt_path", "--base", "--folder", "--run_dir", "--
 
 
 def run(words: list[str]) -> None:
-    """Print the script for a shell; a shell that is not known ends with one line and status 2."""
+    """Print the script for a shell; an unknown shell ends with one line and status 2."""
     arguments = words[1:]
     if arguments in (["--help"], ["-h"]):
         print(
@@ -29,12 +29,12 @@ def run(words: list[str]) -> None:
         )
         return
     if len(arguments) != 1 or arguments[0] not in shtab.SUPPORTED_SHELLS:
-        fail(f"say for which shell: grok completion {' or '.join(shtab.SUPPORTED_SHELLS)}")
+        fail(f"give a shell: grok completion {' or '.join(shtab.SUPPORTED_SHELLS)}")
     print(shtab.complete(_all_commands(), arguments[0]))
 
 
 def _all_commands() -> argparse.ArgumentParser:
-    """One plain parser that has every command and its options."""
+    """A plain parser with all commands and their options."""
     root = argparse.ArgumentParser(prog="grok")
     root.add_argument("--version", action="store_true", help="the version of grokking_pl")
     commands = root.add_subparsers()

@@ -1,4 +1,4 @@
-"""``grok configs``: the configurations that come with the package, listed, shown, and copied to be edited."""
+"""``grok configs``: list, show or copy the bundled configurations."""
 
 import argparse
 import re
@@ -26,13 +26,13 @@ def run(words: list[str]) -> None:
         print(listing(bundled()), end="")
         return
     if options.name is None:
-        raise UserError(f"say which configuration: grok configs {options.action} NAME; 'grok configs' lists them")
+        raise UserError(f"give a name: grok configs {options.action} NAME; 'grok configs' lists them")
     config = find(options.name)
     if options.action == "copy":
         path = copy(config, options.to)
         print(f"{config.name} in {path}: edit it, then {_command(config, path)}")
     elif options.to is not None:
-        raise UserError(f"show takes one name, and {options.to} is more: 'grok configs copy' writes a file")
+        raise UserError(f"show takes one name, but {options.to} is given too: use 'grok configs copy' to write a file")
     else:
         print(config.path.read_text(encoding="utf-8"), end="")
 
@@ -43,18 +43,18 @@ def build_parser(name: str) -> argparse.ArgumentParser:
         hint="give 'grok configs', 'grok configs show NAME' or 'grok configs copy NAME [FILE]'",
         prog=f"grok {name}",
         usage=f"grok {name} [show NAME | copy NAME [FILE]]",
-        description="List the configurations that come with grokking_pl by what they are for, show one, or copy one to "
-        "edit. Their names can be given wherever a command takes a configuration.",
+        description="List the bundled configurations by kind, show one, or copy one to "
+        "edit. Commands accept these names wherever they take a configuration.",
         epilog=EXAMPLES,
     )
     parser.add_argument("action", nargs="?", choices=("show", "copy"), help="print a configuration, or copy it")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="its name, as listed; the last part is enough")
-    parser.add_argument("to", nargs="?", type=Path, metavar="FILE", help="where to copy it; by default NAME.yaml here")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name as listed; the last part is enough")
+    parser.add_argument("to", nargs="?", type=Path, metavar="FILE", help="file to write; by default NAME.yaml")
     return parser
 
 
 def listing(configs: list[Bundled]) -> str:
-    """The names of configurations under what they are for, each with its first line."""
+    """The names of configurations by kind, each with its first line."""
     width = max(len(config.name) for config in configs)
     text = ""
     for kind, purpose in KINDS.items():
@@ -64,14 +64,14 @@ def listing(configs: list[Bundled]) -> str:
 
 
 def copy(config: Bundled, to: Path | None = None) -> Path:
-    """Copy a configuration; the base that a diagram names by its place beside it is named as the package's own.
+    """Copy a configuration; a diagram's relative base is replaced by its bundled name.
 
     Args:
-        config: the configuration.
-        to: the file, or a folder; None for one of its name where the user works.
+        config: configuration to copy.
+        to: file or folder; None for a file of its name in the working directory.
 
     Raises:
-        UserError: the file exists, or cannot be written.
+        UserError: the file exists, or is not writable.
     """
     path = Path(config.path.name) if to is None else to / config.path.name if to.is_dir() else to
     if path.exists():
@@ -86,5 +86,5 @@ def copy(config: Bundled, to: Path | None = None) -> Path:
 
 def _command(config: Bundled, path: Path) -> str:
     if config.kind == "part":
-        return f"give --config {path} beside another"
+        return f"give --config {path} after another one"
     return f"grok sweep {path}" if config.kind == "sweep" else f"grok {config.kind} --config {path}"

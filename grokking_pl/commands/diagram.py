@@ -1,4 +1,4 @@
-"""``grok diagram``: a grid of runs from one configuration file to a table and a figure of their phases."""
+"""``grok diagram``: train a grid of runs from one configuration file, to a table and a phase diagram."""
 
 import sys
 import time
@@ -37,7 +37,7 @@ from grokking_pl.runs.job import is_first_process
 RUNS = Path("runs/diagrams")
 
 MOST_STEPS = 10**8
-"""Steps of a run for which there is memory to note which of them are points of its curves."""
+"""Most steps of a run, limited by the memory for the points of its curves."""
 
 
 def run(words: list[str]) -> None:
@@ -61,19 +61,17 @@ def build_parser(name: str) -> LightningArgumentParser:
         "--axes",
         type=dict[str, Any],
         default={},
-        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}; or, under a short "
-        "name, {paths: [...], label: ...} with either.",
+        help="Hyperparameters to vary, by path: a list, or {scale: linear or log, low, high, n}; under a short "
+        "name, {paths: [...], label: ...} plus either.",
     )
     parser.add_argument(
         "--contenders",
         type=dict[str, dict[str, Any]],
         default={},
-        help="What each contender of a tournament changes, by its name: hyperparameters by path, and under callbacks a "
+        help="Changes of each contender of a tournament, by name: hyperparameters by path, and under callbacks a "
         "list of interventions.",
     )
-    parser.add_argument(
-        "--seeds", type=list[int] | None, help="Seeds with which every cell is run; by default that of the base."
-    )
+    parser.add_argument("--seeds", type=list[int] | None, help="Seeds of each cell; by default the base's.")
     parser.add_argument("--steps", type=int, default=10_000, help="Steps within which a phase is decided.")
     parser.add_argument(
         "--stop_when_decided",
@@ -83,26 +81,24 @@ def build_parser(name: str) -> LightningArgumentParser:
     )
     parser.add_class_arguments(PhaseCriteria, "phase")
     parser.add_class_arguments(ObservationOptions, "observe")
-    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/diagrams/ and the config's name.")
-    parser.add_argument("--places", type=int | None, help="Members per batch; by default as many as caches hold.")
-    parser.add_argument(
-        "--workers", type=int | None, help="Training processes of each of these; by default one per core."
-    )
+    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/diagrams/ plus the config's name.")
+    parser.add_argument("--places", type=int | None, help="Runs per batch; by default as many as fit the caches.")
+    parser.add_argument("--workers", type=int | None, help="Training processes; by default one per core.")
     parser.add_argument("--device", type=str, default="auto", help="cpu, cuda, or auto.")
     parser.add_argument(
         "--devices", type=int | None, help="Processes per node that share the runs; on GPUs one per GPU."
     )
     parser.add_argument("--num_nodes", type=int | None, help="Number of nodes.")
-    parser.add_argument("--compile", type=bool | None, help="Compile the step; by default where it pays.")
-    parser.add_argument("--checkpoint_seconds", type=float, default=30.0, help="Time between two checkpoints.")
+    parser.add_argument("--compile", type=bool | None, help="Compile the step; by default if it pays off.")
+    parser.add_argument("--checkpoint_seconds", type=float, default=30.0, help="Seconds between checkpoints.")
     return parser
 
 
 def draw_diagram(config: Namespace) -> None:
-    """Train every run of the diagram that has not ended, and draw its phases.
+    """Train the unfinished runs of a diagram, and draw its phases.
 
     Raises:
-        UserError: a setting is wrong.
+        UserError: a setting is invalid.
     """
     files = [Path(str(file)) for file in config.config or []]
     base_file = Path(config_path(str(find_base(config.base, files))))
@@ -153,7 +149,7 @@ def draw_diagram(config: Namespace) -> None:
 
 
 def _plain(given: Any) -> Any:
-    """What a parser made of the classes among values, as their configuration has it: dictionaries."""
+    """Convert parsed classes among values back to their configuration's dictionaries."""
     if isinstance(given, Namespace):
         given = vars(given)
     if isinstance(given, dict):
@@ -162,7 +158,7 @@ def _plain(given: Any) -> Any:
 
 
 def _check(folder: DiagramFolder) -> None:
-    """See that what an earlier command left can be read, and remove what it was about to write when it was killed.
+    """Check that files of an earlier command can be read, and remove its temporary files.
 
     Raises:
         UserError: a file is damaged.
@@ -172,14 +168,14 @@ def _check(folder: DiagramFolder) -> None:
     folder.check()
     if unknown := sorted(set(folder.finished().phases) - set(map(str, Phase))):
         raise UserError(
-            f"{folder.table} is damaged (there is no phase {unknown[0]!r}): restore it from a copy, or move it away to "
+            f"{folder.table} is damaged (unknown phase {unknown[0]!r}): restore it from a copy, or move it away to "
             "train its runs again"
         )
     remove_temporary_files(folder.path)
 
 
 def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
-    """Train the runs that have not ended, shared among the processes of the job."""
+    """Train the unfinished runs, shared among the processes of the job."""
     start = time.monotonic()
     ranks = Ranks(plan.device, config.devices, config.num_nodes)
     try:
@@ -202,16 +198,16 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
 
 
 def _complete(folder: DiagramFolder, grid: Grid, base: Settings) -> None:
-    """Sort the tables of a diagram whose runs have all ended, draw its figure, and remove what is left of the work.
+    """Sort the tables of a finished diagram, draw its figure, and remove saved states.
 
-    States go last: as long as there are any, a process that was killed in its last moments has left the rest undone.
+    States are removed last: as long as there are any, the rest may be incomplete.
     """
     results = [*folder.figures, *([folder.standings] if grid.contenders else [])]
     if folder.is_tidy() and all(path.exists() for path in results):
         return
     folder.merge()
     if grid.contenders:
-        from grokking_pl.commands.standings import write_standings  # with pandas, slow to import
+        from grokking_pl.commands.standings import write_standings  # imports pandas, which is slow
 
         write_standings(folder, grid)
     _draw(folder, grid, base)
@@ -223,7 +219,7 @@ def _device(config: Namespace) -> str:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise UserError(f"the device {device} is not here: choose cpu, or cuda where there is a GPU")
+        raise UserError(f"device {device} is not available: choose cpu, or cuda if there is a GPU")
     for name in ("places", "workers", "devices", "num_nodes"):
         value = getattr(config, name)
         if value is not None and value < 1:
@@ -239,7 +235,7 @@ def _read_observation(given: Namespace) -> ObservationOptions:
 
 def _draw(folder: DiagramFolder, grid: Grid, base: Settings) -> None:
     """Draw the figure of a finished table."""
-    import pandas as pd  # with matplotlib, seconds to import
+    import pandas as pd  # with matplotlib, slow to import
 
     from grokking_pl.commands.theory_marks import theory_marks
     from grokking_pl.plots.diagram_figure import diagram_figure

@@ -1,4 +1,4 @@
-"""The one place where what went wrong becomes a line for the user and an exit status."""
+"""Turning exceptions into one line for the user and an exit status."""
 
 import contextlib
 import errno
@@ -16,16 +16,16 @@ from grokking_pl.errors import RunInterrupted, chain, describe_error, find_user_
 WRONG_INPUT = 2
 UNEXPECTED = 1
 
-DEBUG = "With --debug, the traceback of what goes wrong is printed."
-"""At the end of every command's help."""
+DEBUG = "With --debug, errors print their traceback."
+"""Last line of every command's help."""
 
 
 class InvalidInput(SystemExit):
-    """What a parser refuses. It passes every handler of exceptions in a library, which would add words of its own.
+    """Input refused by a parser. As a SystemExit it passes libraries' exception handlers unchanged.
 
     Args:
-        line: what is wrong.
-        option: the name of an option that does not exist, where that is wrong.
+        line: the message.
+        option: the name of the unknown option that was given; None for any other mistake.
     """
 
     def __init__(self, line: str, option: str | None = None) -> None:
@@ -35,22 +35,22 @@ class InvalidInput(SystemExit):
 
 
 def fail(message: str, status: int = WRONG_INPUT) -> NoReturn:
-    """Leave with one line that says what is wrong."""
-    with contextlib.suppress(OSError, ValueError):  # nobody can hear it
-        # Text and end of line at once: several processes may write.
+    """Exit with one line that says what is wrong."""
+    with contextlib.suppress(OSError, ValueError):  # standard error is closed
+        # In one write, because several processes may print.
         print(f"grok: error: {message}\n", end="", file=sys.stderr, flush=True)
     sys.exit(status)
 
 
 @contextlib.contextmanager
 def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
-    """End the program with one line for whatever goes wrong.
+    """End the program with one line on any error.
 
-    The status is 2 for what a user's input can cause, 1 for what nobody expected, and 128 plus the signal's number
-    where a signal ended the command.
+    The status is 2 for invalid input, 1 for unexpected errors, and 128 plus the signal's number if a signal ended the
+    command.
 
     Args:
-        when_stopped: what to say on Ctrl-C.
+        when_stopped: message on Ctrl-C.
         debug: whether to print the traceback before the line.
     """
     try:
@@ -60,7 +60,7 @@ def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
     except KeyboardInterrupt as interruption:
         fail(when_stopped, 128 + (interruption.args[0] if interruption.args else signal.SIGINT))
     except SystemExit as leaving:
-        if _was_stopped(leaving):  # Lightning leaves without a word
+        if _was_stopped(leaving):  # Lightning exits without a message
             fail(when_stopped, 128 + signal.SIGINT)
         if debug and leaving.code and leaving.__context__:
             traceback.print_exception(leaving.__context__)
@@ -68,7 +68,7 @@ def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
             fail(leaving.line)
         raise
     except Exception as error:
-        if _was_stopped(error):  # while a library was loaded that takes this for a fault of its own
+        if _was_stopped(error):  # while loading a library that reports it as its own failure
             fail(when_stopped, 128 + signal.SIGINT)
         if debug:
             traceback.print_exception(error)
@@ -79,7 +79,7 @@ def errors_as_lines(when_stopped: str, debug: bool = False) -> Iterator[None]:
 
 
 def where_traceback_is(error: Exception) -> str:
-    """Where a user finds the traceback of an error, in words."""
+    """How the user gets the traceback of an error, in words."""
     log = getattr(error, "log", None)
     return (
         f"the traceback is in {log}" if log and log.exists() else "the same command with --debug prints the traceback"
@@ -87,7 +87,7 @@ def where_traceback_is(error: Exception) -> str:
 
 
 def stop_on_sigterm() -> None:
-    """Let SIGTERM end the command as Ctrl-C does."""
+    """Make SIGTERM end the command like Ctrl-C."""
 
     def stop(number: int, frame: Any) -> NoReturn:
         raise KeyboardInterrupt(number)
@@ -97,14 +97,14 @@ def stop_on_sigterm() -> None:
 
 @contextlib.contextmanager
 def ctrl_c_is_heard() -> Iterator[None]:
-    """Let Ctrl-C end the block, at the latest where it ends: libraries that are loaded in it may swallow the exception.
+    """Make Ctrl-C end the block, at the latest at its end, since libraries loaded in it may swallow the exception.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed in the block.
     """
     previous = signal.getsignal(signal.SIGINT)
     if previous is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
-        yield  # whoever has changed it knows what to do
+        yield  # the handler was changed on purpose
         return
     was_heard = False
 
@@ -129,8 +129,8 @@ def _end_interrupted_run(interruption: RunInterrupted) -> NoReturn:
     from grokking_pl.runs.naming import WandbSweepRun
 
     if interruption.number == signal.SIGTERM and WandbSweepRun.of_this_process():
-        # W&B's agent stops a run early by this signal, and counts any other end than by it as a failure.
-        print(f"grok: {interruption}, as the sweep's agent asked", file=sys.stderr, flush=True)
+        # W&B's agent stops runs early by this signal, and counts any other exit as a failure.
+        print(f"grok: {interruption}, as requested by the sweep's agent", file=sys.stderr, flush=True)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
     print(f"grok: {interruption}; to resume, run the same command with --ckpt_path last", file=sys.stderr)
@@ -143,7 +143,7 @@ def _was_stopped(error: BaseException | None) -> bool:
 
 
 def users_mistake(error: Exception) -> str | None:
-    """The line for what a user's input can cause; None for what nobody expected."""
+    """The message for errors caused by a user's input; None for unexpected errors."""
     user_error = find_user_error(error)
     if user_error is not None and str(user_error):
         return message_on_one_line(user_error)
@@ -152,27 +152,27 @@ def users_mistake(error: Exception) -> str | None:
 
 
 def _duplicate_callback(error: Exception) -> str | None:
-    """What Lightning's complaint of two callbacks of one class means."""
+    """The message for Lightning's error about two callbacks of one class."""
     match = re.search(r"more than one stateful callback of type `(\w+)`", str(error))
     return match and (
         f"there are two callbacks {match[1]}: set the options of the one in the configuration file, or give the whole "
-        "list anew with --trainer.callbacks=..."
+        "list with --trainer.callbacks=..."
     )
 
 
 def _out_of_memory(error: Exception) -> str | None:
-    """That memory does not suffice, in whichever way a library says so."""
+    """The message for out-of-memory errors of any library."""
     text = str(error)
     asked = re.search(r"tried to allocate ([\d.]+ ?\w+)|Unable to allocate ([\d.]+ \w+)", text, re.IGNORECASE)
     is_memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
     if not (is_memory or asked or "Storage size calculation overflowed" in text or "numel: integer multipl" in text):
         return None
-    size = f" ({_readable(asked[1] or asked[2])} more were asked for)" if asked else ""
+    size = f" ({_readable(asked[1] or asked[2])} more requested)" if asked else ""
     return f"there is not enough memory{size}: choose a smaller network, smaller data or a smaller batch"
 
 
 def _missing_requirement(error: Exception) -> str | None:
-    """What Lightning says where a part of it needs a package that is not installed."""
+    """The message for Lightning's errors about packages that are not installed."""
     text = message_on_one_line(error)
     missing = re.search(r"Requirement '([^']+)' not met", text)
     if not missing:
@@ -183,23 +183,23 @@ def _missing_requirement(error: Exception) -> str | None:
 
 
 def _readable(size: str) -> str:
-    """A size in the units that people use, from one in bytes; others are as they should be."""
+    """Convert a size in bytes to readable units; leave other sizes unchanged."""
     count = re.fullmatch(r"(\d+) bytes", size)
     return f"{int(count[1]) / 2**30:,.1f} GiB" if count else size
 
 
 def _misconfiguration(error: Exception) -> str | None:
-    """Lightning's word that trainer options do not fit each other, on one line."""
-    # By name, since a command that never loaded Lightning cannot have raised it.
+    """Lightning's message that trainer options conflict, on one line."""
+    # By name, so that Lightning need not be imported.
     return message_on_one_line(error) if type(error).__name__ == "MisconfigurationException" else None
 
 
 def _about_a_file(error: Exception) -> str | None:
-    """What the operating system says of a file, or of what the program prints to."""
+    """The message for operating system errors about files or output."""
     if not isinstance(error, OSError) or error.strerror is None:
         return None
     if error.filename is not None:
         return f"{error.filename}: {error.strerror} ({where_traceback_is(error)})"
     if error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
-        return f"cannot print or write ({error.strerror}): make room, or let the output go elsewhere"
+        return f"cannot print or write ({error.strerror}): make room, or redirect the output"
     return None

@@ -1,4 +1,4 @@
-"""Whether a run that is to be resumed has anything left to train."""
+"""Check whether a run to be resumed has anything left to train."""
 
 import sys
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from grokking_pl.runs.job import is_first_process
 def leave_if_finished(
     folder: RunFolder, checkpoint: dict[str, Any], config: Namespace, record: str, changes: Sequence[Change] = ()
 ) -> None:
-    """End the program with a line, and with status 0, if the run is finished and nothing is left to train.
+    """End the program with one line and status 0 if the run is finished and nothing is left to train.
 
     Args:
-        folder: the run's.
-        checkpoint: what ``config.ckpt_path`` holds.
-        config: the command's configuration.
-        record: what would be recorded of it in ``config.yaml``.
-        changes: settings that would be others from now on.
+        folder: folder of the run.
+        checkpoint: content of ``config.ckpt_path``.
+        config: configuration of the command.
+        record: content for ``config.yaml``.
+        changes: changed settings.
 
     Raises:
-        UserError: nothing is left to train with them.
+        UserError: settings have changed, but nothing is left to train.
     """
     summary = folder.read_summary()
     is_own = Path(config.ckpt_path).resolve() == folder.checkpoint.resolve()
@@ -46,10 +46,10 @@ def leave_if_finished(
 
 
 def _is_at_limit(checkpoint: dict[str, Any], trainer: Namespace) -> bool:
-    """Whether the checkpoint is at the trainer's last step or epoch; -1 and null are no limits."""
+    """Whether the checkpoint is at the trainer's last step or epoch; -1 and null mean no limit."""
     try:
         epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    except (KeyError, TypeError):  # a checkpoint that is damaged has an error of its own
+    except (KeyError, TypeError):  # damaged checkpoints are reported elsewhere
         epochs = None
     made = {"max_steps": checkpoint.get("global_step"), "max_epochs": epochs}
     limits = {name: trainer[name] for name in made}
@@ -60,7 +60,7 @@ def _is_at_limit(checkpoint: dict[str, Any], trainer: Namespace) -> bool:
 
 
 def _is_same(path: Path, record: str) -> bool:
-    """Whether the recorded configuration is this one, wherever the folder has been moved."""
+    """Whether the recorded configuration is the same, even if the folder was moved."""
     try:
         recorded, ours = yaml.safe_load(path.read_text()), yaml.safe_load(record)
     except (OSError, ValueError, yaml.YAMLError):

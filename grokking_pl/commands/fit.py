@@ -59,7 +59,7 @@ def run(words: list[str]) -> None:
 
 
 def call_trainer(words: list[str]) -> None:
-    """Make module, data and trainer of a command and its options, and let the trainer do what the command says."""
+    """Build module, data and trainer from a command and its options, and run the command."""
     words = with_parents_config(words)
     with ExitStack() as until_done:
         with ctrl_c_is_heard():
@@ -73,12 +73,12 @@ def build_parser(name: str) -> LightningArgumentParser:
 
 
 class GrokCLI(LightningCLI):
-    """LightningCLI for one command, with a folder for each run.
+    """LightningCLI for one command, with a folder per run.
 
     Args:
-        command: what the trainer shall do: fit, validate, test or predict.
-        arguments: the command's options.
-        until_done: where the lock of the run's folder is kept.
+        command: fit, validate, test or predict.
+        arguments: options of the command.
+        until_done: keeps the lock of the run's folder.
     """
 
     def __init__(self, command: str, arguments: list[str], until_done: ExitStack) -> None:
@@ -102,28 +102,28 @@ class GrokCLI(LightningCLI):
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "GrokCLI":
-        """This: a module remembers through its architecture what has made it, and callbacks may copy modules."""
+        """Return self: modules refer to the CLI through their architecture, and callbacks may copy modules."""
         return self
 
     # The command line.
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the run folder, and what the trainer's method takes besides module and data."""
+        """Add the run folder, and further arguments of the trainer's method."""
         parser.add_argument(
             "--run_dir",
             type=Path | None,
             default=None,
-            help="Folder of the run; by default runs/ and the name of the first configuration file.",
+            help="Folder of the run; by default runs/ plus the name of the first configuration file.",
         )
         about = (
-            "Begin from the checkpoint of another run, RUN or RUN@STEP, with other settings; see the page on resuming. "
-            "Without --config, that of the other run is taken."
+            "Start from the checkpoint of another run, RUN or RUN@STEP, with other settings; see the page on resuming. "
+            "Without --config, the other run's is used."
         )
-        # The configuration of a fork has it, with which its network is measured as well.
+        # A fork's configuration has this option, also when its network is measured.
         fitting = self._command == "fit"
         parser.add_argument("--fork", type=str | None, default=None, help=about if fitting else argparse.SUPPRESS)
         objects = LightningCLI.subcommands()[self._command]
-        # What is predicted is always returned, since it is written.
+        # Predictions are always returned, because they are written.
         skipped = {*objects, "return_predictions"}
         self._method_arguments = parser.add_method_arguments(Trainer, self._command, skip=skipped)
 
@@ -135,7 +135,7 @@ class GrokCLI(LightningCLI):
     # The run's folder and checkpoint.
 
     def before_instantiate_classes(self) -> None:
-        """Find the run's folder and checkpoint, and fail before any work if they are not as they should be."""
+        """Find the run's folder and checkpoint, and fail before any work if they are invalid."""
         config, fitting = self.config, self._command == "fit"
         refuse_split_networks(config.trainer.strategy)
         check_trainer_options(config.trainer, config.data and config.data.class_path, self._command)
@@ -161,7 +161,7 @@ class GrokCLI(LightningCLI):
             self._until_done.enter_context(kept_traceback(self.folder.path))
 
     def _fork_to_begin_from(self) -> Fork | None:
-        """What this run begins from, where it is a fork that begins; its checkpoint is then that of the other run."""
+        """The starting point of a new fork, whose checkpoint is then the other run's; else None."""
         config = self.config
         if config.fork is None or config.ckpt_path is not None:
             return None
@@ -172,7 +172,7 @@ class GrokCLI(LightningCLI):
         return fork
 
     def _check_checkpoint(self, path: Path, writing: bool, fork: Fork | None) -> None:
-        """See that the checkpoint can be used, for a fit with the same settings and in a folder that is its own."""
+        """Check that the checkpoint can be used, for a fit with the same settings and in its own folder."""
         config = self.config
         checkpoint = SafeCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=config.weights_only)
         if self._command != "fit":
@@ -180,7 +180,7 @@ class GrokCLI(LightningCLI):
         check_checkpoint(checkpoint, path)
         self._resume_step = checkpoint["global_step"]
         is_own = self.folder.path.resolve() in path.resolve().parents
-        if is_own and config.fork is None:  # what it was forked from stays in its record
+        if is_own and config.fork is None:  # the record keeps what it was forked from
             config.fork = (recorded_settings(checkpoint, path) or {}).get("fork")
         given = json.loads(configuration(self.parser, config, "json"))
         changes = check_settings(checkpoint, path, given, self._words, fork)
@@ -205,15 +205,15 @@ class GrokCLI(LightningCLI):
     # Module, data and trainer.
 
     def instantiate_classes(self) -> None:
-        """Make module, data and trainer, and give the first two the seed of the run."""
+        """Build module, data and trainer, and give the first two the run's seed."""
         super().instantiate_classes()
         check_with_data(self.config_init.trainer, self.model, self.datamodule)
         seed = self.config.seed_everything
-        # Lightning has put a number in place of true; false leaves the choice of seed to nobody.
+        # Lightning has replaced true by a number; false means no seed.
         Experiment(self.model, self.datamodule, seed if isinstance(seed, int) and seed is not False else 0)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add what every run has: its loggers, checkpoints, progress, and records."""
+        """Add every run's loggers, checkpoints, progress and records."""
         config = self.config_init.trainer
         kwargs["plugins"] = [*as_list(config.plugins), SafeCheckpointIO()]
         if self._command != "fit":
@@ -251,7 +251,7 @@ class GrokCLI(LightningCLI):
     # The work.
 
     def call_trainer(self) -> None:
-        """Let the trainer do what the command says."""
+        """Run the command."""
         is_trial = self.config.trainer.fast_dev_run
         if self._command == "fit":
             leave_out_empty_hooks(self.model, LightningModule)
@@ -276,15 +276,15 @@ def refuse_split_networks(strategy: Any) -> None:
 
 
 def chosen_checkpoint(given: str | None, folder: RunFolder, fitting: bool) -> str | None:
-    """The file of the checkpoint that a command goes on from or measures; None for a run that begins.
+    """The checkpoint file to resume from or to measure; None for a new run.
 
     Args:
-        given: what the user gives as ``ckpt_path``: a file, ``last``, ``auto`` or nothing.
-        folder: the run's.
-        fitting: whether the run is trained. What is not takes the run's last checkpoint if the user gives none.
+        given: the user's ``ckpt_path``: a file, ``last``, ``auto`` or nothing.
+        folder: folder of the run.
+        fitting: whether the run is trained. Other commands use the last checkpoint by default.
 
     Raises:
-        UserError: there is no such checkpoint.
+        UserError: the checkpoint does not exist.
     """
     own = folder.checkpoint
     if given == "auto" or (given is None and fitting and is_requeued()):
@@ -307,7 +307,7 @@ def chosen_checkpoint(given: str | None, folder: RunFolder, fitting: bool) -> st
 
 
 def default_run_dir(config: Namespace, fitting: bool) -> Path:
-    """The run folder where the user names none."""
+    """The default run folder."""
     sweep_run = WandbSweepRun.of_this_process()
     if sweep_run and fitting:
         return RUNS / sweep_run.folder
@@ -318,7 +318,7 @@ def default_run_dir(config: Namespace, fitting: bool) -> Path:
 
 
 def with_standard_callbacks(config: Namespace) -> list[Callback]:
-    """The configured callbacks, and before and after them those of every run that are not among them."""
+    """The configured callbacks, preceded and followed by every run's standard ones unless configured."""
     callbacks = as_list(config.callbacks)
 
     def lacks(kind: type[Callback]) -> bool:
@@ -334,7 +334,7 @@ def with_standard_callbacks(config: Namespace) -> list[Callback]:
 
 
 def as_list(value: Any) -> list[Any]:
-    """A configuration's null, single value or list as a list."""
+    """Convert null, a single value or a list to a list."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

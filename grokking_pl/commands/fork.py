@@ -1,4 +1,4 @@
-"""A fork: a run that begins from the checkpoint of another, with other settings, in a folder of its own."""
+"""Forks: runs that start from another run's checkpoint, with other settings and their own folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,26 +11,26 @@ from grokking_pl.runs import RunFolder
 
 MAY_DIFFER = ("trainer.callbacks", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm", "model.loss",
               "model.output_scale")  # fmt: skip
-"""What may be another in a fork, with all that is in it, besides what may change in any run."""
+"""Settings that may differ in a fork, including nested ones, besides those that may change in any run."""
 
 
 @dataclass(frozen=True)
 class Fork:
-    """What a run begins from.
+    """The starting point of a fork.
 
     Args:
-        parent: the other run.
-        step: the step of the checkpoint; None for its last.
+        parent: parent run.
+        step: step of the checkpoint; None for the last one.
     """
 
     parent: RunFolder
     step: int | None
 
     def checkpoint(self) -> Path:
-        """The file of the checkpoint.
+        """The path of the checkpoint.
 
         Raises:
-            UserError: the run has none of this step.
+            UserError: the run has no checkpoint of this step.
         """
         if self.step is None:
             if not self.parent.checkpoint.exists():
@@ -39,7 +39,7 @@ class Fork:
                 )
             return self.parent.checkpoint
         steps = {}
-        # Those that have the step in their name, as most do, are read first.
+        # Files with the step in their name, which most have, are read first.
         for path in sorted(
             self.parent.checkpoint.parent.glob("*.ckpt"), key=lambda path: str(self.step) not in path.name
         ):
@@ -52,10 +52,10 @@ class Fork:
 
 
 def read_fork(given: str) -> Fork:
-    """What ``RUN`` or ``RUN@STEP`` names.
+    """Parse ``RUN`` or ``RUN@STEP``.
 
     Raises:
-        UserError: there is no such folder, it holds no run, or the step is no number.
+        UserError: the folder does not exist, contains no run, or the step is not a number.
     """
     path, step = Path(given), None
     if not path.is_dir():
@@ -63,7 +63,7 @@ def read_fork(given: str) -> Fork:
         if at:
             path = Path(folder)
             if not number.isdecimal():
-                raise UserError(f"fork is {given}, whose step is {number!r}: give it as RUN@STEP, as runs/toy@2000")
+                raise UserError(f"fork is {given}, with step {number!r}: give RUN@STEP, such as runs/toy@2000")
             step = int(number)
     if not path.is_dir():
         raise UserError(f"fork is {given}, but there is no folder {path}: give the folder of a run, or RUN@STEP")
@@ -71,7 +71,7 @@ def read_fork(given: str) -> Fork:
 
 
 def with_parents_config(words: list[str]) -> list[str]:
-    """The words of a command line; a fork that names no configuration begins with that of its parent.
+    """The words of a command line; a fork without a configuration gets its parent's.
 
     Raises:
         UserError: the fork names no run.
@@ -83,20 +83,20 @@ def with_parents_config(words: list[str]) -> list[str]:
         if option == "--fork" and (joined or position + 1 < len(words)):
             config = read_fork(value if joined else words[position + 1]).parent.config
             if not config.exists():
-                raise UserError(f"{config} does not exist: say the configuration of the fork with --config")
+                raise UserError(f"{config} does not exist: give the configuration of the fork with --config")
             return [words[0], f"--config={config}", *words[1:]]
     return words
 
 
 def may_differ(name: str) -> bool:
-    """Whether a setting may be another in a fork than in its parent."""
+    """Whether a setting may differ between a fork and its parent."""
     return any(f"{name}.".startswith(f"{other}.") for other in MAY_DIFFER)
 
 
 def _step_of(path: Path) -> int | None:
-    """The step of a checkpoint, without reading its tensors; None if it is none."""
+    """The step of a checkpoint, without reading its tensors; None for other files."""
     try:
         step: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("global_step")
-    except Exception:  # whatever a file that is no checkpoint makes an unpickler do
+    except Exception:  # unpicklers raise anything on other files
         return None
     return step if isinstance(step, int) else None

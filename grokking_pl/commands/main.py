@@ -1,4 +1,4 @@
-"""The command ``grok``. This file imports nothing heavy, so that help and typing errors are answered at once."""
+"""The ``grok`` command. This file imports nothing heavy, so that help and typos are answered quickly."""
 
 import difflib
 import importlib
@@ -23,20 +23,20 @@ commands:
 {chr(10).join(f"  {name:<11} {command.about}" for name, command in COMMANDS.items())}
 
 options:
-  -h, --help            this page, as 'grok help'; 'grok COMMAND --help' for a command's options
+  -h, --help            this page, like 'grok help'; 'grok COMMAND --help' for a command's options
   --version             the version of grokking_pl
-  --debug               with any command, print the traceback of what goes wrong
+  --debug               with any command, print tracebacks of errors
 
 Every option of a configuration file can be overridden on the command line, e.g.
   grok fit --config configs/mnist_grok.yaml --model.decoder.weight_decay 0.2 --run_dir runs/decay_0.2
 and 'grok fit --config FILE --print_config' prints the whole configuration without running it.
-Configurations that come with the package are given by name, too: 'grok fit --config mnist_grok'.
-No option is read from an environment variable: what decides a run is on its command line and in its files.
+Bundled configurations can be given by name: 'grok fit --config mnist_grok'.
+No options are read from environment variables: a run is determined by its command line and files.
 """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line, and leave with status 0, or 2 and one line on what was wrong."""
+    """Run the command line, and exit with status 0, or with 2 and one line on what was wrong."""
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(words: list[str]) -> None:
-    """Run a command and its options, or print the page that they ask for."""
+    """Run a command with its options, or print the requested page."""
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help"]
     if not words or words[0] in ("-h", "--help"):
@@ -61,7 +61,7 @@ def run(words: list[str]) -> None:
         hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(COMMANDS)}"
         fail(f"there is no command '{name}': {hint}")
     show_warnings_instead_of_raising()
-    # Users' own modules, callbacks and data are found by class_path from where they work, after installed packages.
+    # Users' modules, callbacks and data are imported from the working directory, after installed packages.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     words = with_bundled(words)
@@ -77,10 +77,10 @@ def run(words: list[str]) -> None:
 
 
 def show_warnings_instead_of_raising() -> None:
-    """Let a warning of a library be a warning: ``PYTHONWARNINGS=error`` is for those who develop it."""
+    """Keep library warnings as warnings, even with ``PYTHONWARNINGS=error``."""
     filters: Any = warnings.filters
     others = [entry for entry in filters if entry[0] != "error"]
     if len(others) < len(filters):
         warnings.resetwarnings()
         filters.extend(others)
-        os.environ.pop("PYTHONWARNINGS", None)  # the processes that a command starts would follow it
+        os.environ.pop("PYTHONWARNINGS", None)  # child processes would inherit it

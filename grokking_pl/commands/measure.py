@@ -1,4 +1,4 @@
-"""``grok measure``: what a run's network was like at the steps whose weights it kept, without training."""
+"""``grok measure``: measure a run's network at the steps with kept weights, without training."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from grokking_pl.runs.csv_metrics import read_rows
 from grokking_pl.runs.files import write_table, writing
 
 KINDS = list[Measurement] | Measurement | None
-"""As the callbacks of a trainer, of which only measurements can be asked of an old run."""
+"""As for a trainer's callbacks, but restricted to measurements."""
 
 
 def run(words: list[str]) -> None:
@@ -27,10 +27,10 @@ def run(words: list[str]) -> None:
     measures = parser.instantiate_classes(config).measures
     measures = measures if isinstance(measures, list) else [measures] if measures else []
     if not measures:
-        raise UserError("nothing says what to measure: give --measures=NAME, such as FourierProgress or WeightNorms")
+        raise UserError("nothing to measure: give --measures=NAME, such as FourierProgress or WeightNorms")
     folder = RunFolder(Path(config.run))
     if not folder.path.is_dir():
-        raise UserError(f"the folder {folder.path} does not exist: give that of a run")
+        raise UserError(f"the folder {folder.path} does not exist: give the folder of a run")
     measured = ReplayedTrainer(OldRun(folder), str(folder.path)).replay(measures)
     columns = write_measures(folder, measured)
     print(f"{len(measured)} steps in {folder.measures}: {', '.join(columns)}")
@@ -42,8 +42,8 @@ def build_parser(name: str) -> LightningArgumentParser:
         prog=f"grok {name}",
         usage=f"grok {name} RUN --measures=NAME [--measures.option value] [--measures+=NAME ...]",
         description=(
-            "Measure the checkpoints and weights that a run has kept, and write the curves to measures.csv in its "
-            "folder. Kept are those that RunCheckpoint or StitchedAccuracy is told to keep."
+            "Measure a run's kept checkpoints and weights, and write the curves to measures.csv in its "
+            "folder. RunCheckpoint and StitchedAccuracy keep them during training."
         ),
     )
     parser.add_argument("run", type=str, metavar="RUN", help="The folder of the run.")
@@ -54,15 +54,15 @@ def build_parser(name: str) -> LightningArgumentParser:
 
 
 def write_measures(folder: RunFolder, measured: Rows) -> list[str]:
-    """Write the values to ``measures.csv``, beside those of other measures that it has; the names of these values.
+    """Merge the values into ``measures.csv``, and return their names.
 
     Raises:
-        UserError: the file is damaged, or cannot be written.
+        UserError: the file is damaged or not writable.
     """
     rows: dict[int, dict[str, Any]] = {int(row["step"]): row for row in read_rows(folder.measures)}
     for step, values in measured.items():
         rows.setdefault(step, {"step": step}).update(values)
     columns = list(dict.fromkeys(name for step in sorted(rows) for name in rows[step]))
-    with writing(folder.measures, "make room, and measure again"):
+    with writing(folder.measures, "make room, then measure again"):
         write_table(folder.measures, columns, [rows[step] for step in sorted(rows)])
     return list(dict.fromkeys(name for values in measured.values() for name in values))

@@ -1,4 +1,4 @@
-"""An option that does not exist: its whole name as it was typed, and the options that may have been meant."""
+"""Unknown options: their whole names as they were typed, and the options that may have been meant."""
 
 import difflib
 from collections.abc import Collection, Iterator, Sequence
@@ -8,12 +8,12 @@ from typing import Any
 import yaml
 
 ALIKE = 0.7
-"""The least similarity of two names, in difflib's measure, at which one may have been meant by the other."""
+"""Names at least this similar, by difflib's ratio, are offered as a correction."""
 MOST_NAMED = 3
 
 
 def option_of(word: str) -> str | None:
-    """The name of the option that a word of the command line sets; None for a value.
+    """The name of the option that an argument sets; None for a value.
 
     >>> option_of("--trainer.callbacks+=PhaseTracker"), option_of("3")
     ('trainer.callbacks', None)
@@ -22,7 +22,7 @@ def option_of(word: str) -> str | None:
 
 
 def typed_name(name: str, words: Sequence[str]) -> str | None:
-    """The whole name under which the command line has an option; None if it comes from elsewhere.
+    """The whole name of an option as typed on the command line; None if it is not there.
 
     >>> typed_name("widht", ["--model.architecture.widht", "3"])
     'model.architecture.widht'
@@ -32,7 +32,7 @@ def typed_name(name: str, words: Sequence[str]) -> str | None:
 
 
 def without(name: str, words: Sequence[str]) -> list[str]:
-    """The words of a command line that do not set an option.
+    """A command line without the arguments that set an option.
 
     >>> without("steps", ["--steps", "3", "--lr=1"])
     ['--lr=1']
@@ -60,7 +60,7 @@ def values_of(name: str, words: Sequence[str]) -> list[str]:
 
 
 def name_in_files(name: str, files: Sequence[str]) -> str | None:
-    """The whole name under which one of the configuration files has an option."""
+    """The whole name of an option in one of the configuration files; None if it is in none of them."""
     for file in files:
         try:
             content = yaml.safe_load(Path(file).read_text())
@@ -81,7 +81,7 @@ def _paths(name: str, content: Any, prefix: str = "") -> Iterator[str]:
 
 
 def nearest(name: str, known: Collection[str]) -> list[str]:
-    """The options most like a name; several where they end alike.
+    """The options most similar to a name: several, if they are equally similar.
 
     >>> nearest("lr", ["model.embeddings.lr", "model.decoder.lr", "trainer.max_steps"])
     ['model.embeddings.lr', 'model.decoder.lr']
@@ -94,6 +94,6 @@ def nearest(name: str, known: Collection[str]) -> list[str]:
 
 
 def _likeness(name: str, option: str) -> float:
-    """How like an option's name, or the end of it that has as many parts, another name is."""
+    """The similarity of a name to an option, or to the last parts of the option, as many as the name has."""
     end = ".".join(option.split(".")[-len(name.split(".")) :])
     return max(difflib.SequenceMatcher(None, name, text).ratio() for text in (option, end))

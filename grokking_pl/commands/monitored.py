@@ -1,4 +1,4 @@
-"""A metric to monitor that nothing logs is named before the first step, and not at the end of an epoch."""
+"""Check monitored metrics before the first step, instead of at the end of an epoch."""
 
 from typing import Any
 
@@ -30,21 +30,21 @@ WITHOUT_METRICS = (
     StochasticWeightAveraging,
     Timer,
 )
-"""Callbacks of Lightning that log nothing that can be monitored."""
+"""Lightning callbacks that log nothing that can be monitored."""
 
 
 class MonitoredMetrics(pl.Callback):
-    """Looks, where training starts, whether every monitored metric will be there.
+    """Checks at the start of training that every monitored metric will be logged.
 
-    It stands behind the callbacks that measure the initial network, whose values are there then. What a module or a
-    callback of a user's own will log is not known, so nothing is said where there is one.
+    It comes after the callbacks that measure the initial network. With a user's own module or callback, whose metrics
+    are unknown, nothing is checked.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at what is monitored.
+        """Check the monitored metrics.
 
         Raises:
-            UserError: nothing logs it.
+            UserError: a monitored metric is not logged.
         """
         if not _is_known(trainer, pl_module):
             return
@@ -65,7 +65,7 @@ def _is_known(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
 
 
 def _monitored(trainer: Any) -> list[tuple[str, str]]:
-    """Who monitors what."""
+    """Names of monitoring callbacks or schedules, and of their metrics."""
     monitored = [
         (type(callback).__name__, callback.monitor)
         for callback in trainer.callbacks

@@ -1,4 +1,4 @@
-"""Files and folders that a command line names: what no parser could read within reason is named before it tries."""
+"""Checks of files and folders on the command line, before a parser reads them."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ FOLDERS = ("run_dir", "folder", "output", "ckpt_path")
 SUFFIXES = (".yaml", ".yml")
 MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
-"""How many values a configuration may hold once its aliases stand for what they name."""
+"""Most values of a configuration, with aliases expanded."""
 
 
 def check_named_files(words: list[str]) -> None:
-    """Look at what a command line names: every configuration file, and that no other file or folder has no name.
+    """Check every configuration file on a command line, and that no file or folder has an empty name.
 
     Raises:
-        UserError: a configuration is no file, cannot be read, is neither text nor YAML, or is too large once its
-            aliases are expanded; or a name is empty.
+        UserError: a configuration is not a file, cannot be read, is not UTF-8 text or YAML, or is too large with
+            aliases expanded; or a name is empty.
     """
     for name in FOLDERS:
         if f"--{name}=" in words or (f"--{name}", "") in itertools.pairwise(words):
@@ -31,11 +31,10 @@ def check_named_files(words: list[str]) -> None:
 
 
 def check_config_file(path: Path) -> None:
-    """Look at a configuration file; one that is absent is left to the parser, which says so.
+    """Check a configuration file; a missing one is reported by the parser.
 
     Raises:
-        UserError: it is no file, cannot be read, is neither text nor YAML, or is too large once its aliases are
-            expanded.
+        UserError: it is not a file, cannot be read, is not UTF-8 text or YAML, or is too large with aliases expanded.
     """
     try:
         if not path.exists():
@@ -86,11 +85,11 @@ class _Cycle(Exception):
 
 
 def _expanded_size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
-    """The number of values in a node; aliases are the same node, whose size is counted once and added each time."""
+    """The number of values in a node; aliases are the same node, whose size is computed once and added each time."""
     key = id(node)
     if key in sizes:
         known = sizes[key]
-        if known is None:  # not yet counted: this is inside of it
+        if known is None:  # still being counted, so this node is inside it
             raise _Cycle
         return known
     sizes[key] = None
@@ -103,7 +102,7 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
 
 
 def _named(words: list[str]) -> Iterator[Path]:
-    """The files that follow one of the options, and all else that is called like a configuration file."""
+    """The files given to configuration options, and all words named like a configuration file."""
     for number, word in enumerate(words):
         option, is_joined, value = word.partition("=")
         if word in OPTIONS and number + 1 < len(words):

@@ -1,4 +1,4 @@
-"""A run that is over, or still on its way, built anew from its folder: module, data, and the weights that it kept."""
+"""A run rebuilt from its folder, finished or not: module, data, and kept weights."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,26 +15,25 @@ from grokking_pl.runs.kept_checkpoints import KeptCheckpoints
 from grokking_pl.runs.weight_snapshots import WeightSnapshots
 
 NETWORK = "network."
-"""With what the names of the network's weights begin in a checkpoint."""
+"""Prefix of the network's weights in a checkpoint."""
 
 Weights = Callable[[], Mapping[str, Tensor]]
 """Reads the weights of a step, by their names in the network."""
 
 
 class OldRun:
-    """A run as its folder describes it.
+    """A run rebuilt from its folder.
 
     Args:
-        folder: the run's.
+        folder: folder of the run.
 
     Attributes:
-        module: the module, whose network has the initial weights of its seed.
-        data: the datamodule, set up.
-        weights: by step, ascending, what reads the weights.
+        module: module, whose network has the initial weights of its seed.
+        data: datamodule, set up.
+        weights: readers of the weights by step, ascending.
 
     Raises:
-        UserError: the folder holds no run, its configuration cannot be built, or it keeps the weights of no step but
-            the last.
+        UserError: the folder contains no run, its configuration cannot be built, or only the last weights were kept.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -46,7 +45,7 @@ class OldRun:
         experiment = builder.instantiate(builder.complete(parts), seed if type(seed) is int else 0)
         if not hasattr(experiment.module, "build"):
             kind = type(experiment.module).__name__
-            raise UserError(f"{folder.path} is a run of {kind}, and only those of GrokkingModule can be measured")
+            raise UserError(f"{folder.path} is a run of {kind}, but only runs of GrokkingModule can be measured")
         experiment.build()
         self.module, self.data = experiment.module, experiment.data
 
@@ -56,10 +55,10 @@ class OldRun:
         return any(value.dtype == torch.float64 for value in first.values())
 
     def load(self, step: int) -> None:
-        """Give the network the weights of a step, in their precision.
+        """Load the weights of a step into the network, in their precision.
 
         Raises:
-            UserError: they are of another network, or cannot be read.
+            UserError: they belong to another network, or cannot be read.
         """
         weights = self.weights[step]()
         floating = [value.dtype for value in weights.values() if value.is_floating_point()]
@@ -69,14 +68,14 @@ class OldRun:
             self.module.network.load_state_dict(dict(weights))
         except RuntimeError as error:
             reason = " ".join(str(error).split(":", 1)[-1].split())[:200]
-            raise UserError(f"the weights of step {step} are of another network than config.yaml: {reason}") from None
+            raise UserError(f"the weights of step {step} do not fit the network of config.yaml: {reason}") from None
 
 
 def kept_weights(folder: RunFolder) -> dict[int, Weights]:
-    """By step, ascending, what reads the weights: kept checkpoints, snapshots of weights, and the last checkpoint.
+    """Readers of the weights by step, ascending: kept checkpoints, weight snapshots, and the last checkpoint.
 
     Raises:
-        UserError: there are none but the last.
+        UserError: there are only the last weights.
     """
     kept = KeptCheckpoints(folder.checkpoint.parent)
     snapshots = WeightSnapshots(folder.weights)
@@ -97,7 +96,7 @@ def kept_weights(folder: RunFolder) -> dict[int, Weights]:
 
 
 def _of_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
-    """Step and weights."""
+    """Read step and weights of a checkpoint."""
     checkpoint = SafeCheckpointIO().load_checkpoint(path, map_location="cpu")
     state, step = checkpoint.get("state_dict"), checkpoint.get("global_step")
     if not isinstance(state, Mapping) or not isinstance(step, int):
@@ -107,7 +106,7 @@ def _of_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:
 
 def _settings(folder: RunFolder) -> dict[str, Any]:
     if not folder.config.is_file():
-        raise UserError(f"{folder.path} holds no run: give the folder of one, with its config.yaml")
+        raise UserError(f"{folder.path} contains no run: give the folder of a run, with its config.yaml")
     try:
         settings = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

@@ -1,4 +1,4 @@
-"""What a command prints reaches its end, or the command fails: a full disk must not look like success."""
+"""Complete output or failure: a full disk must not look like success."""
 
 import contextlib
 import os
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def whole_output() -> Iterator[None]:
-    """See at the end of the block that standard output took everything; one that is closed takes nothing.
+    """Check at the end of the block that standard output was written completely, unless it is closed.
 
     Raises:
-        OSError: it could not be written.
+        OSError: the output could not be written.
     """
     if sys.stdout is None or sys.stderr is None:
         nowhere = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
@@ -22,7 +22,7 @@ def whole_output() -> Iterator[None]:
         try:
             sys.stdout.flush()
         except OSError:
-            # Python would try once more when it ends, and print what it thinks of it.
+            # Python would try again at exit, and print an error.
             if sys.stdout is sys.__stdout__:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise

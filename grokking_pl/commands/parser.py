@@ -1,4 +1,4 @@
-"""What every command's parser shares: one line for a wrong option."""
+"""The common parser of all commands: one line for a wrong option."""
 
 import contextlib
 import json
@@ -16,23 +16,23 @@ from grokking_pl.errors import UserError
 from grokking_pl.experiments import flatten
 from grokking_pl.experiments.messages import no_option, one_line, options_of_classes, unknown_option
 
-# Defaults of some classes, such as Lightning's Timer, are members of an Enum, which YAML has no form for.
+# Some defaults, such as those of Lightning's Timer, are Enum members, which YAML cannot represent.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
 
 class GrokParser(LightningArgumentParser):
-    """Answers a wrong option with one line, and names the nearest right ones."""
+    """Answers a wrong option with one line that names the nearest valid ones."""
 
     _is_parsing: ClassVar = False
-    """Whether one is: the options of a class are parsed by a parser of their own, which knows no whole names."""
+    """Whether any is parsing: jsonargparse parses a class's options with a parser of their own."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # An abbreviation would make a mistyped option another option.
+        # With abbreviations, a mistyped option could match another one.
         kwargs.setdefault("epilog", DEBUG)
         super().__init__(*args, allow_abbrev=False, **kwargs)
 
     def print_help(self, file: Any = None) -> None:
-        """Print the help, and fail where it cannot be printed, which argparse would not."""
+        """Print the help, and fail if it cannot be printed, unlike argparse."""
         print(self.format_help(), end="", file=file)
 
     def parse_args(self, args: Any = None, *rest: Any, **kwargs: Any) -> Any:
@@ -54,21 +54,21 @@ class GrokParser(LightningArgumentParser):
             GrokParser._is_parsing = False
 
     def in_place(self, words: Sequence[str]) -> list[str]:
-        """The words of a command line as the parser itself takes them."""
+        """The command line in the form that the parser accepts."""
         return [*words]
 
     def settings(self, words: Sequence[str]) -> dict[str, Any]:
-        """The whole configuration that a command line makes, nested as in a file."""
+        """The whole configuration given by a command line, nested as in a file."""
         config = self.parse_args([word for word in words if not word.startswith("--print_config")])
         settings: dict[str, Any] = json.loads(self.dump(config, skip_none=False, format="json"))
         return settings
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Leave with one line that says what is wrong."""
+        """Exit with one line that says what is wrong."""
         raise InvalidInput(one_line(message), unknown_option(message))
 
     def _no_option(self, name: str, words: Sequence[str]) -> str:
-        """The line for an option that does not exist: its whole name, and those of the options most like it."""
+        """The message for an unknown option, with its whole name and those of the most similar options."""
         names = [spelling[2:] for option in options(self) for spelling in option.spellings if spelling[:2] == "--"]
         typed = typed_name(name, words)
         whole = typed or name_in_files(name, values_of("config", words)) or name

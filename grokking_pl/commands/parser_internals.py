@@ -1,4 +1,4 @@
-"""The one file that touches private parts of the argument parser: argparse has no public list of a parser's options."""
+"""The one file that uses private parts of argparse, which has no public list of a parser's options."""
 
 import argparse
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ class Option:
     """An option of a command.
 
     Args:
-        spellings: as they are typed.
+        spellings: the option's names on the command line.
         is_flag: whether it takes no value.
     """
 
@@ -19,7 +19,7 @@ class Option:
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[Option]:
-    """The options of a parser that its help shows, for completion in a shell and for naming the nearest to a typo."""
+    """The options shown in a parser's help, for shell completion and hints on typos."""
     for action in parser._actions:
         if action.option_strings and action.help != argparse.SUPPRESS:
             yield Option(tuple(action.option_strings), action.nargs == 0)

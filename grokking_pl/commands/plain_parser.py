@@ -1,4 +1,4 @@
-"""The parser of commands whose words are no settings: what it refuses is one line that says what to give instead."""
+"""The parser of commands without settings; errors are one line that says what to give instead."""
 
 import argparse
 from typing import Any, NoReturn
@@ -7,11 +7,11 @@ from grokking_pl.commands.failure import fail
 
 
 class PlainParser(argparse.ArgumentParser):
-    """A parser of argparse, with help as it is written and no abbreviations.
+    """An argparse parser with unformatted help and without abbreviations.
 
     Args:
-        hint: what to give instead of what was refused; ends the line.
-        **options: those of an ``argparse.ArgumentParser``.
+        hint: what to give instead; ends the error line.
+        **options: options of ``argparse.ArgumentParser``.
     """
 
     def __init__(self, hint: str, **options: Any) -> None:
@@ -19,5 +19,5 @@ class PlainParser(argparse.ArgumentParser):
         self._hint = hint
 
     def error(self, message: str) -> NoReturn:
-        """Leave with one line that says what is wrong."""
+        """Exit with one line that says what is wrong."""
         fail(f"{message}: {self._hint}")

@@ -1,4 +1,4 @@
-"""What ``grok predict`` writes: one row per sample, on however many processes."""
+"""Predictions of ``grok predict``: one row per sample, from any number of processes."""
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -17,28 +17,28 @@ Row = dict[str, Any]
 
 
 def check_not_written(path: Path) -> None:
-    """See that no predictions would be lost.
+    """Check that no predictions would be overwritten.
 
     Raises:
-        UserError: there are some.
+        UserError: there are predictions already.
     """
     if path.exists():
-        raise UserError(f"{path} holds predictions already: move or delete it to predict anew")
+        raise UserError(f"{path} already holds predictions: move or delete it to predict again")
 
 
 def write_predictions(batches: Any, trainer: Trainer, path: Path) -> None:
-    """Write the number of each sample and what the module's ``predict_step`` returned for it.
+    """Write the index of each sample and the result of the module's ``predict_step``.
 
-    A tensor whose first dimension is the samples becomes the column ``prediction``; a dictionary of such tensors, a
-    column per name. The first process writes the rows of all, in the order of the samples.
+    A tensor whose first dimension is the samples becomes the column ``prediction``; a dictionary of such tensors, one
+    column per name. The first process writes all rows, in the order of the samples.
 
     Args:
-        batches: what the module returned on this process.
-        trainer: that has called it.
-        path: the file.
+        batches: results on this process.
+        trainer: trainer that returned them.
+        path: output file.
 
     Raises:
-        UserError: ``predict_step`` returns something else, or the file cannot be written.
+        UserError: ``predict_step`` returns something else, or the file is not writable.
     """
     numbers = _numbers(trainer.predict_dataloaders) if trainer.world_size > 1 else None
     shares = gather((numbers, batches or []), trainer.world_size, trainer.is_global_zero)
@@ -54,7 +54,7 @@ def write_predictions(batches: Any, trainer: Trainer, path: Path) -> None:
 
 
 def gather(mine: Any, world_size: int, is_first: bool) -> list[Any]:
-    """What every process has, in the order of the processes; in the first one only."""
+    """The objects of all processes, in order; on the first process only."""
     if world_size == 1:
         return [mine]
     gathered: list[Any] | None = [None] * world_size if is_first else None
@@ -63,9 +63,9 @@ def gather(mine: Any, world_size: int, is_first: bool) -> list[Any]:
 
 
 def _numbers(loader: Any) -> list[int] | None:
-    """The numbers of the samples that a loader gave to this process; None where it gave all of them to every process.
+    """The indices of a loader's samples on this process; None if every process gets all samples.
 
-    A loader that shares them out says so in ``samples``, or has a distributed sampler.
+    Loaders that share samples have ``samples`` or a distributed sampler.
     """
     if hasattr(loader, "samples"):
         return list(loader.samples)
@@ -79,10 +79,10 @@ def _numbered_rows(numbers: list[int] | None, batches: Any) -> Iterator[tuple[in
         return enumerate(rows)
     if len(rows) > len(numbers):
         raise UserError(
-            f"predict_step returns {len(rows)} rows for {len(numbers)} samples, so that those of several processes "
-            "have no order: predict with --trainer.devices 1"
+            f"predict_step returns {len(rows)} rows for {len(numbers)} samples, so rows of several processes "
+            "cannot be ordered: predict with --trainer.devices 1"
         )
-    return zip(numbers, rows, strict=False)  # fewer, where limit_predict_batches ends it
+    return zip(numbers, rows, strict=False)  # may be fewer, with limit_predict_batches
 
 
 def _rows(batches: Any) -> Iterator[Row]:

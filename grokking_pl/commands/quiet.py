@@ -1,23 +1,23 @@
-"""What of Lightning's talk reaches the terminal: what a user asked to be told, and warnings."""
+"""Filter Lightning's output: only warnings and requested messages."""
 
 import logging
 import warnings
 from pathlib import PurePath
 
 ASKED_FOR = ("callbacks", "profilers", "tuner")
-"""The parts of Lightning that speak only of what a configuration asked for: early stopping, summaries, time limits."""
+"""Parts of Lightning that print only what a configuration requests: early stopping, summaries, time limits."""
 
 
 class AskedFor(logging.Filter):
-    """Passes warnings, and notes from the parts of Lightning that a configuration asks for."""
+    """Passes warnings, and messages of parts of Lightning used by the configuration."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Judge by the file that speaks: a function shared by all of Lightning does the logging."""
+        """Decide by the source file, because all of Lightning logs through one function."""
         return record.levelno >= logging.WARNING or PurePath(record.pathname).parent.name in ASKED_FOR
 
 
 def quieten() -> None:
-    """Keep Lightning's advertisements and notes on its own implementation off the user's terminal."""
+    """Suppress Lightning's advertisements and notes on its implementation."""
     for name in ("lightning", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     handlers = [handler for name in ("lightning", "lightning.pytorch") for handler in logging.getLogger(name).handlers]

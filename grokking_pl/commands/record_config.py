@@ -15,10 +15,10 @@ from grokking_pl.runs.files import write_atomically, writing
 
 
 class RecordConfig(SaveConfigCallback):
-    """Saves the full configuration in the run folder and in checkpoints, and sends it, flat, to the loggers."""
+    """Saves the full configuration in the run folder and in checkpoints, and logs it with flat names."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Log every hyperparameter under the name it has on the command line, and write the file of a new run."""
+        """Log every hyperparameter under its command line name, and write the file of a new run."""
         if stage != "fit" or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if self.config.ckpt_path is None:
@@ -29,7 +29,7 @@ class RecordConfig(SaveConfigCallback):
                 logger.log_hyperparams(hyperparameters)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file of a resumed run, now that its checkpoint has turned out to fit."""
+        """Write the file of a resumed run, once its checkpoint fits."""
         if self.config.ckpt_path is not None and trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._write(trainer)
 
@@ -39,7 +39,7 @@ class RecordConfig(SaveConfigCallback):
             write_atomically(path, configuration(self.parser, self.config, "yaml"))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the settings in the checkpoint, wherever it is taken."""
+        """Save the settings in every checkpoint."""
         checkpoint[RECORD] = self._settings
 
     @cached_property
@@ -48,9 +48,9 @@ class RecordConfig(SaveConfigCallback):
 
 
 def configuration(parser: LightningArgumentParser, config: Any, form: str) -> str:
-    """All settings of a run, so that they repeat it: from its beginning, whatever checkpoint it was resumed from.
+    """All settings of a run, which repeat it from its beginning, even if it was resumed.
 
-    The folder of the run is ``run_dir`` alone, so that another one can be given.
+    Only ``run_dir`` contains the run's folder, so that it can be changed.
     """
     config = config.clone()
     config.ckpt_path = config.trainer.default_root_dir = None

@@ -1,4 +1,4 @@
-"""Finding a sweep's mistakes before any of its runs: paths, values and metrics that do not exist."""
+"""Checks of a sweep before its first run: paths, values and metrics that do not exist."""
 
 import contextlib
 import io
@@ -28,11 +28,10 @@ def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
 
     Args:
         sweep: the sweep.
-        first: the parameters of its first run.
+        first: parameters of its first run.
 
     Raises:
-        UserError: no configuration has one of the parameters, the first run cannot be trained, or nothing that it
-            logs or sums up has the name of the metric.
+        UserError: a parameter does not exist, the first run cannot be trained, or it does not log the metric.
     """
     sweep = replace(sweep, arguments=with_bundled(sweep.arguments))
     check_named_files(sweep.arguments)
@@ -48,7 +47,7 @@ def rehearse(sweep: SweepFile, first: dict[str, Any]) -> None:
 
 
 def configuration(arguments: list[str]) -> dict[str, Any]:
-    """What ``grok fit`` makes of its arguments: every setting. A wrong one ends the program with one line."""
+    """All settings of ``grok fit`` with these arguments; an invalid one ends the program with one line."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
@@ -61,7 +60,7 @@ def configuration(arguments: list[str]) -> dict[str, Any]:
 
 
 def _listed_values(sweep: SweepFile) -> list[tuple[str, Any]]:
-    """Every value that the sweep lists, and the ends of every range, each with its path."""
+    """All values listed in the sweep and the ends of its ranges, each with its path."""
     values: list[tuple[str, Any]] = []
     for path, spec in sweep.parameters.items():
         if (distribution_of(spec) or "").startswith("categorical"):
@@ -73,14 +72,14 @@ def _listed_values(sweep: SweepFile) -> list[tuple[str, Any]]:
 
 def _check_path(path: str, names: set[str]) -> None:
     groups = {".".join(name.split(".")[:length]) for name in names for length in range(1, name.count(".") + 1)}
-    # An element of a list is a name of the configuration, but no option of the command line.
+    # List elements are names in the configuration, but not options of the command line.
     options = {name for name in names | groups if not any(part.isdigit() for part in name.split("."))}
     if path not in options:
         raise UserError(f"the sweep's parameter {path} is in no configuration{nearest(path, options)}")
 
 
 def _one_step(arguments: list[str]) -> set[str]:
-    """Train for one step, and return the names of all that was logged or summed up."""
+    """Train for one step, and return the names of all logged and summary values."""
     environment = dict(os.environ)
     silence = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A trainer that trains nothing: it shows measurements the weights that a run had at the steps that it kept."""
+"""A trainer that trains nothing, but runs measurements on a run's kept weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from grokking_pl.callbacks import Measurement
 from grokking_pl.commands.old_run import OldRun
 
 Rows = dict[int, dict[str, Any]]
-"""What was measured at each step, by name."""
+"""Measured values by step, then by name."""
 
 
 class ReplayedTrainer(Trainer):
-    """Stands where training would be, one kept step after the other.
+    """Replays the kept steps of a run, one after the other.
 
     Args:
-        run: whose weights are measured.
-        folder: the run's.
+        run: run whose weights are measured.
+        folder: folder of the run.
     """
 
     def __init__(self, run: OldRun, folder: str) -> None:
@@ -44,20 +44,20 @@ class ReplayedTrainer(Trainer):
 
     @property
     def global_step(self) -> int:
-        """The step whose weights the network has."""
+        """The step of the network's current weights."""
         return self._step
 
     @property
     def loggers(self) -> list[Logger]:
-        """What takes in the values."""
+        """The logger that collects the values."""
         return [self._rows]
 
     @loggers.setter
     def loggers(self, loggers: list[Logger] | None) -> None:
-        """There are no others."""
+        """Ignored: there are no other loggers."""
 
     def replay(self, measures: Sequence[Measurement]) -> Rows:
-        """What the measurements say at every step.
+        """Measure every kept step.
 
         Raises:
             UserError: something cannot be measured, or weights cannot be read.
@@ -95,7 +95,7 @@ class _Rows(Logger):
         return ""
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """There are none."""
+        """Ignored: there are no hyperparameters."""
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         self.rows.setdefault(step or 0, {}).update(metrics)

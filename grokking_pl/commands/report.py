@@ -1,4 +1,4 @@
-"""``grok report``: a run, several, or a diagram as one HTML file, which a browser opens without a network."""
+"""``grok report``: a self-contained HTML report of a run, several runs, or a diagram."""
 
 import argparse
 import textwrap
@@ -20,7 +20,7 @@ EXAMPLES = f"""examples:
 def run(words: list[str]) -> None:
     """Run the command."""
     options = build_parser(words[0]).parse_args(words[1:])
-    from grokking_pl.report.writing import write_report  # with matplotlib and pandas, seconds to import
+    from grokking_pl.report.writing import write_report  # imports matplotlib and pandas, which are slow
 
     output = write_report(options.folders, options.output)
     print(f"report in {output}: open it in a browser")
@@ -45,12 +45,12 @@ def build_parser(name: str) -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="the folder of a run or of a diagram, or several of runs",
+        help="folder of a run or diagram, or several folders of runs",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="the file to write; by default FOLDER/report.html, or comparison.html for several runs",
+        help="output file; by default FOLDER/report.html, or comparison.html for several runs",
     )
     return parser

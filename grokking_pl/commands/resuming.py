@@ -1,4 +1,4 @@
-"""The settings with which a run may be resumed: those it was trained with, but for what changes no training."""
+"""Checks that a run is resumed with the settings it was trained with."""
 
 import json
 import pydoc
@@ -18,40 +18,40 @@ from grokking_pl.population.honoured import CHANGES_NO_TRAINING
 from grokking_pl.runs import RunFolder
 
 RECORD = "settings"
-"""Where a checkpoint has the settings of its run, as JSON."""
+"""Key of a checkpoint's settings, as JSON."""
 
 MAY_CHANGE = (CHANGES_NO_TRAINING - {"use_distributed_sampler"}) | {
-    # How long a run trains, and what is told to the loggers.
+    # Length of training, and logging.
     "max_epochs", "max_time", "min_epochs", "min_steps", "fast_dev_run", "enable_autolog_hparams", "model_registry",
 }  # fmt: skip
-"""Options of the trainer that may be others when a run is resumed."""
+"""Trainer options that may differ when a run is resumed."""
 
 OF_THE_COMMAND = ("run_dir", "ckpt_path", "fork", "weights_only", "trainer")
-"""What is no setting of a training, and the trainer's options, which are judged one by one."""
+"""Names that are not training settings, and the trainer's options, which are checked one by one."""
 
 MOST_NAMED = 5
-"""How many of the settings that differ are named."""
+"""Most differing settings to name."""
 
 
 def check_settings(
     checkpoint: Mapping[str, Any], path: Path, given: Settings, words: Sequence[str], fork: Fork | None = None
 ) -> list[Change]:
-    """See that a checkpoint is resumed with the settings it was trained with, but for those that change from now on.
+    """Check that a checkpoint is resumed with the settings it was trained with, and return allowed changes.
 
-    These are the learning rates and weight decays on the command line, and in a fork also others, wherever they stand.
+    Allowed are changes of learning rates and weight decays on the command line, and in a fork also of other settings.
 
     Args:
-        checkpoint: the checkpoint.
+        checkpoint: content of the checkpoint.
         path: its file.
         given: all settings of the command.
-        words: those of its command line.
-        fork: what the run begins from, where it is a fork.
+        words: words of the command line.
+        fork: starting point, if the run is a fork.
 
     Returns:
-        What changes of the optimizer's options.
+        Changes of the optimizer's options.
 
     Raises:
-        UserError: settings that change the training are others.
+        UserError: settings that affect training differ.
     """
     recorded = recorded_settings(checkpoint, path)
     if recorded is None:
@@ -60,7 +60,7 @@ def check_settings(
     differing = [
         name for name in {**trained, **now} if (name in trained, trained.get(name)) != (name in now, now.get(name))
     ]
-    # A class that differs says all about its options.
+    # If a class differs, its options need not be compared.
     differing = [name for name in differing if not any(name.startswith(f"{other}.") for other in differing)]
     changing = [name for name in differing if name in CHANGEABLE and name in trained and name in now]
     if fork is None:
@@ -81,7 +81,7 @@ def check_settings(
 
 
 def _advice(names: Sequence[str], now: Settings, words: Sequence[str]) -> str:
-    """What to do about settings that differ: not to give them, or to give them as before where the command does not."""
+    """Advice on differing settings: omit them, or give them as before if the command does not."""
     one = len(names) == 1
     if all(name in now and _is_given(name, words) for name in names):
         return "leave it out" if one else "leave them out"
@@ -89,7 +89,7 @@ def _advice(names: Sequence[str], now: Settings, words: Sequence[str]) -> str:
 
 
 def _is_given(name: str, words: Sequence[str]) -> bool:
-    """Whether a setting, or what it is part of, is on the command line."""
+    """Whether a setting, or a section that contains it, is on the command line."""
     options = {word.partition("=")[0].rstrip("+") for word in words if word.startswith("--")}
     return any(f"--{name}.".startswith(f"{option}.") for option in options)
 
@@ -105,7 +105,7 @@ def _word(value: Any) -> str:
 
 
 def _of_the_training(settings: Settings) -> Settings:
-    """The settings that decide how a run trains."""
+    """The settings that affect training."""
     trainer = settings.get("trainer") or {}
     return {
         **{name: value for name, value in settings.items() if name not in OF_THE_COMMAND},
@@ -117,7 +117,7 @@ def _of_the_training(settings: Settings) -> Settings:
 
 
 def _training_callbacks(given: Any) -> dict[str, Any]:
-    """The callbacks that may change the training, by the names of their classes."""
+    """The callbacks that may change training, by class name."""
     callbacks: dict[str, Any] = {}
     for callback in given if isinstance(given, list) else [given] if given else []:
         path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
@@ -130,7 +130,7 @@ def _training_callbacks(given: Any) -> dict[str, Any]:
 
 
 def recorded_settings(checkpoint: Mapping[str, Any], path: Path) -> Settings | None:
-    """The settings that a checkpoint records, or the folder it is in; None where it is of no run of ``grok fit``."""
+    """The settings recorded in a checkpoint or its folder; None if it is not from `grok fit`."""
     text, record = checkpoint.get(RECORD), path
     if text is None:
         record = RunFolder(path.parent.parent).config
@@ -142,7 +142,7 @@ def recorded_settings(checkpoint: Mapping[str, Any], path: Path) -> Settings | N
         settings = None
     if not isinstance(settings, dict):
         raise UserError(
-            f"{record} does not say with which settings the run was trained: restore it from a copy, or train anew in "
+            f"{record} does not have the settings of the run: restore it from a copy, or start again in "
             "another folder with --run_dir"
         )
     return settings

@@ -1,4 +1,4 @@
-"""The standings of a tournament: each contender at its best cell, judged by seeds that had no part in the choice."""
+"""The standings of a tournament: each contender at its best cell, evaluated on seeds not used in the choice."""
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from grokking_pl.runs.diagram_folder import DiagramFolder, value_text
 
 
 def standings(runs: pd.DataFrame, grid: Grid) -> pd.DataFrame:
-    """One row per contender: its best cell and the steps to the validation threshold there.
+    """A table with one row per contender: its best cell and the steps to the validation threshold there.
 
     Args:
-        runs: the table of a finished diagram with contenders.
-        grid: its runs.
+        runs: table of a finished diagram with contenders.
+        grid: grid of its runs.
     """
     steps = runs.steps_to_val.fillna(np.inf).to_numpy()
     cells = len(runs) // len(grid.seeds) // len(grid.contenders)
@@ -43,7 +43,7 @@ def standings(runs: pd.DataFrame, grid: Grid) -> pd.DataFrame:
 
 
 def write_standings(folder: DiagramFolder, grid: Grid) -> None:
-    """Write the standings of a finished diagram into its folder."""
+    """Write the standings of a finished diagram to its folder."""
     table = standings(pd.read_csv(folder.table), grid)
     for axis in grid.plane:
         table[axis] = table[axis].map(value_text)
@@ -51,7 +51,7 @@ def write_standings(folder: DiagramFolder, grid: Grid) -> None:
 
 
 def print_standings(folder: DiagramFolder, grid: Grid) -> None:
-    """Print the standings that a folder holds."""
+    """Print the standings in a folder."""
     table = Table(box=None, padding=(0, 2))
     for column in (CONTENDER, "best cell", "steps", "interval", "reached"):
         table.add_column(column, no_wrap=column == CONTENDER)
@@ -73,7 +73,7 @@ def print_standings(folder: DiagramFolder, grid: Grid) -> None:
 
 
 def _short_names(labels: list[str]) -> list[str]:
-    """Hyperparameters without their paths, where that is enough to tell them apart."""
+    """Hyperparameters without their paths, if unambiguous."""
     last = [label.rpartition(".")[2] for label in labels]
     return last if len(set(last)) == len(last) else labels
 

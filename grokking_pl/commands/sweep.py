@@ -1,4 +1,4 @@
-"""``grok sweep``: a sweep in W&B's schema, without a server, to one tidy table."""
+"""``grok sweep``: run a sweep in W&B's schema without a server, and write one table."""
 
 import signal
 import sys
@@ -28,7 +28,7 @@ from grokking_pl.sweeps.sweep_folder import SweepFolder
 
 RUNS = Path("runs/sweeps")
 STOPPED = {sign * number + most for number in (signal.SIGINT, signal.SIGTERM) for sign, most in ((-1, 0), (1, 128))}
-"""Exit statuses of a process that was told to stop, be it before it could say so itself."""
+"""Exit statuses of a stopped process, including one stopped before its handlers were installed."""
 
 
 def run(words: list[str]) -> None:
@@ -45,22 +45,22 @@ def build_parser(name: str) -> GrokParser:
         prog=f"grok {name}", usage=f"grok {name} FILE [--jobs N] [--key value ...]", description=COMMANDS[name].about
     )
     parser.add_argument("file", type=Path, help="The sweep, in the schema of Weights & Biases.")
-    parser.add_argument("--jobs", type=int, default=1, help="Runs that are trained at the same time.")
+    parser.add_argument("--jobs", type=int, default=1, help="Number of runs at a time.")
     parser.add_argument("--count", type=int | None, help="Number of runs; by default run_cap, or the whole grid.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the points of a random sweep.")
-    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/sweeps/ and the sweep's name.")
-    parser.add_argument("--check", action="store_true", help="Look for mistakes, and train nothing.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of a random sweep.")
+    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/sweeps/ plus the sweep's name.")
+    parser.add_argument("--check", action="store_true", help="Check the sweep without training.")
     return parser
 
 
 def run_sweep(config: Namespace) -> int:
-    """Train every run of the sweep that has not finished, and write the table.
+    """Train the unfinished runs of a sweep, and write the table.
 
     Returns:
         The number of runs that failed.
 
     Raises:
-        UserError: a setting or the sweep is wrong; no run was started.
+        UserError: a setting or the sweep is invalid; no run was started.
     """
     if config.jobs < 1:
         raise UserError(f"jobs is {config.jobs}; it must be at least 1")
@@ -69,13 +69,13 @@ def run_sweep(config: Namespace) -> int:
     config.file = Path(config_path(str(config.file)))
     sweep = read_sweep(config.file)
     if config.check and sweep.method != "grid":
-        # What a sweep of W&B's server chooses is not known here: a random point stands for all.
+        # The choices of W&B's server are unknown: a random point stands for all.
         runs = expand(SweepFile(**{**vars(sweep), "method": "random"}), 1, config.seed)
     else:
         runs = expand(sweep, config.count, config.seed)
     if config.check:
         rehearse(sweep, runs[0])
-        print(f"{config.file} has no mistakes; its first run: {run_name(runs[0])}")
+        print(f"{config.file} is valid; its first run: {run_name(runs[0])}")
         return 0
     folder = SweepFolder(Path(config.folder or RUNS / config.file.stem), sweep, runs, config.seed)
     if not any(map(folder.is_finished, range(len(runs)))):
@@ -88,7 +88,7 @@ def run_sweep(config: Namespace) -> int:
 
 
 def _train(folder: SweepFolder, jobs: int, lock: FolderLock) -> list[dict[str, Any]]:
-    """Train the runs that have not finished, say how each ends, and return the rows of the table."""
+    """Train the unfinished runs, print the status of each, and return the rows of the table."""
     waiting = [number for number in range(len(folder.runs)) if not folder.is_finished(number)]
     done = len(folder.runs) - len(waiting)
     words = f"{len(folder.runs)} runs" + (f", {done} of them finished" if done else "")

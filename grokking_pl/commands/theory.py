@@ -1,4 +1,4 @@
-"""``grok theory``: from one configuration file to the tables and figures of what a task's training sets predict."""
+"""``grok theory``: tables and figures of the effective theory from one configuration file."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def run(words: list[str]) -> None:
         status = Console(stderr=True).status("computing, a minute for a thousand symbols")
         with kept_traceback(folder), status:
             run_study(study, folder)
-        # Written last: a study that was stopped leaves a folder that can be used again.
+        # Written last, so that a stopped study leaves a reusable folder.
         parser.save(config, record, skip_none=False, overwrite=True, multifile=False)
     print(f"tables and figures in {folder}")
 
@@ -46,7 +46,7 @@ def build_parser(name: str) -> LightningArgumentParser:
         description=COMMANDS[name].about,
     )
     parser.add_argument("--config", action="config", help="Configuration file of the study.")
-    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/theory/ and the config's name.")
+    parser.add_argument("--folder", type=Path | None, help="Folder; by default runs/theory/ plus the config's name.")
     parser.add_class_arguments(TheoryStudy, as_group=False)
     return parser
 
@@ -55,14 +55,14 @@ def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = 
     """Run a study, print its tables, and write tables (CSV) and figures (PNG and SVG) to a folder.
 
     Args:
-        study: what to compute.
-        folder: where to write; made if it is missing.
-        console: where to print; None for the terminal.
+        study: study to run.
+        folder: output folder; created if missing.
+        console: console to print to; None for the terminal.
 
     Raises:
-        UserError: the folder cannot be written, the task does not commute, or a number is out of range.
+        UserError: the folder is not writable, the task does not commute, or a number is out of range.
     """
-    from grokking_pl.plots import theory as plots  # here, because importing matplotlib takes a second
+    from grokking_pl.plots import theory as plots  # imported here because matplotlib is slow to import
 
     folder = Path(folder)
     with writing(folder, "choose another folder"):
@@ -90,7 +90,7 @@ def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = 
 
 
 def print_results(results: TheoryResults, console: Console) -> None:
-    """Print the critical fraction and at most 14 of the sizes."""
+    """Print the critical fraction and at most 14 sizes."""
     whole, critical = results.whole, results.critical
     console.print(f"[bold]{results.task}[/bold]: effective theory")
     console.print(
@@ -99,7 +99,7 @@ def print_results(results: TheoryResults, console: Console) -> None:
     )
     if not whole.faithful:
         console.print(
-            "[yellow]The linear structure does not keep this task's results apart: r_c is where the equations "
+            "[yellow]The linear structure does not separate this task's results: r_c is where the equations "
             "determine everything, not where a network generalises.[/yellow]"
         )
     merged = results.rates.merge(results.unique[["train_count", "probability", "low", "high"]], on="train_count")
@@ -140,7 +140,7 @@ def print_results(results: TheoryResults, console: Console) -> None:
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """At most ``most`` of the indices 0 .. count - 1, evenly spaced, the ends included."""
+    """At most ``most`` of the indices 0 .. count - 1, evenly spaced, including the ends."""
     if count <= most:
         return list(range(count))
     return [round(k * (count - 1) / (most - 1)) for k in range(most)]

@@ -1,4 +1,4 @@
-"""What the theory has to say about the axis of a diagram: the critical fraction, where it is the training fraction."""
+"""Marks from the theory on a diagram's axis: the critical fraction on a training fraction axis."""
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Grid, Settings
@@ -7,13 +7,13 @@ from grokking_pl.theory import critical_fraction_of
 
 TRIALS = 1000
 MOST_SYMBOLS = 60
-"""Up to which the trials take no more than some seconds."""
+"""Most symbols for which the trials take only seconds."""
 
 
 def theory_marks(grid: Grid, base: Settings) -> dict[str, float]:
-    """The critical training fraction (section 3.2), on the single axis of a diagram, by its name; else nothing.
+    """The critical training fraction (section 3.2) on a diagram's single axis, by label; else empty.
 
-    Nothing either where the task does not allow it: its operation does not commute, or it is no table.
+    Also empty if the task has no operation table or does not commute.
     """
     (axis, *others) = grid.plane
     path = grid.paths_of(axis)

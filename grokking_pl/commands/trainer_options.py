@@ -1,4 +1,4 @@
-"""Options of the Trainer that cannot have Lightning's meaning here, and are refused instead of being ignored."""
+"""Trainer options that cannot have Lightning's meaning here, and are refused instead of ignored."""
 
 import pydoc
 import re
@@ -9,70 +9,68 @@ from grokking_pl.data.datamodule import TensorDataModule
 from grokking_pl.errors import UserError
 
 Refused = tuple[Callable[[Mapping[str, Any]], bool], str]
-"""Whether a value among the trainer's options is refused, and why, with what to do."""
+"""Whether an option's value is refused, and why, with advice."""
 
 ANYWHERE: dict[str, Refused] = {
     "strategy": (
         lambda options: _starts_copies(options["strategy"]),
-        "trains in copies of the process that are gone at the end, with what the callbacks know: use ddp",
+        "trains in copies of the process, whose callbacks are lost at the end: use ddp",
     ),
     "barebones": (
         lambda options: options["barebones"],
-        "takes the run its records, for which grok is there: leave it out, or time a Trainer of your own",
+        "removes the run's records, which grok is for: omit it, or time your own Trainer",
     ),
     "default_root_dir": (
         lambda options: options["default_root_dir"] is not None,
-        "is not where a run is written: say its folder with --run_dir",
+        "is not where a run is written: give its folder with --run_dir",
     ),
 }
-"""Refused whatever the data."""
+"""Refused for any data."""
 
 ON_A_STREAM: dict[str, Refused] = {
     "overfit_batches": (
         lambda options: options["overfit_batches"] != 0,
-        "cannot hold on to some batches of an endless stream: choose a small training set with the options of --data",
+        "cannot repeat batches of an endless stream: choose a small training set with the options of --data",
     ),
     "reload_dataloaders_every_n_epochs": (
         lambda options: options["reload_dataloaders_every_n_epochs"] != 0,
-        "would begin the stream of batches anew, in the same order: leave it out",
+        "would restart the stream of batches in the same order: omit it",
     ),
     "limit_train_batches": (
         lambda options: options["limit_train_batches"] in (0, 0.0) and options["limit_train_batches"] is not None,
-        "trains nothing: use grok validate to measure a network that is not trained any further",
+        "trains nothing: use grok validate to measure a network without training",
     ),
     "gradient_clip_algorithm": (
         lambda options: options["gradient_clip_algorithm"] is not None and not options["gradient_clip_val"],
-        "clips nothing by itself: give --trainer.gradient_clip_val as well",
+        "does not clip by itself: give --trainer.gradient_clip_val as well",
     ),
     "model_registry": (
         lambda options: options["model_registry"] is not None,
-        "uploads the checkpoints of Lightning's own callback, which a run here has not: use WandbRun, or leave it out",
+        "uploads the checkpoints of Lightning's own callback, which runs here do not use: use WandbRun, or omit it",
     ),
 }
-"""Refused for data of this project, which come as an endless stream of batches, held on the device.
+"""Refused for this project's data, which are an endless stream of batches on the device.
 
-What is not here has Lightning's meaning. ``limit_train_batches`` shortens what Lightning calls an epoch, the stream
-goes on in the next; ``use_distributed_sampler`` is so always, since every process takes its share of each batch.
+Other options have Lightning's meaning. ``limit_train_batches`` shortens the Lightning epoch, and the stream continues
+in the next one; ``use_distributed_sampler`` always applies, since each process takes its share of every batch.
 """
 
 
 LIMITS = {"validate": "limit_val_batches", "test": "limit_test_batches", "predict": "limit_predict_batches"}
-"""The option that says how much of its data a command measures."""
+"""The option that limits the data of each command."""
 
 
 def check_trainer_options(options: Mapping[str, Any], data: str | None, command: str) -> None:
-    """Raise a `UserError` for an option of the trainer that would be ignored, or mean something else.
+    """Raise a `UserError` for trainer options that would be ignored or have another meaning.
 
     Args:
         options: the trainer's options by name.
-        data: the class_path of the data module, if there is one.
-        command: what the trainer shall do.
+        data: class_path of the datamodule, if there is one.
+        command: name of the command.
     """
     limit = LIMITS.get(command)
     if limit and options[limit] is not None and options[limit] == 0:
-        raise UserError(
-            f"trainer.{limit} 0 leaves grok {command} nothing to measure: give a larger one, or leave it out"
-        )
+        raise UserError(f"trainer.{limit} 0 leaves grok {command} nothing to measure: give a larger one, or omit it")
     cls = pydoc.locate(data) if data else None
     is_stream = isinstance(cls, type) and issubclass(cls, TensorDataModule)
     for name, (is_refused, why) in {**ANYWHERE, **(ON_A_STREAM if is_stream else {})}.items():
@@ -81,7 +79,7 @@ def check_trainer_options(options: Mapping[str, Any], data: str | None, command:
 
 
 def _starts_copies(strategy: Any) -> bool:
-    """Whether a strategy starts its processes as copies of this one; a class of it says so in an option."""
+    """Whether a strategy starts its processes as copies of this one (a strategy class has an option for it)."""
     arguments = getattr(strategy, "init_args", None) or {}
     name = str(arguments.get("start_method", "popen") if arguments else strategy).lower()
     return re.search("spawn|fork|notebook", name) is not None

@@ -1,4 +1,4 @@
-"""Values of the trainer's options that mean nothing: numbers out of range, and machines that are not there."""
+"""Invalid values of trainer options: numbers out of range, and missing hardware."""
 
 import math
 import os
@@ -33,31 +33,31 @@ LEAST = {
     "val_check_interval": 0,
     "fast_dev_run": 0,
 }
-"""The least value of every option that is a number."""
+"""The least value of each numeric option."""
 
 GPUS: dict[str, tuple[Callable[[], bool], ...]] = {
     "cuda": (torch.cuda.is_available,),
     "mps": (torch.backends.mps.is_available,),
     "gpu": (torch.cuda.is_available, torch.backends.mps.is_available),
 }
-"""How to see whether the GPUs that an accelerator stands for are there."""
+"""How to check that an accelerator's GPUs are available."""
 
 MOST = 2**63 - 1
 MOST_SEED = 2**32 - 1
 MOST_PROCESSES_PER_CORE = 16
 
 JUDGED_BY_TRAINER = ("accelerator", "devices", "strategy", "num_nodes", "precision", "profiler", "max_time")
-"""Options whose values only the trainer can judge, since they depend on the machine or are classes of its own."""
+"""Options whose values only the trainer can check, since they depend on the machine or are its own classes."""
 
 
 def check_trainer_values(config: Mapping[str, Any]) -> None:
-    """See that numbers are in range, before anything is made of them.
+    """Check that numbers are in range, before anything is built.
 
     Args:
-        config: of a command, with ``seed_everything`` and the section ``trainer``.
+        config: configuration of a command, with ``seed_everything`` and the section ``trainer``.
 
     Raises:
-        UserError: one is not, or a GPU is asked for where there is none.
+        UserError: a number is out of range, or a missing GPU is requested.
     """
     seed = config["seed_everything"]
     if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed <= MOST_SEED:
@@ -84,17 +84,17 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not any(is_there() for is_there in GPUS["gpu"]))
     if on_cpu and devices.isdecimal() and int(devices) > MOST_PROCESSES_PER_CORE * cores:
         raise UserError(
-            f"trainer.devices is {devices}, processes of which each loads all of this program, but there are {cores} "
+            f"trainer.devices is {devices}, each a process with its own copy of this program, but there are {cores} "
             f"cores here: give at most {MOST_PROCESSES_PER_CORE * cores}"
         )
 
 
 @contextmanager
 def trainer_errors(trainer: Mapping[str, Any]) -> Iterator[None]:
-    """Turn what the trainer says of its options into a `UserError` that names those which only it can judge.
+    """Turn the trainer's errors into a `UserError` that names the options only it can check.
 
     Args:
-        trainer: the options.
+        trainer: options of the trainer.
     """
     try:
         yield
@@ -106,20 +106,19 @@ def trainer_errors(trainer: Mapping[str, Any]) -> Iterator[None]:
 
 
 def check_with_data(trainer: Mapping[str, Any], module: Any, data: Any) -> None:
-    """See that there is data, unless the module brings its own, and that validation can take place within an epoch.
+    """Check that there is data, unless the module brings its own, and that validation fits in an epoch.
 
     Args:
-        trainer: the options.
-        module: what is trained.
-        data: the datamodule, or None.
+        trainer: options of the trainer.
+        module: module to train.
+        data: datamodule, or None.
 
     Raises:
         UserError: there is no data, or no validation.
     """
     if data is None and isinstance(module, GrokkingModule):
         raise UserError(
-            "nothing says what data to train on: give the section data, as configs/mnist_grok.yaml does, or "
-            "--data=MNISTDataModule"
+            "no data to train on: give the section data, as configs/mnist_grok.yaml does, or --data=MNISTDataModule"
         )
     if not isinstance(data, TensorDataModule):
         return
@@ -127,6 +126,6 @@ def check_with_data(trainer: Mapping[str, Any], module: Any, data: Any) -> None:
     is_count = isinstance(interval, int) and not isinstance(interval, bool)
     if is_count and interval > steps and trainer["check_val_every_n_epoch"] is not None:
         raise UserError(
-            f"trainer.val_check_interval is {interval}, but what counts as an epoch has {steps} steps: set "
+            f"trainer.val_check_interval is {interval}, but an epoch has {steps} steps: set "
             "data.steps_per_epoch to at least as many, or trainer.check_val_every_n_epoch to null"
         )

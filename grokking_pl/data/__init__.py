@@ -1,4 +1,4 @@
-"""What a network is trained on: datamodules that hold all samples as tensors on the device."""
+"""Datamodules that hold all samples as tensors on the device."""
 
 from grokking_pl.data.algorithmic import AlgorithmicDataModule
 from grokking_pl.data.datamodule import TensorDataModule

@@ -1,4 +1,4 @@
-"""Algorithmic data: a table of samples (a, b) -> c, split in training and validation (section 2 of the paper)."""
+"""Algorithmic data: a table of samples (a, b) -> c, split into training and validation (section 2 of the paper)."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,40 +19,38 @@ from grokking_pl.tasks.table import OperationTable
 
 
 class AlgorithmicDataModule(TensorDataModule):
-    """Pairs of symbols and the result of an operation on them.
+    """Pairs of symbols and the results of an operation on them.
 
-    Inputs are pairs (a, b) of symbol numbers. Targets are class numbers, their one-hot vectors, or in regression one
-    fixed random vector for each result, with independent normal entries.
+    Inputs are pairs (a, b) of symbol numbers. Targets are class numbers, their one-hot vectors, or for regression one
+    fixed random vector per result, with independent normal entries.
 
     Args:
-        task: the table of the operation, from a function such as grokking_pl.tasks.addition.
+        task: operation table, from a function such as grokking_pl.tasks.addition.
         train_fraction: fraction of the samples used for training.
-        train_count: number of samples used for training; give this or train_fraction, or a split that names them.
-        targets: "vectors" (regression), "class" (classification) or "one_hot" (vectors that stand for classes).
+        train_count: number of samples used for training; give either this, train_fraction, or a split that lists them.
+        targets: "vectors" (regression), "class" (classification) or "one_hot" (regression on class vectors).
         target_dim: dimension of the target vectors.
         target_scale: standard deviation of their entries.
-        classes: number of classes and outputs; null for the results of the operation. Results that the table has not
-            are never right, as the = that Nanda et al. (2023) count among the classes.
-        batch_size: samples in a training batch; null for all of them at every step.
-        split: which samples are for training: the recipe of a program, their numbers, or a file of these or of a mask.
-            "torch_randperm": target vectors, then a permutation, from Torch's generator. "numpy_choice": NumPy's
-            legacy generator. "python_shuffle": Python's generator, as Nanda et al. "published": targets, split and
-            batches from NumPy's legacy generator, in the order of the authors' toy; a batch of all training samples is
-            not reordered, which changes no gradient but for rounding. "published_long": the same in their script of
-            10^5 steps. "published_pairs": their transformer and figure 2, samples 0 and 1 always among the training
-            samples, which stand in ascending order.
-        steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of targets, split, order of batches and corrupted labels; null takes that of the run.
-        corrupt_fraction: fraction of the training samples whose target is that of another result.
+        classes: number of classes and outputs; null for the number of results. Extra classes are never correct, such as
+            the "=" that Nanda et al. (2023) count as a class.
+        batch_size: samples per training batch; null for the full training set.
+        split: training samples: a recipe, a list of sample numbers, or a file of these or of a mask. "torch_randperm":
+            target vectors, then a permutation, from Torch's generator. "numpy_choice": NumPy's legacy generator.
+            "python_shuffle": Python's generator, as in Nanda et al. "published": targets, split and batches from
+            NumPy's legacy generator, in the order of the authors' toy; full batches are not reordered, which changes
+            gradients only by rounding. "published_long": the same for their 10^5-step script. "published_pairs": their
+            transformer and figure 2, with samples 0 and 1 always in the training set, which is in ascending order.
+        steps_per_epoch: training steps per Lightning epoch.
+        seed: seed of targets, split, batch order and corrupted labels; null for the run's seed.
+        corrupt_fraction: fraction of the training samples that get the target of another result.
 
     Attributes:
         table: the operation.
-        train_indices: the table's samples that are for training, in the order in which they were drawn.
+        train_indices: indices of the training samples in the table, in the order drawn.
 
     Raises:
-        UserError: not exactly one of fraction, count and given split is there, it is out of range, or it leaves no
-            sample for training or none for validation; or a split that is no recipe cannot be read or does not fit the
-            table.
+        UserError: not exactly one of train_fraction, train_count and a listed split is given, it is out of range, or it
+            leaves no sample for training or validation; or a listed split cannot be read or does not fit the table.
     """
 
     table: OperationTable
@@ -68,7 +66,7 @@ class AlgorithmicDataModule(TensorDataModule):
         target_scale: float = 1.0,
         classes: int | None = None,
         batch_size: int | None = None,
-        # A parser takes any text, so that what is neither a recipe nor a file is answered in one line.
+        # The parser accepts any text, so that `given_split` can reject a wrong one with a clear message.
         split: list[int] | SplitRecipe | str = "torch_randperm",
         steps_per_epoch: int = 1000,
         seed: int | None = None,
@@ -94,7 +92,7 @@ class AlgorithmicDataModule(TensorDataModule):
             self._draw = RECIPES[split]
         elif train_fraction is not None or train_count is not None:
             raise UserError(
-                f"the split is given, and train_fraction {train_fraction} and train_count {train_count} too; set both "
+                f"the split is given, but also train_fraction {train_fraction} and train_count {train_count}; set both "
                 "to null"
             )
         else:
@@ -105,7 +103,7 @@ class AlgorithmicDataModule(TensorDataModule):
     def load(self) -> None:
         """Draw the targets and the split, and put the training samples first."""
         samples, results = len(self.table), self.table.num_results
-        # Programs that draw target vectors for classification too give them an entry a class.
+        # Programs that draw target vectors for classification too give them one entry per class.
         dimension = self.target_dim if self.target_kind == "vectors" else results
         draws = self._draw(Request(self.seed, samples, self._count, self.table.p, results, dimension))
         is_val = torch.ones(samples, dtype=torch.bool)
@@ -128,7 +126,7 @@ class AlgorithmicDataModule(TensorDataModule):
         self._batches = draws.batches
 
     def index_stream(self) -> IndexStream:
-        """Which training samples each step's batch takes."""
+        """The indices of each batch's training samples."""
         size = min(self.batch_size or self.num_train, self.num_train)
         if self._batches is None or size == self.num_train:
             return shuffled(self.num_train, size, self.seed)
@@ -145,9 +143,9 @@ class AlgorithmicDataModule(TensorDataModule):
 
 
 def _count(recipe: str, fraction: float | None, count: int | None, samples: int) -> int:
-    """How many samples a recipe is asked for."""
+    """The number of training samples requested."""
     if (fraction is None) == (count is None):
-        raise UserError(f"train_fraction is {fraction} and train_count {count}; give the one and set the other to null")
+        raise UserError(f"train_fraction is {fraction} and train_count {count}; give one and set the other to null")
     if fraction is not None:
         if not 0 < fraction < 1:
             raise UserError(f"train_fraction is {fraction}; it must be above 0 and below 1")
@@ -164,5 +162,5 @@ def _count(recipe: str, fraction: float | None, count: int | None, samples: int)
 
 
 def _drawn_with(train: Int[Tensor, " train"], request: Request) -> Draws:
-    """The draws around a split that is given."""
+    """The draws for a listed split."""
     return Draws(train, target_vectors(request))

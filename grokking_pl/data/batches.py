@@ -1,4 +1,4 @@
-"""Batches cut from tensors that already lie on the device: no workers, no per-item Python."""
+"""Batches cut from tensors on the device: no workers, no per-sample Python."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs and targets, with the samples along the first dimension of both."""
+"""Inputs and targets, with samples along the first dimension."""
 
 IndexStream = Callable[[int], Iterator[Tensor | slice]]
-"""Given the number of batches already consumed, the samples of every batch after them."""
+"""Maps the number of batches already consumed to the indices of all later batches."""
 
 
 def shuffled(num_samples: int, batch_size: int, seed: int) -> IndexStream:
-    """Pass after pass over the samples, each in a new order drawn from (seed, pass) alone.
+    """Repeated passes over the samples, each in a new order drawn from (seed, pass) alone.
 
-    The last batch of a pass holds what remains. A batch that holds every sample is not shuffled.
+    The last batch of a pass holds the remainder. Full batches are not shuffled.
     """
     batches_per_pass = -(-num_samples // batch_size)
 
@@ -34,7 +34,7 @@ def shuffled(num_samples: int, batch_size: int, seed: int) -> IndexStream:
 
 
 def step_generator(*keys: int) -> torch.Generator:
-    """A generator that these numbers alone decide, such as a seed and a step."""
+    """A generator determined by these numbers alone, such as a seed and a step."""
     state = np.random.SeedSequence([key % 2**64 for key in keys]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) % 2**63)
 
@@ -42,16 +42,16 @@ def step_generator(*keys: int) -> torch.Generator:
 class TrainingBatches:
     """The endless stream of training batches, cut into Lightning epochs of ``steps_per_epoch``.
 
-    An epoch of Lightning costs milliseconds of hooks, so it is a fixed number of steps and not a pass over what may
-    be a single batch.
+    An epoch is a fixed number of steps, not a pass over the data, because a pass may be a single batch and Lightning's
+    hooks cost milliseconds per epoch.
 
     Args:
-        data: the whole training set.
-        indices: which samples each batch takes.
-        steps_per_epoch: length of one iteration.
-        rank: this process's number.
-        world_size: number of processes; each takes every ``world_size``-th sample of a batch, but all of a batch of
-            fewer samples than there are processes, so that none has to average over nothing.
+        data: the training set.
+        indices: indices of each batch.
+        steps_per_epoch: batches per iteration.
+        rank: number of this process.
+        world_size: number of processes. Each takes every ``world_size``-th sample of a batch, or the whole batch if it
+            has fewer samples than there are processes.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class TrainingBatches:
         return self.steps_per_epoch
 
     def state_dict(self) -> dict[str, int]:
-        """The position in the stream, which Lightning keeps in the checkpoint."""
+        """The position in the stream, saved by Lightning in the checkpoint."""
         return {"consumed": self.consumed}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a checkpoint's position."""
+        """Resume from a checkpoint's position."""
         self.consumed = state["consumed"]
 
     def __iter__(self) -> Iterator[Batch]:
@@ -93,12 +93,13 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """One pass over a set in order, in chunks; each process sees its own share, every sample exactly once.
+    """One pass over a set in order, in chunks; each process sees its share, every sample exactly once.
 
-    Of a set of fewer samples than there are processes each sees all, which leaves a mean over processes the same.
+    If the set has fewer samples than there are processes, each process sees all of it; means over processes are the
+    same.
 
     Attributes:
-        samples: the numbers, within the set, of the samples that this process sees.
+        samples: indices, within the set, of this process's samples.
     """
 
     def __init__(self, data: Batch, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
@@ -112,14 +113,14 @@ class EvaluationBatches:
         return -(-len(self.data[0]) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        # Splitting no samples would give one empty batch, whose mean loss is not a number.
+        # Splitting an empty set would give one empty batch, with nan as its mean loss.
         if len(self.data[0]):
             yield from zip(self.data[0].split(self.batch_size), self.data[1].split(self.batch_size), strict=True)
 
 
 def share(size: int, rank: int, world_size: int) -> slice:
-    """Which of ``size`` samples a process takes; all of them if there are fewer than processes.
+    """This process's share of ``size`` samples; all of them if there are fewer samples than processes.
 
-    A process without samples could give neither a loss nor a gradient.
+    A process without samples would have neither a loss nor a gradient.
     """
     return slice(None) if size < world_size else slice(rank, None, world_size)

@@ -1,4 +1,4 @@
-"""What every datamodule of this project offers: all samples as two tensors, the training samples first."""
+"""Base class of the datamodules: all samples as two tensors, training samples first."""
 
 from abc import abstractmethod
 
@@ -19,24 +19,24 @@ MOST = 2**63 - 1
 class TensorDataModule(pl.LightningDataModule):
     """Samples held as tensors on the training device, split into a training and a validation set.
 
-    A subclass implements ``load``. After ``setup`` the attributes below are there for modules and callbacks.
+    Subclasses implement ``load``. The attributes below are available after ``setup``.
 
     Args:
-        batch_size: samples in a training batch; None for the whole training set at every step.
-        steps_per_epoch: training steps in what Lightning calls an epoch (validation, and the ``on_train_epoch_end``
-            hooks of callbacks, run once an epoch).
-        seed: seed of the order of batches, and of which labels are corrupted; None takes ``run_seed``.
-        corrupt_fraction: fraction of the training samples that get another class than their own.
+        batch_size: samples per training batch; None for the full training set.
+        steps_per_epoch: training steps per Lightning epoch; validation and the ``on_train_epoch_end`` hooks of
+            callbacks run once per epoch.
+        seed: seed of the batch order and of the corrupted labels; None for ``run_seed``.
+        corrupt_fraction: fraction of the training samples that get a wrong class.
 
     Attributes:
-        inputs: all samples' inputs, the training samples first.
-        targets: their targets: class numbers, or vectors.
-        num_train: how many of them are for training.
-        class_targets: the target vector of each class, where targets are vectors; else None.
-        sizes: what the architecture must know of the data.
-        corrupted: which training samples have another class than their own.
-        true_classes: the training samples' own classes, where some are corrupted.
-        run_seed: the seed of the run; commands set it to that of ``seed_everything``.
+        inputs: inputs of all samples, training samples first.
+        targets: their targets: class numbers or vectors.
+        num_train: number of training samples.
+        class_targets: target vector of each class if targets are vectors; else None.
+        sizes: sizes that the architecture needs.
+        corrupted: mask of the training samples with a wrong class.
+        true_classes: true classes of the training samples, if some are corrupted.
+        run_seed: seed of the run; commands set it to ``seed_everything``.
     """
 
     inputs: Shaped[Tensor, "samples ..."]
@@ -74,21 +74,21 @@ class TensorDataModule(pl.LightningDataModule):
 
     @property
     def seed(self) -> int:
-        """The seed of the order of batches."""
+        """The seed of the batch order."""
         return self.run_seed if self._seed is None else self._seed
 
     @property
     def train_set(self) -> Batch:
-        """Inputs and targets of the whole training set."""
+        """Inputs and targets of the training set."""
         return self.inputs[: self.num_train], self.targets[: self.num_train]
 
     @property
     def val_set(self) -> Batch:
-        """Inputs and targets of the whole validation set."""
+        """Inputs and targets of the validation set."""
         return self.inputs[self.num_train :], self.targets[self.num_train :]
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the samples, once, onto the trainer's device."""
+        """Load the samples onto the trainer's device, once."""
         if not self._loaded:
             self.load()
             if self.corrupt_fraction:
@@ -99,7 +99,7 @@ class TensorDataModule(pl.LightningDataModule):
             self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
 
     def _corrupt(self) -> None:
-        """Give some training samples another class."""
+        """Give some training samples a wrong class."""
         classes = class_numbers(self.targets, self.class_targets)
         self.true_classes = classes[: self.num_train].clone()
         given, self.corrupted = corrupted_classes(self.true_classes, self.corrupt_fraction, classes.unique(), self.seed)
@@ -108,7 +108,7 @@ class TensorDataModule(pl.LightningDataModule):
         self.targets[: self.num_train][self.corrupted] = new[self.corrupted]
 
     def index_stream(self) -> IndexStream:
-        """Which training samples each step's batch takes."""
+        """The indices of each batch's training samples."""
         return shuffled(self.num_train, min(self.batch_size or self.num_train, self.num_train), self.seed)
 
     def train_dataloader(self) -> TrainingBatches:
@@ -120,7 +120,7 @@ class TensorDataModule(pl.LightningDataModule):
         return EvaluationBatches(self.val_set, EVALUATION_BATCH, *self._process())
 
     def test_dataloader(self) -> EvaluationBatches:
-        """The validation set: there is no third split."""
+        """The validation set; there is no test split."""
         return self.val_dataloader()
 
     def predict_dataloader(self) -> EvaluationBatches:
@@ -128,7 +128,7 @@ class TensorDataModule(pl.LightningDataModule):
         return self.val_dataloader()
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Return the batch as it is: the samples are on the device already."""
+        """Return the batch unchanged: the samples are already on the device."""
         return batch
 
     def _process(self) -> tuple[int, int]:

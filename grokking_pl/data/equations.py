@@ -1,4 +1,4 @@
-"""Equations as sequences of tokens, split as in the published program of Power et al. (2022)."""
+"""Equations as token sequences, split as in the published program of Power et al. (2022)."""
 
 import math
 import sys
@@ -20,28 +20,29 @@ LARGEST_AUTOMATIC_BATCH = 512
 
 
 class EquationDataModule(TensorDataModule):
-    """Equations ``<|eos|> a op b = c <|eos|>``: inputs are their tokens but the last, targets those after ``=``.
+    """Equations ``<|eos|> a op b = c <|eos|>``: inputs are all tokens but the last, targets those after ``=``.
 
     Args:
-        operator: the operator by its published name, such as ``+``, ``**2+``, ``x**3+x*y_mod_97``, ``s5conj`` or
-            ``sort``, or by that of its data set, such as ``quad1`` or ``mix1``.
+        operator: operator by its published name, such as ``+``, ``**2+``, ``x**3+x*y_mod_97``, ``s5conj`` or ``sort``,
+            or by the name of its data set, such as ``quad1`` or ``mix1``.
         train_percent: percentage of the equations used for training.
-        batch_size: equations in a training batch. "auto": half the training set, and 512 at most; "all"; a number
-            below 1 for a fraction of the training set, rounded up; or their number.
-        label_noise: that many of the shuffled equations, from the first, get the answer of an equation drawn from all.
-        operand_length: numbers in a list, for ``sort``, ``reverse`` and ``copy``.
-        operand_count: how many random lists; null for all.
-        modulus: how many numbers there are.
-        split_seed: seed of the order in which the equations are shuffled before the split, and of the random lists; the
-            published program always has 0. Null takes that of the run.
-        steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the order of batches; null takes that of the run.
+        batch_size: equations per training batch. "auto": half the training set, at most 512; "all"; a number below 1
+            for a fraction of the training set, rounded up; or a number of equations.
+        label_noise: number of the shuffled equations, counted from the first, that get the answer of a randomly drawn
+            equation.
+        operand_length: length of the lists of ``sort``, ``reverse`` and ``copy``.
+        operand_count: number of random lists; null for all lists.
+        modulus: modulus of the arithmetic and number of integer tokens.
+        split_seed: seed of the shuffle before the split, and of the random lists; always 0 in the published program.
+            Null for the run's seed.
+        steps_per_epoch: training steps per Lightning epoch.
+        seed: seed of the batch order; null for the run's seed.
 
     Attributes:
         equations: all equations with their true answers, in the order of the published program.
-        order: the numbers of the equations as shuffled; the first ``num_train`` are for training.
-        table: the operation, for binary operators.
-        train_indices: the table's samples that are for training.
+        order: indices of the shuffled equations; the first ``num_train`` are the training set.
+        table: operation table, for binary operators.
+        train_indices: indices of the training samples in the table.
 
     Raises:
         UserError: an option is out of range, or the operator is unknown.
@@ -97,17 +98,17 @@ class EquationDataModule(TensorDataModule):
         return self.run_seed if self._split_seed is None else self._split_seed
 
     def load(self) -> None:
-        """Shuffle the equations, and cut each where its input ends."""
+        """Shuffle the equations and split each into input and target."""
         if self.train_percent < 1:
             rank_zero_only(print)(
                 f"train_percent is {self.train_percent}: {self.train_count} of the {len(self.equations)} equations are "
-                f"for training; for the fraction {self.train_percent} write {100 * self.train_percent:g}",
+                f"for training; for the fraction {self.train_percent} give {100 * self.train_percent:g}",
                 file=sys.stderr,
             )
-        if self._split_seed is None:  # random lists are drawn anew with the seed of the run
+        if self._split_seed is None:  # random lists are redrawn with the run's seed
             self.equations = equations(*self._arguments, self.split_seed)
         answers, samples = self.equations.answers, len(self.equations)
-        # NumPy's legacy generator shuffles the rows as it would the published program's list of texts.
+        # NumPy's legacy generator shuffles rows exactly as it shuffles the published program's list of strings.
         legacy = np.random.RandomState(self.split_seed)
         order = np.arange(samples)
         legacy.shuffle(order)

@@ -1,4 +1,4 @@
-"""A split that is given: the training samples as numbers, or a file of these or of a mask."""
+"""Listed splits: training samples as numbers, or a file of numbers or of a mask."""
 
 import os
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ TRUTH = {"true": 1.0, "false": 0.0}
 
 
 def given_split(split: Sequence[int] | str | os.PathLike[str], samples: int) -> Int[Tensor, " train"]:
-    """The training samples of a table of ``samples`` samples, in the order given.
+    """The training samples listed, of a table of ``samples`` samples, in the order given.
 
     Args:
-        split: their numbers, from 0 on, or the path of a file: NumPy's ``.npy``, or text in which commas, blanks or
-            line ends separate the entries. The file holds their numbers, or a mask: for each sample 1 or True if it is
-            for training, else 0 or False.
+        split: sample numbers, counted from 0; or the path of a file, NumPy's ``.npy`` or text whose entries are
+            separated by commas, blanks or line ends. The file holds sample numbers or a mask: for each sample 1 or True
+            if it is a training sample, else 0 or False.
         samples: size of the table.
 
     Raises:
-        UserError: the file cannot be read or is a mask of another length, a number is out of range or given a second
-            time, or no sample is left for training or for validation.
+        UserError: the file cannot be read or is a mask of the wrong length, a number is out of range or repeated, or no
+            sample is left for training or validation.
 
     >>> given_split([2, 0], 3)
     tensor([2, 0])
@@ -62,33 +62,33 @@ def _read(path: Path) -> Shaped[np.ndarray, "..."]:
 
 
 def _numbers(entries: Shaped[np.ndarray, "..."], samples: int, said: str) -> Int[np.ndarray, " train"]:
-    """The numbers in a file, or those that its mask marks."""
-    # Three or more entries that are all 0 or 1 cannot be numbers of samples.
+    """The sample numbers in a file, from numbers or a mask."""
+    # Three or more entries that are all 0 or 1 cannot be distinct sample numbers.
     is_mask = entries.dtype == np.bool_ or (entries.size > 2 and bool(np.isin(entries, (0, 1)).all()))
     if not is_mask:
         return _whole(entries, said)
     if entries.size != samples:
-        raise UserError(f"{said} is a mask of {entries.size} samples; the table has {samples}: give one entry for each")
+        raise UserError(f"{said} is a mask of {entries.size} samples; the table has {samples}: give one entry each")
     return entries.ravel().nonzero()[0].astype(np.int64)
 
 
 def _whole(entries: Shaped[np.ndarray, "..."], said: str) -> Int[np.ndarray, " train"]:
     if entries.size == 0:
-        raise UserError(f"{said} names no training sample; give at least one")
+        raise UserError(f"{said} lists no training sample; give at least one")
     if entries.ndim > 1:
         raise UserError(f"{said} has shape {entries.shape}; give a list of the numbers of the training samples")
     if entries.dtype.kind not in "iuf" or not np.isfinite(entries).all() or (entries != np.floor(entries)).any():
-        raise UserError(f"{said} holds more than whole numbers; give the numbers of the training samples, from 0 on")
+        raise UserError(f"{said} must hold whole numbers only: the numbers of the training samples, counted from 0")
     return entries.astype(np.int64)
 
 
 def _check(numbers: Int[np.ndarray, " train"], samples: int, said: str) -> None:
     outside = numbers[(numbers < 0) | (numbers >= samples)]
     if len(outside):
-        raise UserError(f"{said} names sample {outside[0]}; the table has samples 0 to {samples - 1}")
+        raise UserError(f"{said} lists sample {outside[0]}; the table has samples 0 to {samples - 1}")
     values, counts = np.unique(numbers, return_counts=True)
     if counts.size and counts.max() > 1:
-        raise UserError(f"{said} names sample {values[counts > 1][0]} more than once; give each sample once")
+        raise UserError(f"{said} lists sample {values[counts > 1][0]} more than once; give each sample once")
     if not 1 <= len(numbers) < samples:
         raise UserError(
             f"{said} leaves {len(numbers)} of the {samples} samples for training and {samples - len(numbers)} for "

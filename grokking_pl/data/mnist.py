@@ -1,4 +1,4 @@
-"""MNIST: a few training images against the whole test set (section 4.3 and appendix J of the paper)."""
+"""MNIST with a small training set and the full test set (section 4.3 and appendix J of the paper)."""
 
 from pathlib import Path
 from typing import Literal
@@ -28,20 +28,20 @@ Images = tuple[UInt8[Tensor, "_ rows columns"], Integer[Tensor, " _"]]
 
 
 class MNISTDataModule(TensorDataModule):
-    """MNIST, or images in its format, with a small training set; validation is the whole test set.
+    """MNIST, or images in its format, with a small training set; the validation set is the full test set.
 
     Args:
         train_size: number of training images.
-        train_seed: draw the training images at random with this seed; None takes the first ones, as published.
-        targets: one-hot vectors, for the mean squared error, or class numbers, for cross entropy.
-        batch_size: images in a training batch; null for all of them at every step.
-        data_dir: a folder with the four files of MNIST, or of any images published in its format, as Fashion-MNIST:
+        train_seed: seed for a random choice of training images; null takes the first ones, as published.
+        targets: "one_hot" vectors for the mean squared error, or "class" numbers for cross entropy.
+        batch_size: images per training batch; null for the full training set.
+        data_dir: folder with the four MNIST files, or with other images in the same format such as Fashion-MNIST:
             ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, and both with ``t10k``, gzipped or not; or the
-            folder of torchvision's MNIST. Null for the bundled files, which hold the first 5000 training images.
-        download: fetch MNIST into data_dir if it is not there.
-        steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the order of batches, and of the corrupted labels; null takes that of the run.
-        corrupt_fraction: fraction of the training images whose label is another class.
+            folder of torchvision's MNIST. Null for the bundled files, with the first 5000 training images.
+        download: download MNIST into data_dir if it is missing.
+        steps_per_epoch: training steps per Lightning epoch.
+        seed: seed of the batch order and of the corrupted labels; null for the run's seed.
+        corrupt_fraction: fraction of the training images that get a wrong label.
 
     Raises:
         UserError: train_size or batch_size is not positive, there are fewer images than train_size, or a file is
@@ -64,7 +64,7 @@ class MNISTDataModule(TensorDataModule):
         if train_size < 1:
             raise UserError(f"train_size is {train_size}; it must be at least 1")
         if download and data_dir is None:
-            raise UserError("download is set but data_dir is not: say where to put the files")
+            raise UserError("download is set but data_dir is not: set data_dir to the folder for the files")
         self.train_size = train_size
         self.train_seed = train_seed
         self.target_kind = targets
@@ -72,7 +72,7 @@ class MNISTDataModule(TensorDataModule):
         self.download = download
 
     def prepare_data(self) -> None:
-        """Download MNIST, on one process only, where that was asked for."""
+        """Download MNIST, if requested, on one process only."""
         if self.data_dir is not None and self.download:
             self._torchvision(train=True)
             self._torchvision(train=False)
@@ -111,32 +111,32 @@ class MNISTDataModule(TensorDataModule):
         for images, labels in (train, test):
             if images.ndim != 3 or labels.shape != images.shape[:1] or images.shape[1:] != train_images.shape[1:]:
                 raise UserError(
-                    f"the files in {self.data_dir} do not fit together: images {_sides(train_images)} for training and "
+                    f"the files in {self.data_dir} do not match: images {_sides(train_images)} for training and "
                     f"{_sides(test_images)} for validation, labels {_sides(train_labels)} and {_sides(test_labels)}"
                 )
         return train, test
 
     def _torchvision(self, train: bool) -> Images:
-        from torchvision.datasets import MNIST  # takes seconds to import, and few runs need it
+        from torchvision.datasets import MNIST  # takes seconds to import; few runs need it
 
         assert self.data_dir is not None
         try:
             data = MNIST(str(self.data_dir), train=train, download=self.download)
-        except Exception as error:  # torchvision says in many ways that a file is not as it should be
-            hint = "is there a network?" if self.download else "set download to true to fetch it"
+        except Exception as error:  # torchvision raises many types for missing or damaged files
+            hint = "is the network available?" if self.download else "set download to true"
             reason = str(error) or "a file is empty or damaged"
             raise UserError(f"no full MNIST in {self.data_dir} ({reason}): {hint}") from None
         images, labels = data.data, data.targets
         if images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1]:
             raise UserError(
                 f"no full MNIST in {self.data_dir} (images {tuple(images.shape)}, labels {tuple(labels.shape)}): "
-                "delete the files, and set download to true to fetch them"
+                "delete the files and set download to true"
             )
         return images, labels
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
-    """The file of this name, plain or gzipped; some copies have a dot in place of the last hyphen but one."""
+    """The file of this name, plain or gzipped; some copies have a dot instead of the second-to-last hyphen."""
     spellings = (name, name.replace("-idx", ".idx"))
     candidates = (folder / f"{spelling}{ending}" for spelling in spellings for ending in ("", ".gz"))
     return next((path for path in candidates if path.is_file()), None)
@@ -145,7 +145,7 @@ def _idx_file(folder: Path, name: str) -> Path | None:
 def _read_published(folder: Path, name: str) -> UInt8[Tensor, "..."]:
     path = _idx_file(folder, name)
     if path is None:
-        raise UserError(f"{folder} has no {name}, gzipped or not: all four of {', '.join(PUBLISHED)} are needed")
+        raise UserError(f"{folder} has no {name}, plain or gzipped; it needs all of {', '.join(PUBLISHED)}")
     return read_idx(path)
 
 

@@ -1,4 +1,4 @@
-"""Sparse parity: the parity of k of n bits, from a fixed training set or from new samples at every step."""
+"""Sparse parity: the parity of k of n bits, with a fixed training set or fresh samples at every step."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -19,24 +19,23 @@ Targets = Literal["class", "one_hot", "sign"]
 class SparseParity(TensorDataModule):
     """Vectors of n entries +1 and -1 whose class is the parity of the first k: 0 if their product is +1, else 1.
 
-    The other n - k entries say nothing. Training and validation samples are uniform, and no sample occurs a second
-    time. Which entries are relevant makes no difference to a network whose initial weights do not depend on the place.
+    The other n - k entries are irrelevant. Training and validation samples are uniform and all distinct. Which entries
+    are relevant does not matter to a network whose initial weights do not depend on position.
 
     Args:
         bits: number n of entries.
-        relevant: number k of those that matter.
+        relevant: number k of relevant entries.
         train_samples: number of training samples.
         val_samples: number of validation samples.
-        targets: "class" numbers, for cross entropy; for the mean squared error their "one_hot" vectors, or as one
-            output the "sign" of the product.
-        batch_size: samples in a training batch; null for all of them at every step.
-        steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the samples, the order of batches and the corrupted labels; null takes that of the run.
+        targets: "class" numbers, for cross entropy; or for the mean squared error their "one_hot" vectors, or the
+            "sign" of the product as a single output.
+        batch_size: samples per training batch; null for the full training set.
+        steps_per_epoch: training steps per Lightning epoch.
+        seed: seed of the samples, the batch order and the corrupted labels; null for the run's seed.
         corrupt_fraction: fraction of the training samples that get the other class.
 
     Raises:
-        UserError: a number is not positive, more bits are relevant than there are, or there are fewer vectors than
-            samples.
+        UserError: a number is not positive, relevant exceeds bits, or there are fewer vectors than samples.
 
     Source: B. Barak et al., Hidden progress in deep learning, arXiv 2207.08799.
     """
@@ -82,31 +81,31 @@ class SparseParity(TensorDataModule):
         self.targets = self.targets_of(self.inputs)
 
     def targets_of(self, inputs: Float[Tensor, "samples bits"]) -> Tensor:
-        """The targets of these samples."""
+        """The targets of the given inputs."""
         classes = (inputs[:, : self.relevant].prod(1) < 0).long()
         return classes if self.class_targets is None else self.class_targets[classes]
 
 
 class OnlineSparseParity(SparseParity):
-    """Sparse parity with new samples at every step; nothing can be memorised.
+    """Sparse parity with fresh samples at every step; nothing can be memorised.
 
-    What counts as the training set in accuracies is a set of ``train_samples`` that is never trained on. Populations
-    hold all samples, so `grok diagram` refuses it; there, `SparseParity` with steps times batch size samples is the
-    same.
+    Training accuracy is measured on a set of ``train_samples`` that is never trained on. A batch of runs holds all
+    samples in memory, so `grok diagram` refuses this class; `SparseParity` with steps times batch size samples is
+    equivalent there.
 
     Args:
         bits: number n of entries.
         relevant: number k of those that matter.
         train_samples: number of samples on which the training accuracy is measured.
         val_samples: number of validation samples.
-        targets: "class" numbers, for cross entropy; for the mean squared error their "one_hot" vectors, or as one
-            output the "sign" of the product.
+        targets: "class" numbers, for cross entropy; or for the mean squared error their "one_hot" vectors, or the
+            "sign" of the product as a single output.
         batch_size: samples drawn at every step.
-        steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of all samples; null takes that of the run.
+        steps_per_epoch: training steps per Lightning epoch.
+        seed: seed of all samples; null for the run's seed.
 
     Raises:
-        UserError: batch_size is null, or as for `SparseParity`.
+        UserError: as for `SparseParity`, or batch_size is null.
     """
 
     def __init__(
@@ -122,16 +121,16 @@ class OnlineSparseParity(SparseParity):
     ) -> None:
         super().__init__(bits, relevant, train_samples, val_samples, targets, batch_size, steps_per_epoch, seed)
         if batch_size is None:
-            raise UserError("batch_size is null; give the number of samples that are drawn at every step, such as 32")
+            raise UserError("batch_size is null; give the number of samples to draw at every step, such as 32")
         self.drawn = batch_size
 
     def train_dataloader(self) -> TrainingBatches:
-        """The stream of newly drawn batches."""
+        """The stream of fresh batches."""
         return _NewSamples(self, *self._process())
 
 
 class _NewSamples(TrainingBatches):
-    """Batches drawn from (seed, step) alone, so that a resumed run draws on as if it had not been interrupted."""
+    """Batches drawn from (seed, step) alone, so that a resumed run draws the same ones."""
 
     def __init__(self, parity: OnlineSparseParity, rank: int, world_size: int) -> None:
         super().__init__(parity.train_set, parity.index_stream(), parity.steps_per_epoch, rank, world_size)
@@ -149,20 +148,20 @@ class _NewSamples(TrainingBatches):
 
 
 def check_samples(train_samples: int, val_samples: int) -> None:
-    """Raise a `UserError` unless there are samples for both sets."""
+    """Raise a `UserError` unless both sets have samples."""
     for name, value in (("train_samples", train_samples), ("val_samples", val_samples)):
         if value < 1:
             raise UserError(f"{name} is {value}; it must be at least 1")
 
 
 def distinct_signs(count: int, bits: int, generator: torch.Generator) -> Float[Tensor, "count bits"]:
-    """So many different vectors of +1 and -1, uniformly drawn without repetition."""
+    """``count`` distinct vectors of +1 and -1, drawn uniformly."""
     if 2**bits <= 4 * count:
         numbers = torch.randperm(2**bits, generator=generator)[:count]
         drawn = numbers.unsqueeze(1) >> torch.arange(bits) & 1
     else:
         drawn = torch.empty(0, bits, dtype=torch.int64)
-        while len(drawn) < count:  # at most a quarter of all vectors: few are drawn a second time
+        while len(drawn) < count:  # at most a quarter of all vectors, so few are drawn twice
             drawn = torch.cat([drawn, torch.randint(0, 2, (count, bits), generator=generator)])
             drawn = drawn[_first_occurrences(drawn)]
     return (1 - 2 * drawn[:count]).float()

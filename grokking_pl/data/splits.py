@@ -1,7 +1,7 @@
-"""Which samples of a table are for training: recipes by name, each a fixed order of draws from seeded generators.
+"""Split recipes: which samples of a table are training samples, as a fixed order of draws from seeded generators.
 
-A recipe repeats another program's draws, so that with the same seed it has that program's data, sample by sample. It
-draws the target vectors as well, because some programs take both from one generator.
+A recipe repeats another program's draws, so that the same seed gives that program's data, sample by sample. It also
+draws the target vectors, because some programs draw both from one generator.
 """
 
 import random
@@ -21,15 +21,15 @@ SplitRecipe = Literal[
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be drawn.
+    """Parameters of a draw.
 
     Args:
-        seed: of every generator.
-        samples: size of the table.
-        count: how many samples are for training.
+        seed: seed of every generator.
+        samples: number of samples in the table.
+        count: number of training samples.
         symbols: number p of symbols.
         results: number of result classes.
-        dimension: of the target vectors.
+        dimension: dimension of the target vectors.
     """
 
     seed: int
@@ -42,13 +42,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Draws:
-    """What was drawn.
+    """Result of a draw.
 
     Args:
-        train: the samples that are for training, in their order.
+        train: indices of the training samples, in the order drawn.
         vectors: a standard normal vector for each result class.
-        batches: the state of NumPy's legacy generator from which each step's batch is to be drawn; None where batches
-            are shuffled as everywhere else.
+        batches: state of NumPy's legacy generator from which each batch is to be drawn; None for the usual shuffling.
     """
 
     train: Int[Tensor, " train"]
@@ -57,42 +56,42 @@ class Draws:
 
 
 def torch_randperm(request: Request) -> Draws:
-    """Torch's generator: target vectors, then ``randperm``, whose first entries are for training."""
+    """Torch's generator: target vectors, then ``randperm``, whose first entries are the training samples."""
     generator = torch.Generator().manual_seed(request.seed)
     vectors = torch.randn(request.results, request.dimension, generator=generator)
     return Draws(torch.randperm(request.samples, generator=generator)[: request.count], vectors)
 
 
 def numpy_choice(request: Request) -> Draws:
-    """NumPy's legacy generator: ``choice(samples, count, replace=False)``, the beginning of its ``permutation``."""
+    """NumPy's legacy generator: ``choice(samples, count, replace=False)``, the start of its ``permutation``."""
     legacy = np.random.RandomState(request.seed)
     return Draws(_choice(legacy, request), target_vectors(request))
 
 
 def python_shuffle(request: Request) -> Draws:
-    """Python's generator: ``shuffle`` of all samples, whose first are for training (Nanda et al. 2023)."""
+    """Python's generator: ``shuffle`` of all samples, the training samples first (Nanda et al. 2023)."""
     order = list(range(request.samples))
     random.Random(request.seed).shuffle(order)
     return Draws(torch.tensor(order[: request.count]), target_vectors(request))
 
 
 def published(request: Request) -> Draws:
-    """The authors' toy (figures 3 to 6): NumPy's legacy generator draws target vectors, split, and each batch.
+    """The authors' toy (figures 3 to 6): target vectors, split and batches from NumPy's legacy generator.
 
-    Targets are drawn for classification too.
+    Target vectors are drawn for classification too.
     """
     return _published(np.random.RandomState(request.seed), request)
 
 
 def published_long(request: Request) -> Draws:
-    """The authors' toy of 10^5 steps: as `published`, after an unused vector for each symbol."""
+    """The authors' 10^5-step toy: as `published`, after an unused vector for each symbol."""
     legacy = np.random.RandomState(request.seed)
     legacy.normal(0, 1, size=(request.symbols, request.dimension))
     return _published(legacy, request)
 
 
 def published_pairs(request: Request) -> Draws:
-    """The authors' transformer and figure 2: `numpy_choice`, to which samples 0 and 1 are added, in ascending order."""
+    """The authors' transformer and figure 2: `numpy_choice` plus samples 0 and 1, in ascending order."""
     train = set(_choice(np.random.RandomState(request.seed), request).tolist())
     return Draws(torch.tensor(sorted(train | {0, 1})), target_vectors(request))
 
@@ -105,7 +104,7 @@ assert tuple(RECIPES) == get_args(SplitRecipe)
 
 
 def training_count(recipe: str, fraction: float, samples: int) -> int:
-    """How many samples a fraction is: rounded down where the programs that a recipe repeats do so.
+    """The number of samples in a fraction, rounded down if the recipe's program does so.
 
     >>> training_count("torch_randperm", 0.8, 59**2), training_count("published_pairs", 0.8, 59**2)
     (2785, 2784)
@@ -115,7 +114,7 @@ def training_count(recipe: str, fraction: float, samples: int) -> int:
 
 
 def target_vectors(request: Request) -> Float[Tensor, "classes dimension"]:
-    """The vectors of Torch's generator, those of `torch_randperm`, for splits from elsewhere."""
+    """Target vectors from Torch's generator, as in `torch_randperm`, for listed splits."""
     generator = torch.Generator().manual_seed(request.seed)
     return torch.randn(request.results, request.dimension, generator=generator)
 

@@ -1,4 +1,4 @@
-"""Teacher and student: regression on the outputs of a random network of one hidden layer."""
+"""Teacher and student: regression on the outputs of a random one-hidden-layer network."""
 
 import math
 from collections.abc import Callable
@@ -22,23 +22,24 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class TeacherStudent(TensorDataModule):
-    """Standard normal vectors and what a teacher makes of them: y = V act(W x) + noise, centred and of unit variance.
+    """Standard normal inputs with the outputs of a teacher: y = V act(W x) + noise, centred and of unit variance.
 
-    The teacher's weights are normal with variance 1 / inputs. The loss is the mean squared error; accuracies are the
-    share of samples whose output has the sign of the target, or with several outputs, whose largest is the target's.
+    The teacher's weights are normal with variance 1 / inputs. The loss is the mean squared error. Accuracies are the
+    fraction of samples whose output has the sign of the target or, with several outputs, whose largest output is the
+    target's.
 
     Args:
         inputs: dimension of x.
         outputs: dimension of y.
-        teacher_width: units of the teacher's hidden layer.
-        teacher_activation: its nonlinearity; "identity" for a linear teacher, "quadratic" for the square.
-        noise: standard deviation of the noise on the training targets, whose own is 1.
+        teacher_width: units in the teacher's hidden layer.
+        teacher_activation: the teacher's nonlinearity; "identity" for a linear teacher, "quadratic" for the square.
+        noise: standard deviation of the noise on the training targets, relative to their own of 1.
         train_samples: number of training samples.
         val_samples: number of validation samples.
-        teacher_seed: seed of the teacher; null takes that of the samples.
-        batch_size: samples in a training batch; null for all of them at every step.
-        steps_per_epoch: training steps in what Lightning calls an epoch.
-        seed: seed of the samples, the noise and the order of batches; null takes that of the run.
+        teacher_seed: seed of the teacher; null for the seed of the samples.
+        batch_size: samples per training batch; null for the full training set.
+        steps_per_epoch: training steps per Lightning epoch.
+        seed: seed of the samples, the noise and the batch order; null for the run's seed.
 
     Raises:
         UserError: a number is not positive, or the noise is negative.
@@ -80,18 +81,18 @@ class TeacherStudent(TensorDataModule):
         teacher = torch.Generator().manual_seed(self.seed if self.teacher_seed is None else self.teacher_seed)
         self.first = torch.randn(inputs, width, generator=teacher) / math.sqrt(inputs)
         self.second = torch.randn(width, outputs, generator=teacher) / math.sqrt(width)
-        # A stream apart from the teacher's: the inputs are not to repeat its weights.
+        # A separate stream from the teacher's, so that inputs do not repeat its weights.
         generator = torch.Generator().manual_seed(self.seed + 2**32)
         self.num_train = self.train_samples
         self.inputs = torch.randn(self.train_samples + self.val_samples, inputs, generator=generator)
         answers = self.teach(self.inputs)
-        # By all samples: the scale is the teacher's, and not that of a few training samples.
+        # Over all samples: the scale is the teacher's, not that of a few training samples.
         self.targets = (answers - answers.mean(0)) / answers.std(0, correction=0).clamp_min(1e-12)
         self.targets[: self.num_train] += self.noise * torch.randn(self.num_train, outputs, generator=generator)
         self.sizes = Sizes(inputs=inputs, outputs=outputs)
         self.class_targets = torch.tensor([[-1.0], [1.0]]) if outputs == 1 else torch.eye(outputs)
 
     def teach(self, inputs: Float[Tensor, "samples inputs"]) -> Float[Tensor, "samples outputs"]:
-        """The teacher's outputs, before they are scaled."""
+        """The teacher's outputs, before scaling."""
         hidden = ACTIVATIONS[self.teacher_activation](inputs @ self.first)
         return hidden @ self.second

@@ -1,4 +1,4 @@
-"""The description of a run: its settings, what is built from them and a seed, and grids of them."""
+"""The description of a run: its settings, the builder that uses them, and grids."""
 
 from grokking_pl.experiments.builder import Experiment, ExperimentBuilder
 from grokking_pl.experiments.grid import Cell, Grid, read_axis, read_grid

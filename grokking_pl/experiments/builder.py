@@ -1,4 +1,4 @@
-"""From a run's settings and seed to what it trains: the one builder behind every command."""
+"""The builder of module and data from a run's settings and seed, used by every command."""
 
 import copy
 import json
@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 import grokking_pl.data
-import grokking_pl.models  # noqa: F401 (so that classes can be given by their short names, and help lists them)
+import grokking_pl.models  # noqa: F401 (registers classes for short names and help)
 from grokking_pl.errors import UserError, find_user_error
 from grokking_pl.experiments.messages import one_line
 from grokking_pl.experiments.settings import Settings
@@ -22,12 +22,12 @@ SECTIONS = ("model", "data", "callbacks")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run trains.
+    """The module and data of a run.
 
     Args:
         module: the module.
         data: the datamodule.
-        seed: the seed of the run: initial weights, split, batches and noise follow from it.
+        seed: seed of the run, which determines initial weights, split, batches and noise.
     """
 
     module: Any
@@ -40,11 +40,11 @@ class Experiment:
                 part.run_seed = self.seed
 
     def build(self, dtype: torch.dtype = torch.float32) -> None:
-        """Load the data and build the network, as a Trainer of a precision does before its first step."""
+        """Load the data and build the network, as a Trainer of that precision does before its first step."""
         self.data.prepare_data()
         self.data.setup("fit")
         default = torch.get_default_dtype()
-        torch.set_default_dtype(dtype)  # initial weights of double precision are drawn as such
+        torch.set_default_dtype(dtype)  # so that double-precision initial weights are drawn in double
         try:
             self.module.build(self.data.sizes, self.data.class_targets)
         finally:
@@ -53,12 +53,12 @@ class Experiment:
 
 
 class ExperimentBuilder:
-    """Builds experiments from the sections ``model`` and ``data`` of a configuration of ``grok fit``.
+    """Build experiments from the sections ``model`` and ``data`` of a `grok fit` configuration.
 
-    A section ``callbacks`` holds those of its callbacks that intervene in the training, by their names.
+    An optional section ``callbacks`` holds the callbacks that intervene in training, by name.
 
     Args:
-        data_required: whether the section ``data`` has to be there; a module may bring its own.
+        data_required: whether the section ``data`` is required; a module may bring its own data.
     """
 
     def __init__(self, data_required: bool = True) -> None:
@@ -68,7 +68,7 @@ class ExperimentBuilder:
         self._parser.add_argument("--callbacks", type=dict[str, Intervention], default={})
 
     def complete(self, settings: Settings) -> Settings:
-        """Check settings and fill in the defaults.
+        """Check the settings and fill in defaults.
 
         Raises:
             UserError: an option does not exist or has a value of the wrong type.
@@ -80,7 +80,7 @@ class ExperimentBuilder:
         return complete
 
     def instantiate(self, settings: Settings, seed: int) -> Experiment:
-        """Make the module and the datamodule; their network and samples are not there yet.
+        """Create the module and the datamodule, without network and samples yet.
 
         Raises:
             UserError: a setting is wrong.

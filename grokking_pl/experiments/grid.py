@@ -1,4 +1,4 @@
-"""A grid of runs: axes of hyperparameters, and the settings of ``grok fit`` at each of its cells."""
+"""Grids of runs: axes of hyperparameters, and the `grok fit` settings of each cell."""
 
 import copy
 import math
@@ -15,7 +15,7 @@ from grokking_pl.runs.diagram_folder import CURVE_COLUMNS, RESULT_COLUMNS, value
 MAX_CELLS = 10**6
 
 CONTENDER = "contender"
-"""The axis whose values are the contenders of a tournament, and its column in the tables."""
+"""Name of the axis of a tournament's contenders, and of its column in tables."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Cell:
     """One run of a grid.
 
     Args:
-        index: its number in the grid.
-        values: its coordinate on each axis.
-        seed: what ``seed_everything`` is for a single run.
+        index: number of the cell in the grid.
+        values: coordinate on each axis.
+        seed: the run's ``seed_everything``.
     """
 
     index: int
@@ -35,15 +35,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """All runs of a diagram.
+    """The runs of a diagram.
 
     Args:
-        axes: the values on each axis, by its name: that of a setting on the command line of ``grok fit``, or a short
-            one for several settings. Contenders are an axis, too, the first.
-        seeds: every cell is run with each.
-        paths: the settings that an axis with a short name sets.
-        labels: what figures and reports call an axis, if not by its name.
-        contenders: the settings that each contender of a tournament changes, by its name.
+        axes: values on each axis, by name: the name of a setting on the command line of `grok fit`, or a short name for
+            several settings. Contenders are an axis too, the first.
+        seeds: seeds of each cell.
+        paths: settings set by each axis with a short name.
+        labels: labels of axes in figures and reports, if different from their names.
+        contenders: settings changed by each contender of a tournament, by name.
     """
 
     axes: dict[str, list[Any]]
@@ -56,7 +56,7 @@ class Grid:
         return len(self.seeds) * math.prod(len(values) for values in self.axes.values())
 
     def cell(self, index: int) -> Cell:
-        """The cell of a number; the last axis changes fastest, the seed slowest."""
+        """The cell with this number; the last axis changes fastest, the seed slowest."""
         values, rest = [], index
         for axis in reversed(self.axes.values()):
             rest, position = divmod(rest, len(axis))
@@ -64,11 +64,11 @@ class Grid:
         return Cell(index, tuple(reversed(values)), self.seeds[rest])
 
     def cells(self) -> Iterator[Cell]:
-        """All cells, one at a time, in the order of their numbers."""
+        """Iterate over all cells in order."""
         return (self.cell(index) for index in range(len(self)))
 
     def settings(self, base: Settings, cell: Cell) -> Settings:
-        """The settings of a cell: those of the base, with the cell's coordinates put in."""
+        """The settings of a cell: those of the base with the cell's coordinates."""
         settings = copy.deepcopy(base)
         for axis, value in zip(self.axes, cell.values, strict=True):
             if axis == CONTENDER:
@@ -80,33 +80,33 @@ class Grid:
         return settings
 
     def paths_of(self, axis: str) -> list[str]:
-        """The settings that an axis sets."""
+        """The settings set by an axis."""
         if axis == CONTENDER:
             return list(dict.fromkeys(path for changes in self.contenders.values() for path in changes))
         return self.paths.get(axis, [axis])
 
     @property
     def plane(self) -> dict[str, list[Any]]:
-        """The axes of hyperparameters, one or two, without that of the contenders."""
+        """The one or two axes of hyperparameters, without the contenders."""
         return {axis: values for axis, values in self.axes.items() if axis != CONTENDER}
 
     def label_of(self, axis: str) -> str:
-        """What figures and reports call an axis."""
+        """The label of an axis, by default its name."""
         return self.labels.get(axis, axis)
 
 
 def read_grid(axes: Mapping[str, Any], seeds: Any, contenders: Mapping[str, Any] = {}) -> Grid:
-    """The grid of some axes and seeds, as a diagram's configuration gives them.
+    """Read a grid from the axes and seeds of a diagram's configuration.
 
     Args:
-        axes: by name, as `read_axis` takes them; an axis may also be ``{paths: [...], label: ..., ...}``, whose name
-            then is that of the column alone. Its values are under ``values``, or a scale with low, high and n.
-        seeds: a list.
-        contenders: the settings that each contender changes, by its name; none for a diagram without.
+        axes: axes by name, as for `read_axis`; an axis may also be ``{paths: [...], label: ..., ...}``, whose name is
+            then only that of the column. Its values are given by ``values``, or by a scale with low, high and n.
+        seeds: list of seeds.
+        contenders: settings changed by each contender, by name; empty without contenders.
 
     Raises:
-        UserError: an axis is wrong, two set the same setting or have the same label, a seed is no seed, or there is a
-            single contender.
+        UserError: an axis is invalid, two axes set the same setting or have the same label, a seed is invalid, or there
+            is only one contender.
     """
     if not isinstance(axes, Mapping) or not 1 <= len(axes) <= 2:
         raise UserError(f"there are {len(axes) if axes else 0} axes; a diagram has one or two")
@@ -134,29 +134,29 @@ def _names_of_contenders(given: Mapping[str, Any]) -> list[str]:
         raise UserError(f"there is one contender, {next(iter(given))}; give at least two, one of them the control")
     for name, changes in given.items():
         if not isinstance(changes, Mapping):
-            raise UserError(f"the contender {name} is {changes!r}; give the settings that it changes by path, or {{}}")
+            raise UserError(f"the contender {name} is {changes!r}; give the settings that it changes, by path, or {{}}")
     return list(given)
 
 
 def _check_axis_name(name: Any) -> None:
     if not isinstance(name, str) or not name:
-        raise UserError(f"an axis is called {name!r}; give the path of a hyperparameter, or a short name with paths")
+        raise UserError(f"an axis has the name {name!r}; give the path of a hyperparameter, or a short name with paths")
     if name in (CONTENDER, *RESULT_COLUMNS, *CURVE_COLUMNS):
-        raise UserError(f"an axis is called {name}, as a column of the results is: give it another name")
+        raise UserError(f"an axis has the name {name}, which is a column of the results: choose another name")
 
 
 def _check_that_axes_differ(grid: Grid) -> None:
-    """See that no axis undoes what another sets."""
+    """Check that no axis overrides another."""
     labels = [grid.label_of(axis) for axis in grid.axes]
     if len(set(labels)) < len(labels):
-        raise UserError(f"two axes are labelled {labels[0]}: change one of them")
+        raise UserError(f"two axes have the label {labels[0]}: change one of them")
     before: list[str] = []
     for axis in grid.axes:
         for path in grid.paths_of(axis):
             if path in before:
-                raise UserError(f"the axes set {path} twice: leave one of them out")
+                raise UserError(f"the axes set {path} twice: remove one of them")
             if part := next((other for other in before if other.startswith(f"{path}.")), None):
-                raise UserError(f"an axis sets {path}, and with it {part}, which another sets before: swap them")
+                raise UserError(f"an axis sets {path}, which includes {part}, set by an earlier axis: swap them")
             before.append(path)
 
 
@@ -178,7 +178,7 @@ def read_axis(path: str, given: Any) -> list[Any]:
     """The values of an axis: a list, or ``{scale: linear or log, low: ..., high: ..., n: ...}``.
 
     Raises:
-        UserError: it is empty, holds a value twice, or its range is none.
+        UserError: it is empty, has a duplicate value, or its range is invalid.
 
     >>> read_axis("model.decoder.lr", {"scale": "log", "low": 0.01, "high": 1, "n": 3})
     [0.01, 0.1, 1.0]
@@ -190,7 +190,7 @@ def read_axis(path: str, given: Any) -> list[Any]:
     if not given:
         raise UserError(f"the axis {path} is empty; give at least one value")
     if len({value_text(value) for value in given}) < len(given):
-        raise UserError(f"the axis {path} holds a value twice: {list(given)}")
+        raise UserError(f"the axis {path} has a duplicate value: {list(given)}")
     return list(given)
 
 
@@ -198,10 +198,10 @@ def _range(path: str, given: dict[str, Any]) -> list[float]:
     expected = {"scale", "low", "high", "n"}
     if set(given) != expected:
         wrong = ", ".join(sorted(set(given) ^ expected))
-        raise UserError(f"the axis {path} needs exactly scale, low, high and n, or values; look at {wrong}")
+        raise UserError(f"the axis {path} needs exactly scale, low, high and n, or values; check {wrong}")
     scale, low, high, n = (given[name] for name in ("scale", "low", "high", "n"))
     if scale not in ("linear", "log"):
-        raise UserError(f"the axis {path} has the scale {scale!r}; it must be linear or log")
+        raise UserError(f"the axis {path} has scale {scale!r}; it must be linear or log")
     if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= MAX_CELLS:
         raise UserError(f"the axis {path} has n = {n!r}; it must be a whole number from 1 to {MAX_CELLS}")
     try:
@@ -212,6 +212,6 @@ def _range(path: str, given: dict[str, Any]) -> list[float]:
         raise UserError(f"the axis {path} runs from {low:g} to {high:g}; low must be below high, and both finite")
     if scale == "log":
         if low <= 0:
-            raise UserError(f"the axis {path} is logarithmic and begins at {low:g}; it must begin above 0")
+            raise UserError(f"the axis {path} is logarithmic and starts at {low:g}; it must start above 0")
         return list(map(float, 10 ** np.linspace(math.log10(low), math.log10(high), n)))
     return list(map(float, np.linspace(low, high, n)))

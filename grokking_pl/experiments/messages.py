@@ -1,4 +1,4 @@
-"""A parser's message, which may be pages long, as one line that names the nearest right option."""
+"""Parser messages, which may be pages long, condensed to one line that names the nearest valid option."""
 
 import difflib
 import inspect
@@ -15,10 +15,10 @@ from grokking_pl.training import GroupOptions, Loss, Schedule
 
 OF_KIND = (
     "Expected a|Not a valid subclass of|Import path does not correspond to a subclass of|"
-    # Of a class_path or init_args of a wrong kind:
+    # For a class_path or init_args of the wrong type:
     "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
 )
-"""What the parser says of each kind that a value is not."""
+"""Parser messages for each type that does not match a value."""
 
 WITHOUT_SECTION = {
     "optimizer": (
@@ -30,17 +30,17 @@ WITHOUT_SECTION = {
         "--model.schedule.T_max=1000; another module has its own configure_optimizers"
     ),
 }
-"""What is said of LightningCLI's sections for an optimizer and its schedule, which belong to the module here."""
+"""Messages for LightningCLI's optimizer and schedule sections, which belong to the module here."""
 
 
 def one_line(message: str) -> str:
-    """Condense a parser's message to one line; for an option that no class has, add the nearest that one has."""
+    """Condense a parser message to one line; for an unknown option, add the nearest option of any class."""
     text = _condensed(message)
     if re.fullmatch(r"the following arguments are required: model", text):
-        return "nothing says what to train: give a configuration with --config, for example configs/mnist_grok.yaml"
+        return "nothing to train: give a configuration with --config, for example configs/mnist_grok.yaml"
     required = re.fullmatch(r"the following arguments are required: ([\w., ]+)", text)
     if required:
-        return f"nothing says what {required[1]} is: give it as an option, or in a configuration with --config"
+        return f"{required[1]} is missing: give it as an option, or in a configuration with --config"
     absent = re.match(r"Parser key \"config\": File does not exist: '?([^']+)'?", text)
     if absent:
         path = Path(absent[1])
@@ -52,12 +52,12 @@ def one_line(message: str) -> str:
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
         return (
-            f"{missing[1]}: a class_path is the module's name, a dot and the class's name, and what the module imports "
+            f"{missing[1]}: a class_path is the module's name, a dot and the class's name, and the module's imports "
             "must be installed"
         )
     syntax = re.search(r"- ([^-]+) \(([^()]+\.py), line (\d+)\)", text)
     if syntax:
-        return f"{syntax[2]}, line {syntax[3]}, is no Python: {syntax[1]}"
+        return f"{syntax[2]}, line {syntax[3]}, is not valid Python: {syntax[1]}"
     if unknown is None:
         return text
     near = difflib.get_close_matches(unknown, [name for name in options_of_classes() if name != unknown], n=1)
@@ -65,7 +65,7 @@ def one_line(message: str) -> str:
 
 
 def unknown_option(message: str) -> str | None:
-    """The name of the option that a parser's message says does not exist; None for other messages."""
+    """The name of the unknown option that a parser message is about; None for other messages."""
     text = _condensed(message)
     refused = re.search(r"[Oo]ption '([\w.]+)' is not accepted", text)
     unknown = refused or (
@@ -75,20 +75,20 @@ def unknown_option(message: str) -> str | None:
 
 
 def no_option(name: str, near: Sequence[str]) -> str:
-    """The line for an option that does not exist, with the names that may have been meant."""
+    """The message for an unknown option, with the names that may have been meant."""
     if section := re.match("optimizer|lr_scheduler", name):
         return WITHOUT_SECTION[section[0]]
     return f"there is no option {name}" + (f": did you mean {' or '.join(near)}?" if near else "")
 
 
 def _condensed(message: str) -> str:
-    """A message without the line breaks and the wrapping that the parser adds."""
+    """A message without the parser's line breaks and wrapping."""
     text = re.sub(r"\s+", " ", message).strip()
     return _innermost(re.sub(r"<class '([\w.]+)'>", r"\1", text))
 
 
 def _innermost(text: str) -> str:
-    """What is wrong with a class's options, where that is said as what is wrong with the class."""
+    """The error of a class's options, if it is reported as an error of the class."""
     of_class = re.fullmatch(
         r'Parser key "[\w.]+": .*?Problem with given class_path \S+: (Parser key .*) - Expected a NoneType Given .*',
         text,
@@ -100,7 +100,7 @@ def _innermost(text: str) -> str:
 
 
 def _wrong_value(text: str) -> str | None:
-    """A value of the wrong kind, as "name is value; expected kinds"; None if something else is wrong inside of it."""
+    """A value of the wrong type, as "name is value; expected types"; None for other errors."""
     text = re.sub(r" Subclass types expect one of: - .*? \(implicit class_path\)", "", text)
     union = re.fullmatch(
         r'Parser key "([\w.]+)": .*?Subtypes: \[(.*)\] Errors: (.*) Given value type: .*? Given value: (.*)', text
@@ -116,16 +116,16 @@ def _wrong_value(text: str) -> str | None:
             return f"{name}.{inside[1]} is {inside[3]}; expected {_plain_kinds(inside[2])}"
         option = re.match(r"NestedArg\(key='(\w+)'", value)
         if no_class and option:
-            return f"{name} is {no_class[2]}, which has no option {option[1]}: give before it a class that has"
+            return f"{name} is {no_class[2]}, which has no option {option[1]}: first give a class that has it"
         if no_class:
             near = difflib.get_close_matches(no_class[2], _values_of(kinds), n=1)
             hint = f": did you mean {near[0]}?" if near else ""
-            return f"{name} is {value}, and no class is called {no_class[2]}; expected {_plain_kinds(kinds)}{hint}"
+            return f"{name} is {value}, but there is no class {no_class[2]}; expected {_plain_kinds(kinds)}{hint}"
         if all(re.match(OF_KIND, error) for error in re.split(r"(?:^|\s)- ", errors) if error):
             return f"{name} is {value}; expected {_plain_kinds(kinds)}"
         return None
     if no_class:
-        return f"{no_class[1]} is {no_class[2]}, and no class is called so: give a module's name, a dot and the class's"
+        return f"{no_class[1]} is {no_class[2]}, but there is no such class: give module name, a dot and class name"
     single = re.fullmatch(r'Parser key "([\w.]+)": Expected an? (.*)\. Got value: (.*)', text)
     if single:
         return f"{single[1]} is {single[3]}; expected {_plain_kinds(single[2])}"
@@ -134,7 +134,7 @@ def _wrong_value(text: str) -> str | None:
 
 
 def _plain_kinds(kinds: str) -> str:
-    """Types as users write their values.
+    """Describe types in the user's notation.
 
     >>> _plain_kinds("GroupOptions, typing.Callable[[collections.abc.Iterable[typing.Any]], torch.optim.Optimizer]")
     'options of AdamW or class of Optimizer'
@@ -150,7 +150,7 @@ def _plain_kinds(kinds: str) -> str:
 
 
 def _values_of(kinds: str) -> list[str]:
-    """The words of these types, and the short names of the classes of these types that are loaded.
+    """The literals of these types, and the short names of loaded classes of these types.
 
     >>> _values_of("grokking_pl.training.losses.StableMax, typing.Literal['mse', 'cross_entropy']")
     ['mse', 'cross_entropy', 'StableMax']
@@ -166,7 +166,7 @@ def _values_of(kinds: str) -> list[str]:
 
 
 def options_of_classes() -> list[str]:
-    """The options of every architecture, module, datamodule, callback and logger that is loaded."""
+    """The options of all loaded architectures, modules, datamodules, callbacks and loggers."""
     names: set[str] = set()
     waiting: list[type] = [
         LightningModule, LightningDataModule, Callback, Logger, torch.nn.Module, GroupOptions, Loss, Schedule,

@@ -1,4 +1,4 @@
-"""The settings of a run, nested as in a configuration file, and their flat names, which are those of the command line.
+"""Run settings, nested as in a configuration file, and their flat names, as on the command line.
 
 The flat name of a setting is its path joined by dots, without the ``init_args`` that the command line omits.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from grokking_pl.errors import UserError
 
 Settings = dict[str, Any]
-"""Sections ``model`` and ``data`` of a configuration of ``grok fit``, and possibly others."""
+"""Sections ``model`` and ``data`` of a `grok fit` configuration, and possibly others."""
 
 
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _class_name(entry: Any) -> str | None:
 
 
 def as_argument(name: str, value: Any) -> str:
-    """A setting as a word of the command line.
+    """Format a setting as a command line argument.
 
     >>> as_argument("model.decoder.betas", [0.9, 0.99])
     '--model.decoder.betas=[0.9, 0.99]'
@@ -66,19 +66,19 @@ def as_argument(name: str, value: Any) -> str:
 
 
 def check_name(name: str, names: Iterable[str]) -> None:
-    """Raise a `UserError` that names the nearest setting unless ``name`` is one of ``names``."""
+    """Raise a `UserError` with the nearest setting unless ``name`` is one of ``names``."""
     if name not in (known := list(names)):
         raise UserError(f"the base configuration has no hyperparameter {name}{nearest(name, known)}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint at the name most like the given one, to end an error message; empty if there are no names."""
+    """A "did you mean" hint with the nearest name, to end an error message; empty if there are no names."""
     near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0)
     return f": did you mean {near[0]}?" if near else ""
 
 
 def set_value(settings: Settings, name: str, value: Any) -> None:
-    """Set the value of a setting by its flat name; a class may be given by its path, or with its options.
+    """Set a setting by its flat name; a class may be given by its path or with its options.
 
     >>> settings = {"model": {"class_path": "a.B", "init_args": {"decoder": {"lr": 1}}}}
     >>> set_value(settings, "model.decoder.lr", 2)
@@ -100,7 +100,7 @@ def set_value(settings: Settings, name: str, value: Any) -> None:
 
 
 def _names_a_class(value: Any) -> bool:
-    """Whether a value is a path, or a class's short name; ``mse`` and ``relu`` are words."""
+    """Whether a value is a class path or a class's short name (``mse`` and ``relu`` are not)."""
     return isinstance(value, str) and ("." in value or value[:1].isupper())
 
 

@@ -1,1 +1,1 @@
-"""What ``import grokking_pl`` gives beside the packages: experiments from Python, their results, measures of arrays."""
+"""The Python interface: running experiments, loading results, and metrics of arrays."""

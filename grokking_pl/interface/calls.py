@@ -1,8 +1,8 @@
-"""Experiments from Python: ``grok fit`` and ``grok diagram`` as functions that return what they have made.
+"""Experiments from Python: `grok fit`, `grok diagram` and `grok compare` as functions that return results.
 
-A configuration is a file, a name of the package, several of them, or a dictionary. What it says is overridden by names
-as on the command line, in a dictionary (``{"model.decoder.lr": 1e-3}``) or as keywords, whose double underscores are
-dots (``model__decoder__lr=1e-3``). A class or function can be given itself in place of its ``class_path``.
+A configuration is a file, the name of a bundled one, several of them, or a dictionary. It is overridden by names as on
+the command line, in a dictionary (``{"model.decoder.lr": 1e-3}``) or as keywords with double underscores for dots
+(``model__decoder__lr=1e-3``). Classes and functions can be given as objects instead of by ``class_path``.
 """
 
 import contextlib
@@ -43,21 +43,21 @@ def fit(
     run_dir: str | os.PathLike[str] | None = None,
     **keywords: Any,
 ) -> Run:
-    """Train a network as ``grok fit`` does, or go on with a run that was stopped, and return the run.
+    """Train a network as `grok fit` does, or resume an interrupted run, and return the run.
 
-    A run that is finished, with the same settings, is returned as it is; with a larger ``trainer.max_steps`` it is
-    trained further. Nothing is overwritten.
+    A finished run with the same settings is returned unchanged; with a larger ``trainer.max_steps`` it is trained
+    further. Nothing is overwritten.
 
     Args:
-        config: the configuration, or several, of which each is laid over those before it.
+        config: configuration, or several, each overriding those before it.
         overrides: settings by name.
-        run_dir: folder of the run; by default ``runs/`` and the name of the first configuration.
+        run_dir: folder of the run; by default ``runs/`` plus the name of the first configuration.
         **keywords: settings, with double underscores for dots.
 
     Raises:
-        UserError: a setting is wrong, the folder holds a run with other settings, or the configuration is a dictionary
-            and has no folder.
-        KeyboardInterrupt: the run was stopped, after a checkpoint; the same call resumes it.
+        UserError: a setting is invalid, the folder has a run with other settings, or the configuration is a dictionary
+            and run_dir is not given.
+        KeyboardInterrupt: the run was stopped after writing a checkpoint; the same call resumes it.
     """
     with _configurations(config) as files:
         settings = _named(overrides, keywords)
@@ -77,21 +77,21 @@ def diagram(
     folder: str | os.PathLike[str] | None = None,
     **keywords: Any,
 ) -> Diagram:
-    """Train a grid of runs as ``grok diagram`` does, those that are left of it, and return the diagram.
+    """Train a grid of runs as `grok diagram` does, or the unfinished ones, and return the diagram.
 
-    Runs are shared among processes, one per core, which cannot see what a notebook defines: with a class of the
-    notebook's own give ``workers=1``. A script that is no notebook calls this below ``if __name__ == "__main__":``.
+    Runs are shared among processes, one per core, which cannot see classes defined in a notebook: for these give
+    ``workers=1``. In a script, call this below ``if __name__ == "__main__":``.
 
     Args:
-        config: the configuration, or several, of which each is laid over those before it.
-        overrides: settings by name, as ``{"steps": 1000, "set": {"model.decoder.lr": 1e-3}}``.
-        folder: of the diagram; by default ``runs/diagrams/`` and the name of the first configuration.
+        config: configuration, or several, each overriding those before it.
+        overrides: settings by name, such as ``{"steps": 1000, "set": {"model.decoder.lr": 1e-3}}``.
+        folder: folder of the diagram; by default ``runs/diagrams/`` plus the name of the first configuration.
         **keywords: settings, with double underscores for dots.
 
     Raises:
-        UserError: a setting is wrong, the folder holds another diagram, or the configuration is a dictionary and has
-            no folder.
-        KeyboardInterrupt: it was stopped; the same call resumes it.
+        UserError: a setting is invalid, the folder has another diagram, or the configuration is a dictionary and folder
+            is not given.
+        KeyboardInterrupt: the diagram was stopped; the same call resumes it.
     """
     with _configurations(config) as files:
         settings = _named(overrides, keywords)
@@ -106,25 +106,26 @@ def compare(
     metric: str = "val_accuracy",
     threshold: float | None = None,
 ) -> Comparison:
-    """Compare several runs as ``grok compare`` does: with ``table``, ``curves`` and ``figure()``.
+    """Compare several runs as `grok compare` does; the result has ``table``, ``curves`` and ``figure()``.
 
     Args:
-        runs: runs or their folders, or a folder that holds some. Those that differ in their seeds alone are one group.
-        metric: a column that all runs have.
-        threshold: counts the steps until the metric is at least this; by default those to the runs' own thresholds.
+        runs: runs or their folders, or a folder that contains runs. Runs that differ only in their seeds form a group.
+        metric: metric that all runs have.
+        threshold: count the steps until the metric reaches this value; by default the steps to the runs' own
+            thresholds.
 
     Raises:
-        UserError: a folder holds no run, or a run lacks the metric.
+        UserError: a folder contains no run, or a run lacks the metric.
     """
     paths = [run.path if isinstance(run, Run) else Path(run) for run in _as_list(runs)]
     return compare_runs(paths, metric, threshold)
 
 
 def _call(command: str, words: list[str]) -> None:
-    """Run a command in this process, which is left as it was.
+    """Run a command in this process, and restore the process's state.
 
     Raises:
-        UserError: what the command line would print.
+        UserError: the message that the command line would print.
     """
     check_named_files(words)
     check_kinds(words)
@@ -140,7 +141,7 @@ def _call(command: str, words: list[str]) -> None:
                 draw_diagram(build_parser(words[0]).parse_args(words[1:]))
         except InvalidInput as invalid:
             raise UserError(invalid.line) from None
-        except SystemExit as leaving:  # nothing was left to do, which has been said
+        except SystemExit as leaving:  # nothing left to do, as already printed
             if leaving.code:
                 raise UserError(f"grok {command} ended with status {leaving.code}") from leaving
         except RunInterrupted as interruption:
@@ -156,12 +157,12 @@ def _call(command: str, words: list[str]) -> None:
 
 @contextlib.contextmanager
 def _process_kept() -> Iterator[None]:
-    """Undo what a command takes along at the end of a process of its own: seeds' variables, import path, threads."""
+    """Restore what a command changes in its process: seed variables, import path, threads."""
     environment, path, threads = dict(os.environ), list(sys.path), torch.get_num_threads()
     in_main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # as the command line, for classes where the user works
+        sys.path.append(os.getcwd())  # as on the command line, for classes in the working directory
     try:
         yield
     finally:
@@ -175,7 +176,7 @@ def _process_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _configurations(config: Config | Sequence[Config]) -> Iterator[list[str]]:
-    """The options that name the configurations; those given as dictionaries are files within the block."""
+    """The options that name the configurations; dictionaries are written to files within the block."""
     configs = _as_list(config)
     with tempfile.TemporaryDirectory() as folder:
         words = []
@@ -187,7 +188,7 @@ def _configurations(config: Config | Sequence[Config]) -> Iterator[list[str]]:
                 path = Path(config_path(os.fspath(given)))
             else:
                 raise UserError(
-                    f"the configuration is {type(given).__name__}: give a file, a name as 'grok configs' lists them, "
+                    f"the configuration is {type(given).__name__}: give a file, a name listed by 'grok configs', "
                     "or a dictionary"
                 )
             words.append(f"--config={path}")
@@ -199,24 +200,24 @@ def _as_list(config: Any) -> list[Any]:
 
 
 def _folder(given: Any, config: Any, parent: str, name: str) -> Path:
-    """The folder that is given, or that which the command line would take."""
+    """The folder given, or the default of the command line."""
     if given is not None:
         if not os.fspath(given):
-            raise UserError(f"{name} is empty: give the name of a folder, or leave it out")
+            raise UserError(f"{name} is empty: give the name of a folder, or omit it")
         return Path(given)
     first = _as_list(config)[0]
     if isinstance(first, Mapping):
-        raise UserError(f"a configuration that is no file has no name: say the folder with {name}")
+        raise UserError(f"a configuration without a file has no name: give the folder with {name}")
     return Path(parent, Path(config_path(os.fspath(first))).stem)
 
 
 def _named(overrides: Mapping[str, Any] | None, keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings by their names on the command line."""
+    """All settings, by their names on the command line."""
     settings = dict(overrides or {})
     for keyword, value in keywords.items():
         name = keyword.replace("__", ".")
         if name in settings:
-            raise UserError(f"{name} is given twice, in overrides and as {keyword}: leave one")
+            raise UserError(f"{name} is given twice, in overrides and as {keyword}: remove one")
         settings[name] = value
     return settings
 
@@ -231,17 +232,17 @@ def _arguments(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _setting(name: str, value: Any) -> Any:
-    """A value as a configuration has it, with paths and NumPy's numbers as plain ones.
+    """Convert a value to a configuration's form, with paths and NumPy numbers as plain values.
 
     Raises:
-        UserError: no configuration can have it.
+        UserError: a configuration cannot represent the value.
     """
     try:
         return as_setting(_plain(value))
     except NotPlain:
         raise UserError(
             f"{name} is {value!r}, which no configuration can hold: give a number, a word, a list, a dictionary, or a "
-            "class or function that can be imported (one that is defined within a function cannot)"
+            "class or function that can be imported (local ones cannot)"
         ) from None
 
 

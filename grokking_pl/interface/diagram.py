@@ -1,4 +1,4 @@
-"""A diagram on disk as an object: its grid, the results of its runs, their curves and its figure."""
+"""A diagram on disk as an object: grid, results of its runs, curves and figure."""
 
 import io
 import json
@@ -22,17 +22,17 @@ from grokking_pl.runs.diagram_folder import DiagramFolder
 
 @dataclass(frozen=True)
 class Diagram:
-    """A diagram of ``grok diagram``, read from its folder when first asked for; `reload` reads it anew.
+    """A diagram of `grok diagram`, read lazily from its folder; use `reload` to read it again.
 
     Args:
-        path: the folder.
+        path: folder of the diagram.
     """
 
     path: Path
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What it is a diagram of, as in ``diagram.json``: base, axes, seeds, steps and the options of the phases.
+        """The description in ``diagram.json``: base, axes, seeds, steps and options of the phases.
 
         Raises:
             UserError: the file is corrupt.
@@ -43,18 +43,18 @@ class Diagram:
             if not {"axes", "seeds", "steps", "phase"} <= {*description}:
                 raise ValueError
         except (OSError, ValueError, TypeError):
-            raise corrupt(record, "it describes no grid") from None
+            raise corrupt(record, "it does not describe a grid") from None
         return description
 
     @property
     def axes(self) -> dict[str, list[Any]]:
-        """The values on each axis, by its name, which is a column of `runs`."""
+        """The values on each axis, by the axis's name, which is a column of `runs`."""
         axes: dict[str, list[Any]] = self.description["axes"]
         return axes
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds with which every cell is trained."""
+        """The seeds of each cell."""
         seeds: list[int] = self.description["seeds"]
         return seeds
 
@@ -65,7 +65,7 @@ class Diagram:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One row per run that has ended: its axes and seed, phase and results; as in ``runs.csv``.
+        """The finished runs as in ``runs.csv``, one row per run: axes, seed, phase and results.
 
         Raises:
             UserError: the table is damaged.
@@ -74,7 +74,7 @@ class Diagram:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """One row per run and measured step, as in ``curves.csv``; empty if the diagram keeps none.
+        """The curves as in ``curves.csv``, one row per run and step; empty if no curves were kept.
 
         Raises:
             UserError: the table is damaged.
@@ -88,12 +88,12 @@ class Diagram:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """How many runs have come to which phase, and how many steps each had at most."""
+        """The number of runs in each phase, and the maximum number of steps per run."""
         phases = {str(phase): count for phase, count in self.runs["phase"].value_counts().items()}
         return {**phases, "runs": len(self.runs), "steps": self.description["steps"]}
 
     def figure(self) -> Figure:
-        """The phases of all cells.
+        """Draw the phases of all cells.
 
         Raises:
             UserError: no run has ended, or a table is damaged.
@@ -103,10 +103,10 @@ class Diagram:
         return shown(diagram_figure(self.runs, list(self.axes), self.description.get("labels", {})))
 
     def report(self, output: str | Path | None = None) -> Path:
-        """Write the diagram as one HTML file to explore; its path.
+        """Write the diagram's interactive HTML report, and return its path.
 
         Args:
-            output: the file; None for ``report.html`` in the folder.
+            output: output file; None for ``report.html`` in the folder.
 
         Raises:
             UserError: no run has ended, a file is corrupt, or the report cannot be written.
@@ -114,7 +114,7 @@ class Diagram:
         return write_report(self.path, None if output is None else Path(output))
 
     def reload(self) -> "Diagram":
-        """The diagram as its folder is now."""
+        """The diagram, read again from its folder."""
         return Diagram(self.path)
 
     def __repr__(self) -> str:
@@ -125,7 +125,7 @@ class Diagram:
 
 
 def _frame(folder: DiagramFolder, name: str, columns: list[str]) -> pd.DataFrame:
-    """A table and its parts, each run once, in the order of their numbers."""
+    """A table merged with its parts, each run once, in order."""
     lines = {}
     for index, row, line in folder.rows(name, columns):
         step = int(row[columns.index("step")]) if "step" in columns else 0

@@ -1,4 +1,4 @@
-"""The folder of a run or of a diagram as an object."""
+"""Loading the folder of a run or diagram as an object."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from grokking_pl.report.writing import kind_of
 
 
 def load(folder: str | os.PathLike[str]) -> Run | Diagram:
-    """What a folder holds, finished or not: a run of ``grok fit`` or a diagram of ``grok diagram``.
+    """Load a run of `grok fit` or a diagram of `grok diagram` from its folder, finished or not.
 
     Raises:
-        UserError: it holds neither, or does not exist.
+        UserError: the folder is neither, or does not exist.
     """
     path = Path(folder)
     return Diagram(path) if kind_of(path) == "diagram" else Run(path)

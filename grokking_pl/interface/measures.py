@@ -1,7 +1,7 @@
-"""The measures of a representation, of NumPy arrays and of tensors alike: the kind that is given comes back.
+"""Metrics of representations for NumPy arrays and tensors; the result has the type of the input.
 
-An array that is not of floating point, or a nested list, is read as one in double precision. A `Representation` can be
-given in place of embeddings; it says how two are combined, and comes back as a tensor.
+Integer arrays and nested lists are converted to double precision. A `Representation` can be given instead of
+embeddings; it defines how two are combined, and results are tensors.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from grokking_pl.metrics import Criterion, Representation
 from grokking_pl.tasks import OperationTable
 
 Values: TypeAlias = Any
-"""A tensor, a NumPy array, or what NumPy makes one of."""
+"""A tensor, a NumPy array, or anything that NumPy converts to one."""
 
 Combine = Callable[[Tensor, Tensor], Tensor]
 
@@ -40,7 +40,7 @@ def rqi(
         Between 0 and 1, one number per representation.
 
     Raises:
-        UserError: the embeddings are of the wrong shape, nan or infinite, or their number is not the table's.
+        UserError: the embeddings have the wrong shape, are nan or infinite, or their number differs from the table's.
 
     >>> from grokking_pl.tasks import addition
     >>> float(rqi(np.arange(10.0)[:, None], addition(10)))
@@ -56,12 +56,12 @@ def predicted_accuracy(
     criterion: Criterion | None = None,
     combine: Combine = metrics.add,
 ) -> Any:
-    """The accuracy that a representation makes possible (section 3.1), see `grokking_pl.metrics.predicted_accuracy`.
+    """The accuracy that a representation allows (section 3.1), see `grokking_pl.metrics.predicted_accuracy`.
 
     Args:
         embeddings: (*batch, p, d), one row per symbol of the table.
         table: the operation.
-        train: the training set, as a mask over the table's samples or as their numbers.
+        train: training set, as a mask over the table's samples or as indices.
         criterion: when two combined vectors count as equal; by default as in the published code.
         combine: how two embeddings are combined.
 
@@ -80,7 +80,7 @@ def ideal_accuracy(table: OperationTable, train: Values | None = None) -> Any:
 
     Args:
         table: the operation; it must commute.
-        train: the training set, as a mask over the table's samples or as their numbers; None for all samples.
+        train: training set, as a mask over the table's samples or as indices; None for all samples.
 
     Raises:
         UserError: the operation does not commute, or the training set does not fit the table.
@@ -89,37 +89,37 @@ def ideal_accuracy(table: OperationTable, train: Values | None = None) -> Any:
 
 
 def effective_dimension(embeddings: Values | Representation) -> Any:
-    """How many principal components embeddings (*batch, p, d) spread over (figure 7), between 1 and min(p - 1, d).
+    """The effective dimension of embeddings (*batch, p, d) (figure 7), between 1 and min(p - 1, d).
 
     Raises:
-        UserError: the embeddings are of the wrong shape, nan or infinite.
+        UserError: the embeddings have the wrong shape, or are nan or infinite.
     """
     return _back(metrics.effective_dimension(_embeddings(embeddings)), embeddings)
 
 
 def explained_variance(embeddings: Values | Representation) -> Any:
-    """The share of the variance of embeddings (*batch, p, d) along each principal component, descending.
+    """The fraction of the variance of embeddings (*batch, p, d) along each principal component, descending.
 
     Raises:
-        UserError: the embeddings are of the wrong shape, nan or infinite.
+        UserError: the embeddings have the wrong shape, or are nan or infinite.
     """
     return _back(metrics.explained_variance(_embeddings(embeddings)), embeddings)
 
 
 def fourier_power(embeddings: Values | Representation) -> Any:
-    """The share of the power of embeddings (*batch, p, d) at each frequency 1 .. floor(p / 2).
+    """The fraction of the power of embeddings (*batch, p, d) at each frequency 1 .. floor(p / 2).
 
     Raises:
-        UserError: the embeddings are of the wrong shape, fewer than two, nan or infinite.
+        UserError: the embeddings have the wrong shape, are fewer than two, or are nan or infinite.
     """
     return _back(metrics.fourier_power(_embeddings(embeddings)), embeddings)
 
 
 def key_frequencies(embeddings: Values | Representation, factor: float = 3.0) -> Any:
-    """Which frequencies hold more than ``factor`` times an equal share of the power; the first is frequency 1.
+    """Which frequencies hold more than ``factor`` times their uniform share of the power, from frequency 1.
 
     Raises:
-        UserError: the embeddings are of the wrong shape, nan or infinite, or the factor is not above 1.
+        UserError: the embeddings have the wrong shape, are nan or infinite, or the factor is not above 1.
     """
     return _back(metrics.key_frequencies(_embeddings(embeddings), factor), embeddings)
 
@@ -154,7 +154,7 @@ def _tensor(given: Any, what: str) -> Tensor:
         array = np.asarray(given)
         if array.dtype.kind not in "bifu":
             raise TypeError(f"of {array.dtype}")
-        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))  # a copy that is writable
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("=")))  # a writable copy
     except (TypeError, ValueError) as error:
         raise UserError(
             f"{type(given).__name__} was given as {what} ({' '.join(str(error).split())}): expected an array or a "
@@ -163,5 +163,5 @@ def _tensor(given: Any, what: str) -> Tensor:
 
 
 def _back(result: Tensor, given: Any) -> Any:
-    """A result as what was given: a tensor, or NumPy's."""
+    """Convert a result to the type of the input: tensor or NumPy."""
     return result if isinstance(given, Tensor | Representation) else result.numpy()[()]

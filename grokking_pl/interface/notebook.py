@@ -1,4 +1,4 @@
-"""How results look in a notebook: figures as pictures, outcomes as small tables."""
+"""Notebook display of results: figures as images, outcomes as small tables."""
 
 import html
 import io
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 
 def shown(figure: Figure) -> Figure:
-    """The figure, which a notebook shows as a picture even where nobody has imported pyplot."""
+    """The figure, made displayable in a notebook without pyplot."""
 
     def png() -> bytes:
         file = io.BytesIO()
@@ -21,7 +21,7 @@ def shown(figure: Figure) -> Figure:
 
 
 def table(rows: Mapping[str, Any]) -> str:
-    """Names and values as HTML."""
+    """Format names and values as an HTML table."""
     cells = "".join(
         f"<tr><th>{html.escape(str(name).replace('_', ' '))}</th><td>{html.escape(_word(value))}</td></tr>"
         for name, value in rows.items()

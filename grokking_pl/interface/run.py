@@ -1,4 +1,4 @@
-"""A run on disk as an object: its outcome, metrics, embeddings and network."""
+"""A run on disk as an object: outcome, metrics, embeddings and network."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,17 +25,17 @@ from grokking_pl.theory import Trajectories
 from grokking_pl.training import GrokkingModule
 
 SHOWN = ("phase", "steps_to_train", "steps_to_val", "train_accuracy", "val_accuracy", "steps", "seed", "status")
-"""What of the outcome a notebook shows."""
+"""Entries of the outcome shown in a notebook."""
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The embeddings of a run over its steps.
+    """The embeddings of a run over steps.
 
     Args:
         steps: updates made, ascending (n).
-        values: at each step (n x p x d); what a symbol has in more dimensions than one is laid out in one.
-        symbols: the name of each symbol (p).
+        values: embeddings at each step (n x p x d); those with several dimensions per symbol are flattened.
+        symbols: name of each symbol (p).
     """
 
     steps: Int[np.ndarray, " n"]
@@ -43,29 +43,29 @@ class Embeddings:
     symbols: tuple[str, ...]
 
     def at(self, step: int) -> Float[np.ndarray, "p d"]:
-        """Those of the step nearest to a given one."""
+        """The embeddings at the step nearest to ``step``."""
         nearest: Float[np.ndarray, "p d"] = self.values[abs(self.steps - step).argmin()]
         return nearest
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of ``grok fit``, read from its folder when something of it is first asked for; `reload` reads it anew.
+    """A run of `grok fit`, read lazily from its folder; use `reload` to read it again.
 
     Args:
-        path: the folder.
+        path: folder of the run.
     """
 
     path: Path
 
     @property
     def folder(self) -> RunFolder:
-        """Where each file of the run is."""
+        """The paths of the run's files."""
         return RunFolder(self.path)
 
     @property
     def checkpoint(self) -> Path:
-        """The file of the last checkpoint."""
+        """The path of the last checkpoint."""
         return self.folder.checkpoint
 
     @cached_property
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The outcome, as in ``summary.json``; empty before the run has ended."""
+        """The outcome, as in ``summary.json``; empty until the run has ended."""
         return self._results.summary
 
     @property
@@ -89,31 +89,31 @@ class Run:
 
     @property
     def embeddings(self) -> Embeddings:
-        """The embeddings at the steps at which the run kept them.
+        """The embeddings at the steps kept by the run.
 
         Raises:
-            UserError: it kept none, because its network has none or it was not told to.
+            UserError: none were kept: the network has none, or ``EmbeddingSnapshots`` was not used.
         """
         snapshots = self._results.snapshots
         if snapshots is None:
             raise UserError(
-                f"{self.path} holds no embeddings: train a network that embeds symbols with the callback "
+                f"{self.path} has no embeddings: train a network that embeds symbols with the callback "
                 "EmbeddingSnapshots"
             )
         return Embeddings(np.array(snapshots.steps), snapshots.embeddings, snapshots.symbols)
 
     @property
     def trajectories(self) -> Trajectories | None:
-        """What the theory predicts beside what the network did, if ``EffectiveTheory`` watched it."""
+        """Trajectories of theory and network, if the callback ``EffectiveTheory`` was used."""
         return self._results.trajectories
 
     def module(self, checkpoint: str | Path | None = None) -> LightningModule:
-        """The module with the weights of a checkpoint, in evaluation mode on the CPU.
+        """Load the module with the weights of a checkpoint, in evaluation mode on the CPU.
 
-        The file is read without running code that it may contain.
+        Code in the file is never executed.
 
         Args:
-            checkpoint: the file; None for the last.
+            checkpoint: checkpoint file; None for the last one.
 
         Raises:
             UserError: there is no checkpoint, it is damaged, or it does not fit the run's configuration.
@@ -137,27 +137,27 @@ class Run:
         return module
 
     def network(self, checkpoint: str | Path | None = None) -> nn.Module:
-        """The network with the weights of a checkpoint, in evaluation mode on the CPU; a module of yours as it is.
+        """Load the network with the weights of a checkpoint, in evaluation mode on the CPU; or your own module.
 
         Args:
-            checkpoint: the file; None for the last.
+            checkpoint: checkpoint file; None for the last one.
 
         Raises:
-            UserError: as `module`.
+            UserError: as for `module`.
         """
         module: Any = self.module(checkpoint)
         network: nn.Module = getattr(module, "network", module)
         return network
 
     def data(self) -> LightningDataModule:
-        """The data of the run, set up: inputs, targets and the same split.
+        """The data of the run after ``setup``: inputs, targets and the same split.
 
         Raises:
-            UserError: the configuration names no data, or they cannot be made.
+            UserError: the configuration has no data section, or the data cannot be created.
         """
         data: LightningDataModule | None = self._parts()[1]
         if data is None:
-            raise UserError(f"{self.folder.config} names no data: the module of this run brings its own")
+            raise UserError(f"{self.folder.config} has no data section: the module of this run brings its own data")
         data.prepare_data()
         data.setup("fit")
         return data
@@ -165,7 +165,7 @@ class Run:
     def _parts(self) -> tuple[Any, Any]:
         config = self.config
         if not config.get("model"):
-            raise UserError(f"{self.folder.config} names no model, or is absent: give the folder of a run of grok fit")
+            raise UserError(f"{self.folder.config} has no model section or is missing: give a folder of grok fit")
         seed = config.get("seed_everything")
         experiment = ExperimentBuilder(data_required=False).instantiate(
             {name: config[name] for name in ("model", "data") if config.get(name)},
@@ -174,16 +174,16 @@ class Run:
         return experiment.module, experiment.data
 
     def figure(self) -> Figure:
-        """Both accuracies over the steps, with the thresholds and the phase.
+        """Draw both accuracies over steps, with the thresholds and the phase.
 
         Raises:
-            UserError: the run has logged no accuracies, or has not ended.
+            UserError: no accuracies were logged, or the run has not ended.
         """
         names = ["step", "train_accuracy", "val_accuracy"]
         if not {*names} <= {*self.metrics}:
             raise UserError(f"{self.folder.metrics} has no train_accuracy and val_accuracy: train with PhaseTracker")
         if "phase" not in self.summary:
-            raise UserError(f"{self.path} has no phase yet: the run has not ended; resume it with --ckpt_path last")
+            raise UserError(f"{self.path} has no phase: the run has not ended; resume it with --ckpt_path last")
         steps, train, val = self.metrics[names].dropna().to_numpy().T
         thresholds = self._results.options_of("PhaseTracker") or {}
         figure = accuracy_curves(
@@ -198,10 +198,10 @@ class Run:
         return shown(figure)
 
     def report(self, output: str | Path | None = None) -> Path:
-        """Write the run as one HTML file to explore; its path.
+        """Write the run's interactive HTML report, and return its path.
 
         Args:
-            output: the file; None for ``report.html`` in the folder.
+            output: output file; None for ``report.html`` in the folder.
 
         Raises:
             UserError: a file is corrupt, or the report cannot be written.
@@ -209,7 +209,7 @@ class Run:
         return write_report(self.path, None if output is None else Path(output))
 
     def reload(self) -> "Run":
-        """The run as its folder is now."""
+        """The run, read again from its folder."""
         return Run(self.path)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What is measured of representations and runs: pure functions, and torchmetrics classes over them."""
+"""Metrics of representations and runs: pure functions, and torchmetrics classes over them."""
 
 from grokking_pl.metrics.class_effective_loss import class_effective_loss, class_means
 from grokking_pl.metrics.criterion import Criterion, published_criterion

@@ -1,12 +1,12 @@
-"""The effective loss of images: how near to each other the representations of one class are (appendix I of the paper).
+"""The effective loss of images: how close the representations of each class are (appendix I of the paper).
 
-Notation: f(x), the representation of a sample x, an image's vector before the decoder; P0, all unordered pairs of
-distinct samples of the same class. As in equation (5), with same-label pairs in place of parallelograms,
+Notation: f(x), the representation of a sample x, which is the vector of an image before the decoder; P0, all unordered
+pairs of distinct samples of the same class. As in equation (5), with same-label pairs instead of parallelograms,
 
     l_eff = (1 / |P0|) sum over P0 of |f(x) - f(y)|^2 / Z,   Z = mean over x of |f(x) - mean f|^2,
 
-so that neither the place nor the scale of the representation counts. Within a class of m samples with the sum s, the
-squared distances sum to m sum |f|^2 - |s|^2, and no pairs are listed.
+so that position and scale of the representation do not matter. For a class of m samples with sum s, the squared
+distances sum to m sum |f|^2 - |s|^2, so no pairs are enumerated.
 """
 
 import torch
@@ -27,7 +27,7 @@ def class_effective_loss(
         classes: the class of every sample.
 
     Returns:
-        0 if each class is one point; about 2 if the classes are not told apart; 0 if all samples are one point; nan if
+        0 if each class is a single point; about 2 if the classes are not separated; 0 if all samples coincide; nan if
         no two samples have the same class.
 
     Raises:
@@ -54,12 +54,12 @@ def class_effective_loss(
 def class_means(
     representations: Float[Tensor, "samples k"], classes: Int[Tensor, " samples"], count: int
 ) -> Float[Tensor, "classes k"]:
-    """The mean of each class's representations, normalised as for the loss; zeros for a class without samples.
+    """The mean representation of each class, normalised as in the loss; zeros for a class without samples.
 
     Args:
         representations: f(x) of every sample.
         classes: the class of every sample.
-        count: how many classes there are.
+        count: number of classes.
 
     >>> class_means(torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([0, 0, 1]), 2)
     tensor([[-0.6124],

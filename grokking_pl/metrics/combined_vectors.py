@@ -1,9 +1,9 @@
-"""The combined vectors of the samples, and which of the same result are equal within a criterion.
+"""Combined vectors of samples, and which vectors of the same result are equal within a criterion.
 
 Notation: x_s, the combined vector of the sample s = (a, b), such as E_a + E_b; k, its dimension; runs, all
-representations of a batch. Where k = 1 the vectors are sorted within each class; else the distances within a class are
-computed as blocks of a matrix product, whose rounding is bounded, and the few pairs too near the threshold to be sure
-of are compared directly. The pairs are listed only where they are few.
+representations of a batch. For k = 1 the vectors are sorted within each class. Otherwise the distances within a class
+are computed as blocks of a matrix product with bounded rounding error, and the few pairs too close to the threshold to
+decide are compared directly. Pairs are enumerated only if they are few.
 """
 
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from grokking_pl.metrics.same_result import SameResult
 from grokking_pl.tasks.table import OperationTable
 
 BLOCK_ROWS = 512
-"""The distances within a large class are computed in blocks of this many rows and columns."""
+"""Rows and columns of the blocks in which distances within a large class are computed."""
 
 
 def most_entries(device: torch.device) -> int:
-    """How many entries a temporary tensor may have: 1 MB stays in a processor's cache; 256 MB occupy a GPU."""
+    """Most entries of a temporary tensor: 1 MB stays in a CPU's cache, 256 MB keep a GPU busy."""
     return 2**17 if device.type == "cpu" else 2**25
 
 
 def normalised_runs(representation: Representation, table: OperationTable, criterion: Criterion) -> Representation:
-    """The representations as one batch (runs, p, d) in double precision, normalised as the criterion asks.
+    """The representations as one batch (runs, p, d) in double precision, normalised by the criterion.
 
     Raises:
-        UserError: an embedding is nan or infinite, or their number is not the table's.
+        UserError: an embedding is nan or infinite, or their number differs from the table's.
     """
     if representation.p != table.p:
         raise UserError(f"the representation has {representation.p} embeddings, but {table.name} has {table.p} symbols")
@@ -42,10 +42,10 @@ def normalised_runs(representation: Representation, table: OperationTable, crite
 def combined_vectors(
     runs: Representation, samples: SameResult, positions: Int[Tensor, "*at"] | slice = slice(None)
 ) -> Float[Tensor, "runs *at k"]:
-    """The combined vectors of the samples at the given positions, by default at all.
+    """The combined vectors of the samples at the given positions; all by default.
 
     Raises:
-        UserError: ``combine`` returns another shape than one vector for each sample.
+        UserError: ``combine`` does not return one vector per sample.
     """
     a, b = samples.a[positions], samples.b[positions]
     left, right = runs.embeddings.index_select(1, a.flatten()), runs.embeddings.index_select(1, b.flatten())
@@ -64,7 +64,7 @@ def combined_dimension(runs: Representation, samples: SameResult) -> int:
 
 
 def split_runs(runs: Representation, entries_per_run: int) -> Iterator[tuple[slice, Representation]]:
-    """The runs in parts small enough that a temporary tensor has at most `most_entries`."""
+    """Split the runs so that a temporary tensor has at most `most_entries`."""
     total = len(runs.embeddings)
     size = max(1, most_entries(runs.embeddings.device) // max(1, entries_per_run))
     if size >= total:
@@ -78,7 +78,7 @@ def split_runs(runs: Representation, entries_per_run: int) -> Iterator[tuple[sli
 def listed_pairs(
     runs: Representation, samples: SameResult, criterion: Criterion
 ) -> Iterator[tuple[slice, Bool[Tensor, "runs pairs"]]]:
-    """Which of ``samples.pairs`` are equal within the criterion, part by part of the runs."""
+    """Which of ``samples.pairs`` are equal within the criterion, for each part of the runs."""
     left, right = samples.pairs
     for part, chosen in split_runs(runs, len(left) * runs.embeddings.shape[-1]):
         x = combined_vectors(chosen, samples)
@@ -98,7 +98,7 @@ def sorted_in_classes(
 def whole_classes(
     runs: Representation, samples: SameResult
 ) -> Iterator[tuple[slice, Int[Tensor, "classes m"], Float[Tensor, "runs*classes m k"]]]:
-    """Combined vectors of whole classes of equal size m: the part of the runs, the classes' positions, the vectors."""
+    """Combined vectors of classes of equal size m: the part of the runs, the classes' positions, the vectors."""
     k = combined_dimension(runs, samples)
     for positions in samples.by_class_size():
         m = positions.shape[1]
@@ -111,7 +111,7 @@ def whole_classes(
 def close_blocks(
     x: Float[Tensor, "classes m k"], criterion: Criterion
 ) -> Iterator[tuple[slice, slice, Bool[Tensor, "classes rows columns"]]]:
-    """Which vectors of each class are equal within the criterion, for every unordered pair of blocks of the class."""
+    """Which vectors of each class are equal within the criterion, for every unordered pair of blocks."""
     m = x.shape[1]
     blocks = [slice(first, min(first + BLOCK_ROWS, m)) for first in range(0, m, BLOCK_ROWS)]
     for i, rows in enumerate(blocks):
@@ -122,10 +122,10 @@ def close_blocks(
 def close_pairs(
     x: Float[Tensor, "classes m k"], y: Float[Tensor, "classes n k"], criterion: Criterion
 ) -> Bool[Tensor, "classes m n"]:
-    """Whether each x and each y of a class are equal within the criterion: exactly what `Criterion.holds` says.
+    """Whether each x and each y of a class are equal within the criterion, exactly as by `Criterion.holds`.
 
-    |x - y|² - r² is (|x|² - r² + |y|²) - 2 x·y, a matrix product. Its rounding is at most of the order of
-    k eps (|x|² + |y|² + r²); pairs that lie so near to 0 are compared directly.
+    |x - y|² - r² is (|x|² - r² + |y|²) - 2 x·y, a matrix product. Its rounding error is at most of order k eps (|x|² +
+    |y|² + r²); pairs that close to 0 are compared directly.
     """
     if criterion.is_equality:
         number = torch.unique(torch.cat((x, y), 1).flatten(0, 1), dim=0, return_inverse=True)[1].view(len(x), -1)

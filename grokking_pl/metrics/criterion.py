@@ -1,4 +1,4 @@
-"""When two combined vectors count as equal, so that their samples form a parallelogram (definition 1, section 3.1)."""
+"""Equality of combined vectors, which defines parallelograms (definition 1, section 3.1)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,20 +15,20 @@ from grokking_pl.metrics.representation import Representation
 class Criterion:
     """When two combined vectors x and y of dimension k count as equal, so that their samples form a parallelogram.
 
-    The default is the criterion of the authors' published code. Its permutation model has ``Criterion(0.5,
-    "mean_square", "rms")``, and `published_criterion` chooses between the two. The paper's own definition 1,
-    |x - y| <= delta, is ``Criterion(delta, "euclidean", None)``; delta = 0 asks for exact equality.
+    The default is the criterion of the authors' published code. Their permutation model uses ``Criterion(0.5,
+    "mean_square", "rms")``; `published_criterion` chooses between the two. Definition 1 of the paper, |x - y| <= delta,
+    is ``Criterion(delta, "euclidean", None)``; delta = 0 means exact equality.
 
     Args:
-        threshold: what the norm of the difference is compared with.
-        norm: "mean_square": the mean over the k dimensions of (x - y)² is below the threshold (strictly);
-            "euclidean": the length |x - y| is at most the threshold.
-        normalisation: what is done to the embeddings of each representation first. "standardise": zero mean and unit
-            standard deviation (the unbiased one) in each dimension; "rms": unit root mean square over all entries;
-            None: nothing. Embeddings without any deviation, or all zero, are divided by 1.
+        threshold: threshold on the norm of the difference.
+        norm: "mean_square": the mean over the k dimensions of (x - y)² is below the threshold (strictly); "euclidean":
+            the length |x - y| is at most the threshold.
+        normalisation: normalisation of each representation's embeddings beforehand. "standardise": zero mean and unit
+            (unbiased) standard deviation in each dimension; "rms": unit root mean square over all entries; None: no
+            normalisation. Where the deviation or root mean square is 0, the divisor is 1.
 
     Raises:
-        UserError: a threshold is nan or negative, or zero for "mean_square"; a norm or a normalisation is unknown.
+        UserError: the threshold is nan or negative, or zero for "mean_square"; the norm or normalisation is unknown.
     """
 
     threshold: float = 0.01
@@ -43,11 +43,11 @@ class Criterion:
         if not self.threshold >= 0:
             raise UserError(f"threshold is {self.threshold}, expected 0 or more")
         if self.threshold == 0 and self.norm == "mean_square":
-            raise UserError("threshold is 0, below which no mean square lies; set norm to 'euclidean' for equality")
+            raise UserError("threshold is 0, but no mean square is below 0; set norm to 'euclidean' for equality")
 
     @property
     def is_equality(self) -> bool:
-        """Whether only equal vectors count as equal."""
+        """Whether the criterion is exact equality."""
         return self.threshold == 0
 
     def normalise(self, embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch p d"]:
@@ -55,9 +55,7 @@ class Criterion:
         if self.normalisation is None:
             return embeddings
         if self.normalisation == "standardise":
-            centred = (
-                embeddings - embeddings[..., :1, :]
-            )  # equal embeddings become exactly 0, before the mean can round
+            centred = embeddings - embeddings[..., :1, :]  # makes equal embeddings exactly 0, before the mean can round
             deviation, mean = torch.std_mean(centred, -2, keepdim=True)
             return (centred - mean) / deviation.masked_fill_(deviation == 0, 1)
         size = embeddings.square().mean((-2, -1), keepdim=True).sqrt()
@@ -71,10 +69,10 @@ class Criterion:
         return squared.sqrt() <= self.threshold
 
     def squared_radius(self, k: int) -> float:
-        """The squared length of a difference of dimension k at which the criterion ceases to hold."""
+        """The squared length of a difference of dimension k up to which the criterion holds."""
         return self.threshold * k if self.norm == "mean_square" else self.threshold**2
 
 
 def published_criterion(representation: Representation) -> Criterion:
-    """The criterion of the authors' published code: one for models that add embeddings, one for those that do not."""
+    """The criterion of the authors' published code, for models that add embeddings or for those that do not."""
     return Criterion() if representation.adds else Criterion(0.5, "mean_square", "rms")

@@ -1,4 +1,4 @@
-"""When accuracies pass their thresholds, for many runs at once (table 1 of the paper)."""
+"""Steps at which accuracies cross their thresholds, for many runs at once (table 1 of the paper)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ NEVER = -1
 
 @dataclass(frozen=True)
 class PhaseCriteria:
-    """What decides the phase of a run; the meaning is that of the callback ``PhaseTracker``.
+    """Criteria for the phase of a run, as in the callback ``PhaseTracker``.
 
     Args:
-        every_n_steps: steps between evaluations. Thresholds are passed at multiples of it.
-        train_threshold: accuracy on the training set that counts as memorised.
-        val_threshold: accuracy on the validation set that counts as generalised.
-        window: steps for which an accuracy must stay at its threshold or above; 0 accepts the first crossing.
-        delay: from this many steps between the two crossings on, the run grokked.
-        further_thresholds: further accuracies, ascending, whose first steps on both sets are wanted too. They change no
-            phase, but a run is not decided before it has reached them.
+        every_n_steps: steps between evaluations. Thresholds are crossed at multiples of it.
+        train_threshold: training accuracy that counts as memorised.
+        val_threshold: validation accuracy that counts as generalised.
+        window: steps for which an accuracy must stay at or above its threshold; 0 accepts the first crossing.
+        delay: a run grokked if the crossings are at least this many steps apart.
+        further_thresholds: further accuracies, ascending, whose first steps are recorded for both sets. They do not
+            change the phase, but a run is undecided until it has reached them.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     every_n_steps: int = 1
@@ -42,17 +42,17 @@ class PhaseCriteria:
         check_criteria("phase.", **vars(self))
 
     def least_correct(self, sizes: tuple[int, int]) -> list[int]:
-        """The least numbers of correct samples that pass each threshold, in the order of a run's crossings.
+        """The number of correct samples needed for each threshold, in the order of a run's crossings.
 
         Args:
-            sizes: number of training and of validation samples.
+            sizes: numbers of training and validation samples.
         """
         pairs = [(self.train_threshold, self.val_threshold), *((each, each) for each in self.further_thresholds or ())]
         return [least_correct(*limits) for pair in pairs for limits in zip(pair, sizes, strict=True)]
 
 
 def check_criteria(prefix: str, **values: Any) -> None:
-    """Raise a `UserError`, whose message begins with the prefix, if one of the criteria is out of its range."""
+    """Raise a `UserError`, prefixed with ``prefix``, if a criterion is out of range."""
     for name, least in (("every_n_steps", 1), ("window", 0), ("delay", 0), ("budget", 1)):
         if values.get(name, least) < least:
             raise UserError(f"{prefix}{name} is {values[name]}; it must be at least {least}")
@@ -60,16 +60,16 @@ def check_criteria(prefix: str, **values: Any) -> None:
         if not 0 < values[name] <= 1:
             raise UserError(f"{prefix}{name} is {values[name]}; it must be above 0 and at most 1")
     further = values.get("further_thresholds")
-    # Comparisons that nan fails, wherever it is.
+    # These comparisons reject nan in any position.
     if further is not None and not (further and further[-1] <= 1 and all(a < b for a, b in pairwise([0, *further]))):
         raise UserError(
             f"{prefix}further_thresholds is {further}; give accuracies above 0 and at most 1, in ascending order, or "
-            "leave it out"
+            "omit it"
         )
 
 
 def further_columns(thresholds: Sequence[float] | None) -> list[str]:
-    """What the steps to further thresholds are called in tables and summaries.
+    """Names of the steps to further thresholds in tables and summaries.
 
     >>> further_columns([0.6, 1])
     ['steps_to_train_0.6', 'steps_to_val_0.6', 'steps_to_train_1', 'steps_to_val_1']
@@ -79,7 +79,7 @@ def further_columns(thresholds: Sequence[float] | None) -> list[str]:
 
 
 def least_correct(threshold: float, samples: int) -> int:
-    """The least number of correct samples whose fraction is at the threshold or above, as floats compare.
+    """The least number of correct samples whose fraction, as a float, is at or above the threshold.
 
     >>> least_correct(0.9, 45), least_correct(0.9, 10)
     (41, 9)
@@ -99,20 +99,20 @@ def track_crossings(
     budget: int,
     window: int,
 ) -> None:
-    """Take in one evaluation, in place; nothing changes for members that are decided.
+    """Record one evaluation, in place; decided members do not change.
 
-    The crossings are those of the training and the validation accuracy, then both for each further threshold.
+    The crossings are those of training and validation accuracy, then both for each further threshold.
 
     Args:
-        correct: number of correct training and validation samples.
-        needed: from which number on each threshold is passed.
+        correct: numbers of correct training and validation samples.
+        needed: number of correct samples needed for each threshold.
         step: updates made.
-        since: first step of the present stay above the threshold; -1 outside.
-        reached: step at which the threshold was passed; -1 for not yet.
-        final: the last numbers of correct samples before the phase was decided.
-        evaluated: members that are evaluated at this step at all.
+        since: first step of the current stay above the threshold; -1 below it.
+        reached: step at which the threshold was crossed; -1 for not yet.
+        final: last numbers of correct samples before the phase was decided.
+        evaluated: mask of the members evaluated at this step.
         budget: steps within which the thresholds must be reached.
-        window: steps for which an accuracy must stay above.
+        window: steps for which an accuracy must stay above its threshold.
     """
     running = (evaluated & ~decided(reached, step, budget))[:, None]
     now = step[:, None]
@@ -127,22 +127,22 @@ def track_crossings(
 def decided(
     reached: Int[Tensor, "members crossings"], step: Int[Tensor, " members"], budget: int
 ) -> Bool[Tensor, " members"]:
-    """Whether no further training can change the outcome: all thresholds are passed, or the budget is spent."""
+    """Whether the outcome is final: all thresholds are crossed, or the budget is spent."""
     return (reached != NEVER).all(1) | (step > budget)
 
 
 class Crossings:
-    """The crossings of one run: `track_crossings` with one member, called only where it can change anything.
+    """The crossings of one run: `track_crossings` with one member, called only when something can change.
 
     Args:
         criteria: thresholds and window.
         budget: steps within which the thresholds must be reached.
-        sizes: number of training and of validation samples.
+        sizes: numbers of training and validation samples.
 
     Attributes:
-        steps: step at which each accuracy passed its threshold; None for not yet.
+        steps: step at which each accuracy crossed its threshold; None for not yet.
         further: the same for the further thresholds, training before validation.
-        decided: whether no further training can change the steps.
+        decided: whether the steps are final.
     """
 
     def __init__(self, criteria: PhaseCriteria, budget: int, sizes: tuple[int, int]) -> None:
@@ -154,14 +154,14 @@ class Crossings:
         self._needed = torch.tensor([self._least])
         self._since, self._reached = (torch.full_like(self._needed, NEVER) for _ in range(2))
         self._final = torch.full((1, 2), NEVER)
-        self._stays = False  # whether an accuracy that has not passed yet was at its threshold
+        self._stays = False  # whether an accuracy not yet counted is at its threshold
 
     def update(self, step: int, correct: tuple[int, int]) -> None:
-        """Take in an evaluation.
+        """Record an evaluation.
 
         Args:
-            step: updates made; more than at the evaluation before.
-            correct: number of correct training and validation samples.
+            step: updates made; more than at the previous evaluation.
+            correct: numbers of correct training and validation samples.
         """
         passes = any(
             passed is None and number >= least

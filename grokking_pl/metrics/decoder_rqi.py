@@ -1,12 +1,13 @@
-"""The representation quality index as the decoder sees it: combined vectors are equal where its outputs are.
+"""The representation quality index as seen by the decoder: combined vectors are equal if its outputs are.
 
-The paper's index asks for equal combined vectors (definition 1), which a circle has not: for modular addition on one,
-E_a + E_b has the angle of the result and a length of its own, and only a decoder that reads the angle generalises. Here
-two samples of the same result count as a parallelogram if the decoder gives them the same outputs within a tolerance,
-so that the index is 1 for whatever the decoder reads alike: the metric that the paper leaves to later work.
+The paper's index requires equal combined vectors (definition 1), which a circle does not have: for modular addition on
+a circle, E_a + E_b has the angle of the result but a varying length, and a decoder that reads only the angle
+generalises. Here two samples of the same result form a parallelogram if the decoder maps them to the same outputs
+within a tolerance. The index is then 1 for anything the decoder treats as equal: the metric that the paper leaves to
+later work.
 
 Notation: f, the decoder; x_s, the combined vector of the sample s; y_s = f(x_s) / z, its outputs of k numbers, where z
-is their root mean square deviation from their mean over all samples of the table.
+is the root mean square deviation of the outputs from their mean over all samples of the table.
 """
 
 from collections.abc import Callable
@@ -29,23 +30,23 @@ Decode = Callable[[Tensor], Tensor]
 def decoder_rqi(
     representation: Representation, table: OperationTable, decode: Decode, tolerance: float = 0.1
 ) -> Float[Tensor, "*batch"]:
-    """The share of parallelograms (equation 3) whose two samples the decoder gives the same outputs.
+    """The fraction of parallelograms (equation 3) whose two samples have the same decoder outputs.
 
-    Two outputs agree if the root mean square of y_s - y_t over the outputs is below the tolerance. Outputs of classes
-    differ by about 1 in this unit. The whole table is decoded once; the pairs are compared as in `rqi`.
+    Two outputs agree if the root mean square of y_s - y_t over the outputs is below the tolerance; in this unit,
+    outputs of different classes differ by about 1. The whole table is decoded once; pairs are compared as in `rqi`.
 
     Args:
-        representation: embeddings (*batch, p, d) of the table's p symbols, and how two are combined.
+        representation: embeddings (*batch, p, d) of the table's p symbols, and how they are combined.
         table: the operation.
-        decode: the decoder, the same for the whole batch; it may add features of its own, such as a softmax.
-        tolerance: in the unit of the outputs' deviation.
+        decode: the decoder, shared by the whole batch; it may include further operations, such as a softmax.
+        tolerance: tolerance, in units of the outputs' deviation z.
 
     Returns:
         Between 0 and 1; nan if no two samples have the same result; 1 if all outputs are equal.
 
     Raises:
         UserError: the tolerance is not positive, an embedding or output is nan or infinite, or the number of embeddings
-            is not the table's.
+            differs from the table's.
 
     >>> from grokking_pl.tasks import modular_addition
     >>> angles = 2 * torch.pi * torch.arange(7.0) / 7
@@ -76,18 +77,18 @@ def _one(
     decode: Decode,
     tolerance: float,
 ) -> Float[Tensor, ""]:
-    Representation(embeddings).exact()  # an error if an embedding is no number
+    Representation(embeddings).exact()  # raises if an embedding is nan or infinite
     a, b = table.a.to(embeddings.device), table.b.to(embeddings.device)
     outputs = decode(representation.combine(embeddings[a], embeddings[b])).flatten(1)
     if outputs.shape[0] != len(table):
-        raise UserError(f"decode returned {len(outputs)} outputs for {len(table)} combined vectors, expected as many")
+        raise UserError(f"decode returned {len(outputs)} outputs for {len(table)} combined vectors, expected one each")
     if not outputs.isfinite().all():
         raise UserError("the decoder's outputs are nan or infinite: training diverged; lower the learning rate")
     exact = outputs.double()
     exact = exact - exact.mean(0)
     scale = exact.square().mean().sqrt()
     scaled = exact / scale if scale > torch.finfo(outputs.dtype).eps * outputs.double().abs().amax() else 0 * exact
-    # Each sample as a symbol of its own, whose embedding is what the decoder makes of it.
+    # Treat each sample as a symbol whose embedding is its decoder output.
     samples = torch.arange(len(table))
     names = tuple(map(str, samples.tolist()))
     as_symbols = OperationTable(samples, samples, table.c, names, table.results, False, table.name)

@@ -1,4 +1,4 @@
-"""The effective dimension of the embeddings: how many principal components they spread over (section 4.2, figure 7).
+"""The effective dimension of the embeddings: over how many principal components they spread (section 4.2, figure 7).
 
 Notation: sigma_i, the fraction of the variance of the p embeddings, centred, along their i-th principal component;
 S = - sum_i sigma_i log sigma_i, with the natural logarithm and 0 log 0 = 0; the effective dimension is exp(S).
@@ -14,13 +14,13 @@ from grokking_pl.metrics.representation_metric import RepresentationMetric
 
 
 def explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch min(p,d)"]:
-    """The fraction sigma_i of the variance that each principal component explains, in descending order.
+    """The fraction sigma_i of the variance explained by each principal component, in descending order.
 
     Args:
         embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
-        min(p, d) fractions that sum to 1. Where all embeddings are equal there is no variance, and all are 0.
+        min(p, d) fractions that sum to 1; all 0 if all embeddings are equal.
 
     Raises:
         UserError: an embedding is nan or infinite.
@@ -38,7 +38,7 @@ def pca_entropy(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batc
         embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
-        Between 0 and log min(p - 1, d); 0 where all embeddings are equal.
+        Between 0 and log min(p - 1, d); 0 if all embeddings are equal.
 
     Raises:
         UserError: an embedding is nan or infinite.
@@ -53,7 +53,7 @@ def effective_dimension(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor
         embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
-        Between 1 and min(p - 1, d); 1 where all embeddings are equal (S = 0).
+        Between 1 and min(p - 1, d); 1 if all embeddings are equal (S = 0).
 
     Raises:
         UserError: an embedding is nan or infinite.
@@ -85,8 +85,8 @@ def _pca_entropy(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*bat
 def _explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch min(p,d)"]:
     check_finite(embeddings)
     x = double_precision(embeddings)
-    x = x / _positive(x.abs().amax((-2, -1), keepdim=True))  # so that no square over- or underflows
-    x = x - x[..., :1, :]  # equal embeddings become exactly 0, before the mean can round
+    x = x / _positive(x.abs().amax((-2, -1), keepdim=True))  # avoids overflow and underflow of squares
+    x = x - x[..., :1, :]  # makes equal embeddings exactly 0, before the mean can round
     x = x - x.mean(-2, keepdim=True)
     # The squared singular values are the eigenvalues of the smaller of the two Gram matrices.
     gram = x.mT @ x if x.shape[-1] <= x.shape[-2] else x @ x.mT
@@ -95,5 +95,5 @@ def _explained_variance(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor
 
 
 def _positive(divisor: Tensor) -> Tensor:
-    """The same with 1 in place of 0, for quotients whose numerator is 0 as well."""
+    """Replace 0 by 1, for quotients whose numerator is 0 as well."""
     return divisor.masked_fill(divisor == 0, 1)

@@ -1,4 +1,4 @@
-"""The Fourier spectrum of embeddings over the symbols' numbers, in which a solution of modular addition is sparse.
+"""The Fourier spectrum of embeddings over the symbols, in which solutions of modular addition are sparse.
 
 Notation: E_a, the embedding of the symbol a = 0 .. p - 1; its transform F_k = sum_a E_a exp(-2 pi i k a / p), a vector
 of d numbers; the power at frequency k = 1 .. floor(p / 2) is |F_k|^2 summed over the d dimensions. A network that adds
@@ -15,13 +15,13 @@ from grokking_pl.metrics.representation import check_finite
 
 
 def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch p//2"]:
-    """The share of the power that lies at each frequency 1 .. floor(p / 2).
+    """The fraction of the power at each frequency 1 .. floor(p / 2).
 
     Args:
         embeddings: one row per symbol; leading dimensions are a batch.
 
     Returns:
-        Shares that sum to 1; the first is that of frequency 1. All are 0 where all embeddings are equal.
+        Fractions that sum to 1, from frequency 1; all 0 if all embeddings are equal.
 
     Raises:
         UserError: an embedding is nan or infinite, or there are fewer than two.
@@ -38,7 +38,7 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
     x = x - x.mean(-2, keepdim=True)
     power = torch.fft.rfft(x, dim=-2).abs().square().sum(-1)[..., 1:]
     if p % 2 == 0:
-        power[..., -1] /= 2  # the others stand for k and p - k
+        power[..., -1] /= 2  # the others count both k and p - k
     floor = torch.finfo(x.dtype).eps * x.square().sum((-2, -1)) * p
     total = power.sum(-1, keepdim=True)
     shares = torch.where(power > floor[..., None], power, 0) / total.masked_fill(total == 0, 1)
@@ -46,17 +46,17 @@ def fourier_power(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*ba
 
 
 def fourier_norms(weights: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch p//2"]:
-    """The norm of weights at each frequency 1 .. floor(p / 2): of embeddings, or of output weights, one row per class.
+    """The norm of weights at each frequency 1 .. floor(p / 2), for embeddings or for output weights by class.
 
     In the orthonormal basis of 1, cos(2 pi k a / p) and sin(2 pi k a / p) over the p rows, the norm at frequency k is
-    that of the two components of k; the squares sum to the squared norm of the weights less their mean over the rows
+    that of the two components of k. The squares sum to the squared norm of the weights minus their mean over the rows
     (Nanda et al., 2023, figure 3).
 
     Args:
         weights: one row per symbol or class; leading dimensions are a batch.
 
     Returns:
-        Norms, in the weights' unit; the first is that of frequency 1.
+        Norms in the unit of the weights, from frequency 1.
 
     Raises:
         UserError: a weight is nan or infinite, or there are fewer than two rows.
@@ -71,16 +71,16 @@ def fourier_norms(weights: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch
 
 
 def key_frequencies(embeddings: Float[Tensor, "*batch p d"], factor: float = 3.0) -> Bool[Tensor, "*batch p//2"]:
-    """Which frequencies hold more than ``factor`` times the power they would if all held the same.
+    """Which frequencies hold more than ``factor`` times their share in a uniform spectrum.
 
-    Random embeddings in d dimensions stray from that by about 1 / sqrt(d).
+    Spectra of random embeddings in d dimensions deviate from uniform by about 1 / sqrt(d).
 
     Args:
         embeddings: one row per symbol; leading dimensions are a batch.
-        factor: how many times the equal share.
+        factor: multiple of the uniform share.
 
     Returns:
-        True for the key frequencies; the first is frequency 1.
+        True for key frequencies, from frequency 1.
 
     Raises:
         UserError: an embedding is nan or infinite, or the factor is not above 1.

@@ -1,4 +1,4 @@
-"""The length of a gradient, and the angle between two, over all tensors of weights together."""
+"""The norm of a gradient and the angle between two, over all weight tensors together."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 Tensors = Sequence[Tensor | None]
-"""One tensor for each of the weights; None counts as zeros."""
+"""One tensor per weight; None counts as zeros."""
 
 
 def total_norm(tensors: Tensors) -> Float[Tensor, ""]:
-    """The Euclidean norm of some tensors as one vector, in single precision at least.
+    """The Euclidean norm of the tensors as one vector, in at least single precision.
 
     >>> total_norm([torch.tensor([3.0]), None, torch.tensor([[4.0]])])
     tensor(5.)
@@ -20,10 +20,10 @@ def total_norm(tensors: Tensors) -> Float[Tensor, ""]:
 
 
 def cosine(first: Tensors, second: Tensors) -> Float[Tensor, ""]:
-    """The cosine of the angle between two lists of tensors of the same shapes; nan if one of them is zero.
+    """The cosine of the angle between two lists of tensors of the same shapes; nan if either is zero.
 
-    For the gradients of successive steps it is near 1 where training goes straight on, and near -1 where it swings from
-    side to side of a valley.
+    For gradients of successive steps it is near 1 if training moves in a straight line, and near -1 if it oscillates
+    between the sides of a valley.
 
     >>> cosine([torch.tensor([1.0]), torch.tensor([0.0])], [torch.tensor([1.0]), torch.tensor([1.0])])
     tensor(0.7071)

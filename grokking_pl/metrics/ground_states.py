@@ -1,17 +1,16 @@
-"""Ground states of a training set, by arithmetic that proves their number.
+"""Ground states of a training set, with a proven count.
 
 A ground state is an embedding that satisfies every parallelogram equation E_i + E_j = E_m + E_n of A(P0(D)) (equation
 7). The ground states span the null space of the integer matrix G (`gram_matrix`), of dimension n0 = p - rank G. A
 sample s is inferable from a training sample t of the same result if w = u_s - u_t is orthogonal to all of them. Three
 facts prove ranks (pdet is the product of the non-zero eigenvalues):
 
-- Bound: the rank is at most p - 1, for constant E solve everything, and at most p - 2 where E_k = k does, which the
-  table's integers show. Eigenvalues that rounding cannot explain and that reach the bound settle the rank.
-- Gap: pdet G is a sum of minors of an integer positive semidefinite matrix, so pdet G >= 1; likewise
-  pdet(G + w w^T) = pdet(G) |w_perp|^2 >= 1 if w is independent. So an eigenvalue within the rounding error ``tol`` of
-  zero is zero if 2 tol * (product of the others) < 1, and w_perp is zero if its square is below 1 / pdet G. This
-  settles small p.
-- Substitution modulo primes, where neither settles it: `grokking_pl.metrics.substitution`.
+- Bound: the rank is at most p - 1, because constant E satisfies all equations, and at most p - 2 if E_k = k does, which
+  the table's integers show. If as many eigenvalues as the bound exceed the rounding error, the rank is proven.
+- Gap: pdet G is a sum of minors of an integer positive semidefinite matrix, so pdet G >= 1; likewise pdet(G + w w^T) =
+  pdet(G) |w_perp|^2 >= 1 if w is independent. So an eigenvalue within the rounding error ``tol`` of zero is zero if 2
+  tol * (product of the others) < 1, and w_perp is zero if its square is below 1 / pdet G. This is enough for small p.
+- Substitution modulo primes, otherwise: `grokking_pl.metrics.substitution`.
 """
 
 import itertools
@@ -29,17 +28,18 @@ from grokking_pl.metrics.training_set import training_mask
 from grokking_pl.tasks import OperationTable
 
 ROUNDING = 10 * torch.finfo(torch.float64).eps
-"""Times p and the largest eigenvalue: a generous bound on the error of a computed eigenvalue of an exact matrix."""
+"""Times p and the largest eigenvalue: a generous error bound on the eigenvalues of an exact matrix."""
 
 
 @dataclass(frozen=True)
 class GroundStates:
-    """What the equations A(P0(D)) of each training set determine.
+    """Ground states of the equations A(P0(D)) of each training set.
 
     Args:
-        eigenvalues: of the Gram matrix G, ascending; the first n0 are exactly zero.
+        eigenvalues: eigenvalues of the Gram matrix G, ascending; the first n0 are exactly zero.
         n0: the nullity, i.e. the number of degrees of freedom of the ground states.
-        inferable: which samples have, in every ground state, the combined vector of a training sample of their result.
+        inferable: mask of the samples whose combined vector equals that of a training sample of the same result in
+            every ground state.
         parallelograms: the number |P0(D)| of equations.
     """
 
@@ -52,8 +52,8 @@ class GroundStates:
 def ground_states(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> GroundStates:
     """The spectrum of G, its nullity n0 and the inferable samples, for one training set or a batch.
 
-    An empty P0(D) gives zero eigenvalues, n0 = p, and no inferable samples but those of the training set and, in a
-    table of ordered pairs, their mirror images.
+    An empty P0(D) gives zero eigenvalues, n0 = p, and no inferable samples except the training set and, in a table of
+    ordered pairs, its mirror images.
 
     Args:
         table: the operation; it must commute.
@@ -77,10 +77,10 @@ def ground_states(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None
 
 
 def full_nullity(table: OperationTable) -> int:
-    """The nullity n0(D0) of the whole table, below which no training set gets; computed once for each table.
+    """The nullity n0(D0) of the whole table, a lower bound for every training set; computed once per table.
 
-    2 for addition, by translation and scale. 1 for addition in a finite abelian group, as every affine map from it to
-    R^d is constant.
+    It is 2 for addition (translation and scale), and 1 for addition in a finite abelian group, whose affine maps to R^d
+    are all constant.
     """
     if table not in _FULL_NULLITY:
         _FULL_NULLITY[table] = int(ground_states(table).n0)
@@ -93,7 +93,7 @@ _FULL_NULLITY: WeakKeyDictionary[OperationTable, int] = WeakKeyDictionary()
 def _ground_states(
     table: OperationTable, mask: Bool[Tensor, "sets samples"]
 ) -> tuple[Float[Tensor, "sets p"], Int[Tensor, " sets"], Bool[Tensor, "sets samples"], Int[Tensor, " sets"]]:
-    """The fields of `GroundStates`, for each set by the cheapest argument that proves them."""
+    """The fields of `GroundStates`, proven for each set by the cheapest argument."""
     least_nullity = table.p - rank_bound(table)
     gram, class_size = gram_and_class_sizes(table, mask)
     values = torch.linalg.eigvalsh(gram)
@@ -101,8 +101,8 @@ def _ground_states(
     small = values <= tol
     n0 = small.sum(dim=-1)
     if table not in _FULL_NULLITY and bool((n0 == least_nullity).any()):
-        _FULL_NULLITY[table] = least_nullity  # the whole table has more equations, and cannot get lower
-    # At the least nullity the training set's ground states are the full table's, so only absent classes are unknown.
+        _FULL_NULLITY[table] = least_nullity  # the whole table has more equations, so its nullity is no higher
+    # At the least nullity the ground states are the full table's, so only absent classes are unknown.
     inferable = class_size > 0
     undecided = n0 > least_nullity
     if bool(undecided.any()):
@@ -121,11 +121,11 @@ def _ground_states(
 def _settled_by_gap(
     values: Float[Tensor, "sets p"], tol: Float[Tensor, " sets"], small: Bool[Tensor, "sets p"]
 ) -> Bool[Tensor, " sets"]:
-    """Whether the eigenvalues that rounding explains are proven zero, and independence proven visible."""
+    """Whether the eigenvalues within rounding are proven zero, and independence is provably detectable."""
     log_pdet = (values + tol[:, None]).masked_fill(small, 1.0).log().sum(dim=-1)
     smallest = values.masked_fill(small, torch.inf).amin(dim=-1)
-    angle = tol / smallest  # by which rounding turns the null space
-    # |w_perp| is below sqrt(8) * angle or above 1 / sqrt(pdet): far enough apart for a threshold between.
+    angle = tol / smallest  # rotation of the null space by rounding
+    # |w_perp| is below sqrt(8) * angle or above 1 / sqrt(pdet): far enough apart for a threshold.
     return ((2 * tol).log() + log_pdet < 0) & (36 * angle**2 * log_pdet.exp() < 1)
 
 
@@ -148,7 +148,7 @@ def _agree_by_gap(
 def _by_substitution(
     table: OperationTable, mask: Bool[Tensor, "sets samples"]
 ) -> tuple[Int[Tensor, " sets"], Bool[Tensor, "sets samples"]]:
-    """Nullity and inferable samples, modulo as many primes as a proof takes."""
+    """Nullity and inferable samples, modulo as many primes as the proof needs."""
     bound = rank_bound(table)
     order = (~mask).byte().argsort(dim=1, stable=True)
     lengths = mask.sum(dim=1)
@@ -160,7 +160,7 @@ def _by_substitution(
         for seed in itertools.count():
             solved = substitute(table, order[unproven], lengths[unproven], prime, seed)
             by_prime = _inferable(table, mask[unproven], solved)
-            if bool((by_prime | ~mask[unproven]).all()):  # else the random ground state hid an equation
+            if bool((by_prime | ~mask[unproven]).all()):  # else the random ground state missed an equation
                 break
         previous = n0[unproven]
         better, same = (solved.n0 < previous)[:, None], (solved.n0 == previous)[:, None]
@@ -176,12 +176,12 @@ def _by_substitution(
 def _inferable(
     table: OperationTable, mask: Bool[Tensor, "sets samples"], solved: Substitution
 ) -> Bool[Tensor, "sets samples"]:
-    """Which samples agree, in every ground state, with the first training sample of their class."""
+    """Which samples equal the first training sample of their class in every ground state."""
     a, b = table.a.to(mask.device), table.b.to(mask.device)
     base, agree = _base_samples(table, mask)
     corners = torch.stack([a.expand(mask.shape), b.expand(mask.shape), a[base], b[base]])
     agree &= residual(solved.basis[..., 0], corners) % solved.modulus == 0
-    # Agreement in the random ground state is nearly proof; the whole basis decides.
+    # Agreement in the random ground state is almost certain; the full basis proves it.
     training_set, sample = agree.nonzero(as_tuple=True)
     chunk = max(1, MOST_ENTRIES // solved.basis.shape[-1])
     for part, index in zip(training_set.split(chunk), sample.split(chunk), strict=True):
@@ -193,7 +193,7 @@ def _inferable(
 def _base_samples(
     table: OperationTable, mask: Bool[Tensor, "sets samples"]
 ) -> tuple[Int[Tensor, "sets samples"], Bool[Tensor, "sets samples"]]:
-    """The base of each sample, which is the first training sample of its class, and whether there is one."""
+    """The base of each sample (the first training sample of its class), and whether there is one."""
     samples, c = len(table), table.c.to(mask.device)
     order = torch.arange(samples, device=mask.device)
     of_class = order.new_full((len(mask), table.num_results), samples)

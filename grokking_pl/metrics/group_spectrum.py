@@ -1,14 +1,14 @@
-"""The power of embeddings of a group's elements by irreducible representation, as a spectrum is by frequency.
+"""The power of embeddings by irreducible representation of a group, the analogue of a Fourier spectrum.
 
 Notation: G, a finite group of p elements; chi, the character of an irreducible representation of dimension d = chi(1).
-The part of a function f on G that belongs to it is (P f)(g) = (d / p) sum_h chi(g h^-1) f(h), an orthogonal projection;
-the parts of all irreducible representations sum to f (Serre, Linear Representations of Finite Groups, section 2.6). For
-the cyclic group these are the frequencies k and p - k. Networks that learn a group by its representations have their
-power in a few (Chughtai et al., 2023, arXiv 2302.03025).
+The component of a function f on G in it is (P f)(g) = (d / p) sum_h chi(g h^-1) f(h), an orthogonal projection; the
+components of all irreducible representations sum to f (Serre, Linear Representations of Finite Groups, section 2.6).
+For the cyclic group these are the frequencies k and p - k. Networks that learn a group by its representations have
+their power in a few of them (Chughtai et al., 2023, arXiv 2302.03025).
 
-The characters follow from the classes alone (Burnside): with M_rst, the number of ways in which an element of class t
-is a product of one of r and one of s, the vectors w_s = |C_s| chi_s / d satisfy sum_t M_rst w_t = w_r w_s, so that they
-are the eigenvectors of any combination of the matrices M_r whose eigenvalues differ.
+The characters follow from the conjugacy classes (Burnside): with M_rst the number of ways to write an element of class
+t as a product of one of r and one of s, the vectors w_s = |C_s| chi_s / d satisfy sum_t M_rst w_t = w_r w_s. They are
+therefore the eigenvectors of any combination of the matrices M_r with distinct eigenvalues.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from grokking_pl.metrics.representation import check_finite
 from grokking_pl.tasks.table import OperationTable
 
 TRIES = 20
-"""Combinations of class matrices that are tried until the eigenvalues differ."""
+"""Most combinations of class matrices tried until the eigenvalues are distinct."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class CharacterTable:
     """The irreducible characters of a group, by dimension, the trivial one first.
 
     Args:
-        dimensions: d of each irreducible representation.
-        characters: chi of each at each conjugacy class.
-        classes: the conjugacy class of each element.
-        quotients: the number of g h^-1 for elements g and h.
+        dimensions: dimension d of each irreducible representation.
+        characters: character chi of each at each conjugacy class.
+        classes: conjugacy class of each element.
+        quotients: index of g h^-1 for elements g and h.
     """
 
     dimensions: Int[Tensor, " irreps"]
@@ -46,14 +46,14 @@ class CharacterTable:
 
 @once_per_table
 def character_table(table: OperationTable, device: torch.device = torch.device("cpu")) -> CharacterTable:  # noqa: B008
-    """The irreducible characters of a group, from its multiplication table alone.
+    """The irreducible characters of a group, from its multiplication table.
 
     Args:
         table: the group's operation, such as `symmetric_group` or `modular_addition`.
-        device: where the result is.
+        device: device of the result.
 
     Raises:
-        UserError: the table is not that of a group over all pairs.
+        UserError: the table is not that of a group over all ordered pairs.
 
     >>> from grokking_pl.tasks import symmetric_group
     >>> character_table(symmetric_group(5)).dimensions
@@ -63,13 +63,13 @@ def character_table(table: OperationTable, device: torch.device = torch.device("
     p = len(product)
     inverse = (product == _identity(product)).int().argmax(1)
     elements = torch.arange(p)
-    conjugates = product[product, inverse[:, None]]  # x g x^-1, a row for each x
+    conjugates = product[product, inverse[:, None]]  # x g x^-1, one row per x
     classes = torch.unique(conjugates.amin(0), return_inverse=True)[1]
     sizes = torch.bincount(classes).double()
     unit = int(classes[_identity(product)])
     for seed in range(TRIES):
         factors = torch.rand(len(sizes), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        # sum_r factor_r M_rst, as a normal matrix: divided by the roots of the classes' sizes.
+        # sum_r factor_r M_rst, made normal by dividing by the square roots of the class sizes.
         pairs = classes[None, :] * len(sizes) + classes[product]
         counts = torch.bincount(
             pairs.flatten(), factors[classes][:, None].expand(p, p).flatten(), minlength=len(sizes) ** 2
@@ -83,7 +83,7 @@ def character_table(table: OperationTable, device: torch.device = torch.device("
         if torch.allclose(gram, torch.eye(len(sizes), dtype=gram.dtype), atol=1e-8):
             break
     else:
-        raise UserError(f"the characters of {table.name} cannot be told apart in double precision")
+        raise UserError(f"the characters of {table.name} cannot be separated in double precision")
     rounded = dimensions.round().long()
     keys = [
         (int(d), -round(float(row.real.sum()), 6), *(-round(float(x), 6) for x in torch.view_as_real(row).flatten()))
@@ -98,20 +98,21 @@ def character_table(table: OperationTable, device: torch.device = torch.device("
 
 
 def irrep_power(embeddings: Float[Tensor, "*batch p d"], table: OperationTable) -> Float[Tensor, "*batch irreps"]:
-    """The share of the embeddings' power that belongs to each irreducible representation of the group.
+    """The fraction of the embeddings' power in each irreducible representation of the group.
 
-    The mean over the elements is left out: the share of the trivial representation, the first, is 0.
+    The mean over the elements is excluded: the fraction of the trivial representation, the first, is 0.
 
     Args:
         embeddings: one row per element of the group; leading dimensions are a batch.
         table: the group's operation.
 
     Returns:
-        Shares that sum to 1, in the order of `character_table`; all are 0 where all embeddings are equal. Random
-        embeddings have the share d^2 / (p - 1) in a representation of dimension d.
+        Fractions that sum to 1, in the order of `character_table`; all 0 if all embeddings are equal. Random embeddings
+        have the fraction d^2 / (p - 1) in a representation of dimension d.
 
     Raises:
-        UserError: an embedding is nan or infinite, their number is not the group's, or the table is none of a group.
+        UserError: an embedding is nan or infinite, their number differs from the group's, or the table is not that of a
+            group.
 
     >>> from grokking_pl.tasks import symmetric_group
     >>> sign = torch.tensor([[1.0], [-1.0], [-1.0], [1.0], [1.0], [-1.0]])
@@ -135,7 +136,7 @@ def irrep_power(embeddings: Float[Tensor, "*batch p d"], table: OperationTable) 
 
 
 def _group_product(table: OperationTable) -> Int[Tensor, "p p"]:
-    """The product of every two elements; an error where this is no group."""
+    """The product of every two elements; raises if the table is not that of a group."""
     p = table.p
     product = torch.full((p, p), -1)
     product[table.a, table.b] = table.c
@@ -146,19 +147,19 @@ def _group_product(table: OperationTable) -> Int[Tensor, "p p"]:
         torch.equal(lines.sort(1).values, rows.expand(p, p)) for lines in (product, product.T)
     )
     if not is_square or _identity(product) < 0 or not _is_associative(product):
-        raise UserError(f"{table.name} is not the operation of a group over all pairs, so that it has no characters")
+        raise UserError(f"{table.name} is not a group operation over all ordered pairs, so it has no characters")
     return product
 
 
 def _identity(product: Int[Tensor, "p p"]) -> int:
-    """The element that changes none; -1 if there is none."""
+    """The identity element; -1 if there is none."""
     rows = torch.arange(len(product))
     neutral = product.eq(rows).all(1) & product.T.eq(rows).all(1)
     return int(neutral.int().argmax()) if neutral.any() else -1
 
 
 def _is_associative(product: Int[Tensor, "p p"]) -> bool:
-    """Light's test: (x g) y = x (g y) for all x and y, and the g of a set whose products are all elements."""
+    """Light's test: (x g) y = x (g y) for all x and y, and all g of a generating set."""
     made = torch.zeros(len(product), dtype=torch.bool)
     while not made.all():
         g = int((~made).int().argmax())

@@ -1,4 +1,4 @@
-"""The ideal accuracy: what the training set alone lets an ideal model get right (section 3.2)."""
+"""The ideal accuracy: the accuracy of an ideal model, given the training set (section 3.2)."""
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -8,15 +8,15 @@ from grokking_pl.tasks import OperationTable
 
 
 def ideal_accuracy(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> Float[Tensor, "*sets"]:
-    """The accuracy of an ideal model (section 3.2): zero training loss, injective decoder, nothing else known.
+    """The accuracy of an ideal model, with zero training loss and an injective decoder (section 3.2).
 
     A sample s is inferable if a training sample t of the same result has E_i + E_j (s) = E_m + E_n (t) in every ground
-    state: u_s - u_t depends linearly on the training set's equations. The accuracy is |inferable| / |D0|; training
+    state: u_s - u_t is linearly dependent on the training set's equations. The accuracy is |inferable| / |D0|; training
     samples are inferable from themselves.
 
-    It is what the linear equations say. Where not even the full table's ground states keep two result classes apart
-    (modular addition: all E_k are equal, for a circle is no solution of linear equations), no decoder is ideal and the
-    number is formal; `grokking_pl.theory.predict` reports this as ``faithful``.
+    The linear equations decide. Where not even the full table's ground states separate two result classes (in modular
+    addition all E_k are equal, since a circle does not solve the linear equations), no decoder is ideal and the number
+    is formal; `grokking_pl.theory.predict` reports this as ``faithful``.
 
     Args:
         table: the operation; it must commute.

@@ -1,4 +1,4 @@
-"""How far ahead the right output is, and how many samples cost exactly nothing."""
+"""Logit margins, and the fraction of samples with zero loss."""
 
 import torch
 from jaxtyping import Float, Int
@@ -10,14 +10,14 @@ from grokking_pl.errors import UserError
 def logit_margins(
     outputs: Float[Tensor, "samples classes"], classes: Int[Tensor, " samples"]
 ) -> Float[Tensor, " samples"]:
-    """The right logit less the largest other one, of each sample: above 0 where the sample is right.
+    """The correct logit minus the largest other logit of each sample; positive if the sample is correct.
 
     Args:
         outputs: logits.
-        classes: the right class of each sample.
+        classes: the correct class of each sample.
 
     Raises:
-        UserError: there is one class only.
+        UserError: there is only one class.
 
     >>> logit_margins(torch.tensor([[3.0, 1.0, 0.0], [3.0, 1.0, 0.0]]), torch.tensor([0, 2]))
     tensor([ 2., -3.])
@@ -30,13 +30,13 @@ def logit_margins(
 
 
 def zero_loss_share(losses: Float[Tensor, " samples"]) -> Float[Tensor, ""]:
-    """The share of samples whose loss is exactly 0, in the precision in which it is computed.
+    """The fraction of samples whose loss is exactly 0 in the precision in which it is computed.
 
     The softmax of such a sample has rounded to 1 (softmax collapse, Prieto et al., 2025, arXiv 2501.04697, section 3):
-    its gradient is 0, whatever the network could still learn from it.
+    its gradient is 0, even if the network could still learn from it.
 
     Args:
-        losses: of each sample.
+        losses: loss of each sample.
 
     >>> zero_loss_share(torch.tensor([0.0, 1e-9, 0.0, 2.0]))
     tensor(0.5000)

@@ -1,4 +1,4 @@
-"""The median of a few values, of which some may be infinite, with an interval that assumes no distribution."""
+"""The median of a few values, possibly infinite, with a distribution-free interval."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from grokking_pl.errors import UserError
 
 @dataclass(frozen=True)
 class MedianInterval:
-    """A median and how well it is known.
+    """A median with a confidence interval.
 
     Args:
-        median: of the sample; infinite if half of the values or more are.
+        median: median of the sample; infinite if at least half of the values are.
         low: lower end of the interval.
         high: upper end.
-        confidence: with which the interval holds the median of the distribution.
+        confidence: probability that the interval contains the distribution's median.
     """
 
     median: float
@@ -25,27 +25,27 @@ class MedianInterval:
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> MedianInterval:
-    """The median of a sample, between two of its values.
+    """The median of a sample, with an interval between two of its values.
 
-    The k-th smallest and the k-th largest of n values enclose the distribution's median with probability
-    1 - 2 P(B < k), where B is binomial, n draws of probability 1/2; k is the largest that reaches the confidence. With
-    fewer than six values none reaches 0.95: then these are the smallest and the largest, and their confidence is less.
-    Steps until an accuracy is reached are infinite where it never was.
+    The k-th smallest and k-th largest of n values enclose the distribution's median with probability 1 - 2 P(B < k),
+    where B is binomial with n draws of probability 1/2; k is the largest that reaches the confidence. Fewer than six
+    values cannot reach 0.95: the interval is then from the smallest to the largest, with lower confidence. Steps to an
+    accuracy that was never reached are infinite.
 
     Source: the sign test's interval (for example Conover, "Practical Nonparametric Statistics", section 3.2).
 
     Args:
-        values: at least one.
-        confidence: to be reached, if possible.
+        values: at least one value.
+        confidence: confidence to reach, if possible.
 
     Raises:
-        UserError: there is no value, or one is no number.
+        UserError: there is no value, or one is nan.
 
     >>> median_interval([3, 1, 2, 5, math.inf, 4])
     MedianInterval(median=3.5, low=1, high=inf, confidence=0.96875)
     """
     if not values or any(math.isnan(value) for value in values):
-        raise UserError(f"there is no median of {list(values)}: give at least one number, infinity for never")
+        raise UserError(f"{list(values)} has no median: give at least one number, infinity for never")
     ordered, n = sorted(values), len(values)
     rank, reached = 1, 1 - 2 ** (1 - n)
     while 2 * (rank + 1) <= n:

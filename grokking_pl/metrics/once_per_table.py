@@ -1,4 +1,4 @@
-"""Functions of an operation table that are computed once and forgotten with the table."""
+"""A cache for functions of an operation table, which lives as long as the table."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ Further = ParamSpec("Further")
 def once_per_table(
     function: Callable[Concatenate[OperationTable, Further], Value],
 ) -> Callable[Concatenate[OperationTable, Further], Value]:
-    """Decorate a function of a table, and of hashable arguments such as a device, to remember its values."""
+    """Cache a function of a table and of hashable arguments, such as a device."""
     remembered: WeakKeyDictionary[OperationTable, dict[object, Value]] = WeakKeyDictionary()
 
     @wraps(function)

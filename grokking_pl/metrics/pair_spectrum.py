@@ -1,8 +1,8 @@
-"""The Fourier spectrum over both operands of what a network computes for all pairs (a, b): neurons or logits.
+"""The Fourier spectrum over both operands of a network's neurons or logits for all pairs (a, b).
 
-Notation: f(a, b), one number for each pair of a, b = 0 .. p - 1. In the orthonormal basis of products of 1,
-cos(2 pi k a / p), sin(2 pi k a / p) with the same of b, the power at (k, l) is that of all products of a function of
-frequency k of a with one of frequency l of b; all powers sum to the sum of f^2 (Nanda et al., 2023, section 4.2).
+Notation: f(a, b), one number for each pair of a, b = 0 .. p - 1. In the orthonormal basis of products of 1, cos(2 pi k
+a / p), sin(2 pi k a / p) with the same functions of b, the power at (k, l) is that of all products of a function of
+frequency k of a and one of frequency l of b; all powers sum to the sum of f^2 (Nanda et al., 2023, section 4.2).
 """
 
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from grokking_pl.metrics.precision import result_dtype
 
 
 class NeuronFrequencies(NamedTuple):
-    """The frequency of each neuron, and the share of its variance that this explains.
+    """The frequency of each neuron, and the fraction of its variance explained by it.
 
     Args:
-        frequency: 1 .. floor(p / 2); 0 for a neuron whose activation is the same for all pairs.
-        share: between 0 and 1.
+        frequency: frequency 1 .. floor(p / 2); 0 for a neuron with the same activation for all pairs.
+        share: explained fraction, between 0 and 1.
     """
 
     frequency: Int[Tensor, " neurons"]
@@ -28,15 +28,15 @@ class NeuronFrequencies(NamedTuple):
 
 
 def pair_spectrum(values: Float[Tensor, "p p n"]) -> Float[Tensor, "p//2+1 p//2+1 n"]:
-    """The power of n functions of a pair at each frequency k = 0 .. floor(p / 2) of a (rows) and l of b (columns).
+    """The power of n functions of a pair at each frequency k of a (rows) and l of b (columns), 0 .. floor(p / 2).
 
-    Two products of matrices, 4 p^3 n operations: 0.08 s of one core for the 512 neurons of p = 113.
+    Two matrix products, 4 p^3 n operations: 0.08 s of one core for the 512 neurons of p = 113.
 
     Args:
         values: f(a, b), for n functions such as neurons or logits.
 
     Returns:
-        Powers, which sum to the sum of all squares.
+        Powers, which sum to the sum of squares of the values.
 
     Raises:
         UserError: a value is nan or infinite.
@@ -63,13 +63,13 @@ def pair_spectrum(values: Float[Tensor, "p p n"]) -> Float[Tensor, "p//2+1 p//2+
 
 
 def neuron_frequencies(activations: Float[Tensor, "p p neurons"]) -> NeuronFrequencies:
-    """The frequency k that explains most of each neuron's variance over the pairs, and the share that it explains.
+    """The frequency k that explains most of each neuron's variance over the pairs, and the fraction explained.
 
-    A frequency explains what lies at (k, 0), (0, k) and (k, k): the functions of frequency k of one operand and their
+    A frequency explains the power at (k, 0), (0, k) and (k, k): functions of frequency k of one operand, and their
     products (Nanda et al., 2023, section 4.3).
 
     Args:
-        activations: of every neuron, for all pairs.
+        activations: activations of every neuron for all pairs.
 
     Raises:
         UserError: an activation is nan or infinite.
@@ -86,7 +86,7 @@ def neuron_frequencies(activations: Float[Tensor, "p p neurons"]) -> NeuronFrequ
 
 
 def _basis(p: int, like: Float[Tensor, "..."]) -> Float[Tensor, "p p"]:
-    """The orthonormal functions of one operand: cosines of frequency 0 .. floor(p / 2), then the sines; one a row."""
+    """The orthonormal functions of one operand, one per row: cosines of frequency 0 .. floor(p / 2), then sines."""
     symbols = torch.arange(p)
     angles = (torch.arange(p // 2 + 1)[:, None] * symbols % p).double() * (2 * torch.pi / p)
     functions = torch.cat([angles.cos(), angles[1 : (p + 1) // 2].sin()])

@@ -1,8 +1,8 @@
-"""Permissible parallelograms P0(D), equation (1) of the paper, counted and summed without enumerating them.
+"""Permissible parallelograms P0(D), equation (1) of the paper, counted and summed without enumeration.
 
 Notation: a sample s = (i, j) has the result c(s) and the indicator u_s = e_i + e_j, so that E_i + E_j = u_s^T E. Two
-distinct training samples s, t with the same result make a parallelogram, i.e. the equation (u_s - u_t)^T E = 0. A class
-c has m_c training samples and the vector sum v_c = sum of their u_s.
+distinct training samples s, t with the same result form a parallelogram, i.e. the equation (u_s - u_t)^T E = 0. A class
+c has m_c training samples, whose u_s sum to v_c.
 
 Batches of training sets are masks with leading dimensions, written ``*sets`` in the shapes below.
 """
@@ -17,9 +17,9 @@ from grokking_pl.metrics.training_set import training_mask
 from grokking_pl.tasks import OperationTable
 
 DENSE_ENTRIES = 2**20
-"""Up to this many entries of a table's constants, its sums are matrix products."""
+"""Tables whose constants have at most this many entries use matrix products."""
 MOST_ENTRIES = 2**24
-"""Of a temporary tensor: 128 MB of int64 or float64."""
+"""Most entries of a temporary tensor: 128 MB of int64 or float64."""
 
 
 def class_sizes(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> Int[Tensor, "*sets results"]:
@@ -32,8 +32,8 @@ def class_sizes(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None =
 def count_parallelograms(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> Int[Tensor, "*sets"]:
     """The number of permissible parallelograms |P0(D)|, equation (1), as unordered pairs of distinct samples.
 
-    |P0(D)| = sum over results c of m_c (m_c - 1) / 2. In a table of ordered pairs (a, b) and (b, a) are distinct
-    samples, and their (trivial) parallelogram counts.
+    |P0(D)| = sum over results c of m_c (m_c - 1) / 2. In a table of ordered pairs, (a, b) and (b, a) are distinct
+    samples, whose (trivial) parallelogram counts.
 
     Args:
         table: the operation.
@@ -54,8 +54,8 @@ def gram_matrix(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None =
     """The Gram matrix of all parallelogram equations A(P0(D)) (equation 7).
 
     G = sum over P0(D) of (u_s - u_t)(u_s - u_t)^T = sum over c of [m_c * sum of u_s u_s^T - v_c v_c^T], integers held
-    exactly in float64. Memory is O(p² + results p) and time O(samples) and one matrix product V^T V, however many
-    parallelograms there are. An empty P0(D) gives zeros.
+    exactly in float64. Memory is O(p² + results p) and time O(samples) plus one matrix product V^T V, independent of
+    the number of parallelograms. An empty P0(D) gives zeros.
 
     Args:
         table: the operation; it must commute, as E_a + E_b does.
@@ -76,7 +76,7 @@ def gram_and_class_sizes(
 
     Args:
         table: the operation; it must commute.
-        mask: which samples are training samples, for each of a batch of training sets.
+        mask: mask of the training samples, for each of a batch of training sets.
 
     Raises:
         UserError: the operation does not commute.
@@ -89,14 +89,14 @@ def gram_and_class_sizes(
 
 
 def sets_at_once(table: OperationTable) -> int:
-    """How many training sets to work on together."""
+    """The number of training sets to process together."""
     return max(1, MOST_ENTRIES // (table.p * (table.p + table.num_results) + 4 * len(table)))
 
 
 def _scattered_sums(
     table: OperationTable, in_train: Float[Tensor, "sets samples"]
 ) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets results p"], Float[Tensor, "sets samples"]]:
-    """The sum over training samples of m_c u_s u_s^T, v_c for each class, and m_c for each sample, entry by entry."""
+    """The sum over training samples of m_c u_s u_s^T, v_c of each class, and m_c of each sample, by scattering."""
     p, device = table.p, in_train.device
     a, b, c = table.a.to(device), table.b.to(device), table.c.to(device)
     in_train = in_train.T.contiguous()  # samples x sets: index_add_ then moves contiguous rows
@@ -117,7 +117,7 @@ def _scattered_sums(
 def _dense_sums(
     table: OperationTable, in_train: Float[Tensor, "sets samples"]
 ) -> tuple[Float[Tensor, "sets p p"], Float[Tensor, "sets results p"], Float[Tensor, "sets samples"]]:
-    """The same as matrix products with constants of the table, which is several times faster for small tables."""
+    """The same by matrix products with the table's constants; several times faster for small tables."""
     outer_products, indicators, same_class = _dense_constants(table, in_train.device)
     class_size = in_train @ same_class
     squares = (in_train * class_size) @ outer_products
@@ -129,7 +129,7 @@ def _dense_sums(
 def _dense_constants(
     table: OperationTable, device: torch.device
 ) -> tuple[Float[Tensor, "samples squares"], Float[Tensor, "samples sums"], Float[Tensor, "samples samples"]]:
-    """For each sample u_s u_s^T, u_s in the row of its class, and which samples have its result."""
+    """For each sample: u_s u_s^T, u_s in the row of its class, and the samples with its result."""
     single_samples = torch.eye(len(table), dtype=torch.float64, device=device)
     squares, sums, _ = _scattered_sums(table, single_samples)  # m_c is 1 in a training set of one sample
     classes = torch.nn.functional.one_hot(table.c.to(device), table.num_results).double()
@@ -137,9 +137,9 @@ def _dense_constants(
 
 
 def require_commutative(table: OperationTable) -> None:
-    """Raise a `UserError` unless the operation commutes, which equations between sums E_a + E_b presuppose."""
+    """Raise a `UserError` unless the operation commutes, as equations between sums E_a + E_b require."""
     if not table.commutative:
         raise UserError(
-            f"{table.name} does not commute: the effective theory reads a sample (a, b) as E_a + E_b, which cannot "
-            "tell it from (b, a); expected a commutative operation such as addition"
+            f"{table.name} does not commute: the effective theory represents a sample (a, b) by E_a + E_b, which "
+            "is the same for (b, a); expected a commutative operation such as addition"
         )

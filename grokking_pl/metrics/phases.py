@@ -19,7 +19,7 @@ from grokking_pl.errors import UserError
 
 
 class Phase(str, Enum):
-    """The outcome of a run, from the steps that its two accuracies needed to pass their thresholds."""
+    """The outcome of a run, from the steps at which its two accuracies crossed their thresholds."""
 
     COMPREHENSION = "comprehension"
     GROKKING = "grokking"
@@ -34,12 +34,12 @@ def classify(steps_to_train: float | None, steps_to_val: float | None, delay: fl
     """The phase of one run (table 1).
 
     Args:
-        steps_to_train: steps until the training accuracy passed its threshold; None, nan or infinity for never.
-        steps_to_val: steps until the validation accuracy passed its threshold; None, nan or infinity for never.
-        delay: from this many steps between the two on, the run grokked.
+        steps_to_train: steps until the training accuracy crossed its threshold; None, nan or infinity for never.
+        steps_to_val: steps until the validation accuracy crossed its threshold; None, nan or infinity for never.
+        delay: a run grokked if the two are at least this many steps apart.
 
     Returns:
-        The phase. A run whose validation passes but whose training does not is one of confusion.
+        The phase. If only the validation accuracy crosses its threshold, it is confusion.
 
     Raises:
         UserError: a number of steps is negative.
@@ -60,12 +60,12 @@ def classify(steps_to_train: float | None, steps_to_val: float | None, delay: fl
 def classify_batch(
     steps_to_train: Real[Tensor, "*batch"], steps_to_val: Real[Tensor, "*batch"], delay: float = 1000
 ) -> Int[Tensor, "*batch"]:
-    """The phases of many runs (table 1), as positions in ``tuple(Phase)``.
+    """The phases of many runs (table 1), as indices into ``tuple(Phase)``.
 
     Args:
-        steps_to_train: steps until the training accuracy passed its threshold; nan or infinity for never.
-        steps_to_val: steps until the validation accuracy passed its threshold; nan or infinity for never.
-        delay: from this many steps between the two on, a run grokked.
+        steps_to_train: steps until the training accuracy crossed its threshold; nan or infinity for never.
+        steps_to_val: steps until the validation accuracy crossed its threshold; nan or infinity for never.
+        delay: a run grokked if the two are at least this many steps apart.
 
     Returns:
         0 for comprehension, 1 for grokking, 2 for memorization, 3 for confusion: ``tuple(Phase)[k]`` is the phase.

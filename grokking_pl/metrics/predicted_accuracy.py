@@ -1,4 +1,4 @@
-"""The predicted accuracy: what a decoder can reach, given a representation (section 3.1, appendix D).
+"""The predicted accuracy: the accuracy that a representation allows (section 3.1, appendix D).
 
 Notation: D0, all samples; D, the training set; x_s, the combined vector of the sample s. A decoder that fits the
 training set gives a validation sample s the right result if x_s = x_t for a training sample t of the same result: the
@@ -32,24 +32,24 @@ def predicted_accuracy(
     train: Shaped[Tensor, "*sets n"],
     criterion: Criterion | None = None,
 ) -> Float[Tensor, "*batch"]:
-    """The accuracy on all samples that a representation makes possible (section 3.1).
+    """The accuracy on all samples that a representation allows (section 3.1).
 
     Args:
-        representation: embeddings (*batch, p, d) of the table's p symbols, and how two are combined.
+        representation: embeddings (*batch, p, d) of the table's p symbols, and how they are combined.
         table: the operation.
-        train: the training set as a mask or indices; one for all representations, or a batch of sets, one for each.
+        train: the training set as a mask or indices; one for all representations, or one each.
         criterion: when two combined vectors count as equal; by default as in the published code, see `Criterion`.
 
     Returns:
         Between |D| / |D0| and 1.
 
     Raises:
-        UserError: an embedding is nan or infinite, their number is not the table's, or the training set is not one of
-            this table and batch.
+        UserError: an embedding is nan or infinite, their number differs from the table's, or the training set does not
+            fit the table and batch.
 
     >>> from grokking_pl.tasks import addition
     >>> line = Representation(torch.arange(3.0)[:, None])
-    >>> predicted_accuracy(line, addition(3), torch.tensor([0, 1, 2]))  # 0 + 0, 0 + 1, 0 + 2, and so 1 + 1; of six
+    >>> predicted_accuracy(line, addition(3), torch.tensor([0, 1, 2]))  # 0 + 0, 0 + 1, 0 + 2, hence 1 + 1: 4 of 6
     tensor(0.6667)
     """
     if 0 in representation.batch:
@@ -63,7 +63,7 @@ def predicted_accuracy(
     except RuntimeError as error:
         raise UserError(
             f"training sets of batch shape {tuple(mask.shape[:-1])} do not fit representations of batch shape "
-            f"{tuple(representation.batch)}; give one for all or one for each"
+            f"{tuple(representation.batch)}; give one for all or one each"
         ) from error
     mask = mask[:, samples.order]
     if samples.has_few_pairs:
@@ -85,7 +85,7 @@ class PredictedAccuracy(RepresentationMetric):
         criterion: when two combined vectors count as equal; by default as in the published code, see `Criterion`.
 
     Raises:
-        UserError: the training set is not one of this table.
+        UserError: the training set does not fit the table.
 
     >>> from grokking_pl.tasks import addition
     >>> metric = PredictedAccuracy(addition(3), train=torch.tensor([0, 1, 2]))
@@ -110,11 +110,11 @@ class PredictedAccuracy(RepresentationMetric):
 def _count_listed(
     runs: Representation, samples: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
 ) -> Int[Tensor, " runs"]:
-    """The number of training and predictable samples, comparing every pair."""
+    """The number of training and predictable samples, by comparing every pair."""
     left, right = samples.pairs
     correct = []
     for part, equal in listed_pairs(runs, samples, criterion):
-        partners = train[part].to(torch.int32)  # training samples that a sample is equal to, itself included
+        partners = train[part].to(torch.int32)  # training samples equal to each sample, itself included
         of_left, of_right = partners.index_select(1, right) * equal, partners.index_select(1, left) * equal
         partners.index_add_(1, left, of_left).index_add_(1, right, of_right)
         correct.append(partners.count_nonzero(-1))
@@ -124,7 +124,7 @@ def _count_listed(
 def _count_sorted(
     runs: Representation, samples: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
 ) -> Int[Tensor, " runs"]:
-    """The same where k = 1: by the nearest training samples of the class on both sides."""
+    """The same for k = 1, from the nearest training samples of the class on both sides."""
     n = len(samples.order)
     place = torch.arange(n, device=samples.order.device)
     correct = []
@@ -143,7 +143,7 @@ def _count_sorted(
 def _count_blocks(
     runs: Representation, samples: SameResult, train: Bool[Tensor, "runs samples"], criterion: Criterion
 ) -> Int[Tensor, " runs"]:
-    """The same by blocks of each class's distances."""
+    """The same, by blocks of each class's distances."""
     predicted = train.clone()
     for part, classes, x in whole_classes(runs, samples):
         in_train = train[part][:, classes].flatten(0, 1)  # (runs * classes, m)

@@ -1,4 +1,4 @@
-"""A representation: the embeddings of all symbols, and how the model combines two of them.
+"""Representations: the embeddings of all symbols, and how the model combines two of them.
 
 Notation (section 2 of the paper): E_k, the rows of the p x d matrix of embeddings; a sample (a, b) enters the decoder
 as the combined vector E_a + E_b, or for groups as the matrix product E_a E_b.
@@ -16,36 +16,36 @@ from grokking_pl.errors import UserError
 from grokking_pl.metrics.precision import result_dtype
 
 Combine = Callable[[Tensor, Tensor], Tensor]
-"""From E_a and E_b, (*batch, samples, d) each, to the combined vectors, (*batch, samples, k)."""
+"""Maps E_a and E_b, (*batch, samples, d), to the combined vectors, (*batch, samples, k)."""
 
 
 def add(
     left: Float[Tensor, "*batch samples d"], right: Float[Tensor, "*batch samples d"]
 ) -> Float[Tensor, "*batch samples d"]:
-    """The sum E_a + E_b; the mean has the same parallelograms, with distances half as long."""
+    """The sum E_a + E_b; the mean has the same parallelograms at half the distances."""
     return left + right
 
 
 def matrix_product(
     left: Float[Tensor, "*batch samples d"], right: Float[Tensor, "*batch samples d"]
 ) -> Float[Tensor, "*batch samples d"]:
-    """The product E_a E_b of embeddings read, row by row, as square matrices.
+    """The product E_a E_b of embeddings as square matrices, stored row by row.
 
     Raises:
-        UserError: d is not the square of a whole number.
+        UserError: d is not a square number.
     """
     d = left.shape[-1]
     n = math.isqrt(d)
     if n * n != d:
         raise UserError(
-            f"a matrix product needs embeddings of d = n² numbers, but d is {d}; try {n * n} or {(n + 1) ** 2}"
+            f"a matrix product needs embeddings of dimension d = n², but d is {d}; try {n * n} or {(n + 1) ** 2}"
         )
     return (left.unflatten(-1, (n, n)) @ right.unflatten(-1, (n, n))).flatten(-2)
 
 
 @dataclass(frozen=True, eq=False)
 class Representation:
-    """The embeddings of one model, or of any batch of models or snapshots, and how two embeddings are combined.
+    """The embeddings of a model, or of a batch of models or snapshots, and how two embeddings are combined.
 
     Args:
         embeddings: E, one row per symbol; leading dimensions are a batch of representations.
@@ -77,7 +77,7 @@ class Representation:
 
     @property
     def adds(self) -> bool:
-        """Whether two embeddings are combined to their sum or their mean, and not to a product."""
+        """Whether two embeddings are combined by sum or mean, not by a product."""
         if self.combine is add:
             return True
         d = self.embeddings.shape[-1]
@@ -91,10 +91,10 @@ class Representation:
         return result_dtype(self.embeddings)
 
     def exact(self) -> "Representation":
-        """The same in double precision, without gradients and as a batch of one dimension, checked for the metrics.
+        """The representation in double precision, without gradients and as a batch of one dimension, checked.
 
-        In double precision the sum of two single-precision embeddings is not rounded (unless their magnitudes are
-        half a billion apart), so that a metric judges the representation and not its arithmetic.
+        In double precision the sum of two single-precision embeddings is exact (unless their magnitudes are half a
+        billion apart), so a metric does not depend on the arithmetic.
 
         Raises:
             UserError: an embedding is nan or infinite.
@@ -102,7 +102,7 @@ class Representation:
         # Apple's GPUs have no double precision.
         device = torch.device("cpu") if self.embeddings.device.type == "mps" else self.embeddings.device
         embeddings = self.embeddings.detach().to(device, torch.float64)
-        # One sum is cheaper than a test of every entry; in double precision it overflows for no single-precision input.
+        # One sum is cheaper than testing every entry; in double precision no single-precision input overflows.
         if not math.isfinite(embeddings.sum().item()):
             check_finite(embeddings)
         return replace(self, embeddings=embeddings.reshape(-1, *embeddings.shape[-2:]))

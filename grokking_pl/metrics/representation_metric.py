@@ -1,4 +1,4 @@
-"""The base of the torchmetrics classes: the mean of a number over representations."""
+"""Base class of the torchmetrics classes: the mean of a number over representations."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -12,11 +12,11 @@ from grokking_pl.metrics.representation import Representation
 
 
 class RepresentationMetric(Metric, ABC):
-    """A torchmetrics metric that is the mean of a number over all representations given since the last reset.
+    """The mean of a number over all representations since the last reset.
 
-    Lightning resets a logged metric at the end of each epoch, so that with one update per epoch the mean is the
-    latest value. Every process of a distributed run holds the same representation, and the mean over processes is its
-    value. A subclass implements `measure`.
+    Lightning resets a logged metric at the end of each epoch, so with one update per epoch the mean is the latest
+    value. All processes of a distributed run hold the same representation, so the mean over processes is its value.
+    Subclasses implement `measure`.
     """
 
     is_differentiable = False
@@ -31,10 +31,10 @@ class RepresentationMetric(Metric, ABC):
 
     @abstractmethod
     def measure(self, representation: Representation) -> Float[Tensor, "*batch"]:
-        """The metric of each representation of the batch."""
+        """The metric of each representation in the batch."""
 
     def update(self, representation: Representation) -> None:
-        """Take in a representation, or a batch of them."""
+        """Add a representation, or a batch of them."""
         values = self.measure(representation)
         self.total += values.sum().to(self.total.device)
         self.count += values.numel()

@@ -1,9 +1,9 @@
-"""How much of modular addition a network does by its key frequencies: restricted and excluded loss.
+"""Restricted and excluded loss: how much of modular addition a network does with its key frequencies.
 
 Notation: L(a, b), the logits of the pair (a, b), a, b = 0 .. p - 1; w_k = 2 pi k / p. A network that adds on circles
-has logits that are a constant and terms in cos(w_k (a + b)) and sin(w_k (a + b)) for its key frequencies k. The
-restricted logits are L projected on these terms and the constant; the excluded logits are L without the terms, with all
-else, the constant too (Nanda et al., 2023, arXiv 2301.05217, section 5.1).
+has logits that are a constant plus terms in cos(w_k (a + b)) and sin(w_k (a + b)) for its key frequencies k. The
+restricted logits are the projection of L on these terms and the constant; the excluded logits are L without these
+terms, but with the constant and all else (Nanda et al., 2023, arXiv 2301.05217, section 5.1).
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from grokking_pl.metrics.precision import double_precision
 
 
 def restricted_logits(logits: Float[Tensor, "p p outputs"], frequencies: Sequence[int]) -> Float[Tensor, "p p outputs"]:
-    """The constant and the terms of the key frequencies in the logits, and nothing else.
+    """The logits projected on the constant and the terms of the key frequencies.
 
     Args:
-        logits: of all pairs.
+        logits: logits of all pairs.
         frequencies: the key frequencies, 1 .. floor(p / 2).
 
     Raises:
@@ -35,7 +35,7 @@ def excluded_logits(logits: Float[Tensor, "p p outputs"], frequencies: Sequence[
     """The logits without the terms of the key frequencies.
 
     Args:
-        logits: of all pairs.
+        logits: logits of all pairs.
         frequencies: the key frequencies, 1 .. floor(p / 2).
 
     Raises:
@@ -48,18 +48,18 @@ def excluded_logits(logits: Float[Tensor, "p p outputs"], frequencies: Sequence[
 def restricted_loss(
     logits: Float[Tensor, "p p outputs"], frequencies: Sequence[int], samples: Bool[Tensor, "p p"] | None = None
 ) -> Float[Tensor, ""]:
-    """The cross entropy of addition modulo p with the `restricted_logits`, in double precision.
+    """The cross entropy of the `restricted_logits` for addition modulo p, in double precision.
 
-    It falls before the test loss does, as the circuit forms that the network does not yet rely on alone.
-    0.02 s of one core for p = 113.
+    It falls before the test loss does, as the circuit forms before the network relies on it alone. 0.02 s of one core
+    for p = 113.
 
     Args:
-        logits: of all pairs; the first p outputs are the results.
+        logits: logits of all pairs; the first p outputs are the results.
         frequencies: the key frequencies, 1 .. floor(p / 2).
-        samples: the pairs over which the loss is averaged; None for all, as in the paper.
+        samples: mask of the pairs to average over; None for all, as in the paper.
 
     Raises:
-        UserError: a frequency is out of range, or there are no samples, or fewer outputs than results.
+        UserError: a frequency is out of range, there are no samples, or there are fewer outputs than results.
     """
     return _loss(restricted_logits(logits, frequencies), samples)
 
@@ -67,39 +67,39 @@ def restricted_loss(
 def excluded_loss(
     logits: Float[Tensor, "p p outputs"], frequencies: Sequence[int], samples: Bool[Tensor, "p p"] | None = None
 ) -> Float[Tensor, ""]:
-    """The cross entropy of addition modulo p with the `excluded_logits`, in double precision.
+    """The cross entropy of the `excluded_logits` for addition modulo p, in double precision.
 
-    Over the training pairs it is the loss of what is memorised: it rises as the network comes to rely on its circuit.
-    0.02 s of one core for p = 113.
+    On the training pairs it measures memorisation: it rises as the network comes to rely on its circuit. 0.02 s of one
+    core for p = 113.
 
     Args:
-        logits: of all pairs; the first p outputs are the results.
+        logits: logits of all pairs; the first p outputs are the results.
         frequencies: the key frequencies, 1 .. floor(p / 2).
-        samples: the pairs over which the loss is averaged, in the paper those of the training set; None for all.
+        samples: mask of the pairs to average over, in the paper the training set; None for all.
 
     Raises:
-        UserError: a frequency is out of range, or there are no samples, or fewer outputs than results.
+        UserError: a frequency is out of range, there are no samples, or there are fewer outputs than results.
     """
     return _loss(excluded_logits(logits, frequencies), samples)
 
 
 def check_frequencies(frequencies: Sequence[int], p: int) -> None:
-    """Raise a `UserError` unless these are different frequencies of p symbols, at least one."""
+    """Raise a `UserError` unless these are one or more distinct frequencies of p symbols."""
     whole = all(isinstance(k, int) and 1 <= k <= p // 2 for k in frequencies)
     if not whole or not frequencies or len({*frequencies}) < len(frequencies):
-        raise UserError(f"frequencies are {list(frequencies)}; give different ones of 1 to {p // 2}, for p = {p}")
+        raise UserError(f"frequencies are {list(frequencies)}; give distinct ones from 1 to {p // 2}, for p = {p}")
 
 
 def _terms(logits: Float[Tensor, "p p outputs"], frequencies: Sequence[int]) -> Float[Tensor, "p p outputs"]:
-    """The part of the logits in the span of cos(w_k (a + b)) and sin(w_k (a + b))."""
+    """The projection of the logits on the span of cos(w_k (a + b)) and sin(w_k (a + b))."""
     p = len(logits)
     check_frequencies(frequencies, p)
     symbols = torch.arange(p, device=logits.device)
-    # Whole numbers modulo p: angles of the same pair of functions are then the same to the bit.
+    # Integers modulo p, so that equal angles are equal to the bit.
     multiples = torch.tensor(frequencies, device=logits.device)[:, None, None] * (symbols[:, None] + symbols) % p
     angles = multiples.to(logits.dtype) * (2 * torch.pi / p)
     half = torch.tensor([2 * k == p for k in frequencies], device=logits.device)
-    directions = torch.cat([angles.cos(), angles[~half].sin()]).flatten(1)  # at p / 2 there is no sine
+    directions = torch.cat([angles.cos(), angles[~half].sin()]).flatten(1)  # the sine vanishes at p / 2
     directions = directions / directions.norm(dim=1, keepdim=True)
     return (directions.T @ (directions @ logits.flatten(0, 1))).view_as(logits)
 
@@ -109,7 +109,7 @@ def _loss(logits: Float[Tensor, "p p outputs"], samples: Bool[Tensor, "p p"] | N
     if outputs < p:
         raise UserError(f"the logits have {outputs} outputs, but addition modulo {p} has {p} results")
     if samples is not None and not samples.any():
-        raise UserError("no pair is among the samples; give at least one")
+        raise UserError("samples contains no pair; give at least one")
     symbols = torch.arange(p, device=logits.device)
     results: Int[Tensor, "p p"] = (symbols[:, None] + symbols) % p
     chosen = torch.ones_like(results, dtype=torch.bool) if samples is None else samples.to(logits.device)

@@ -1,4 +1,4 @@
-"""The representation quality index: which fraction of all parallelograms exist in a representation (section 3.1).
+"""The representation quality index: the fraction of parallelograms present in a representation (section 3.1).
 
 Notation: x_s, the combined vector of the sample s = (a, b), such as E_a + E_b; P0, all unordered pairs of distinct
 samples of the same result; P(R), those pairs whose combined vectors are equal within the criterion;
@@ -30,19 +30,19 @@ def rqi(
     """The representation quality index RQI(R) = |P(R)| / |P0| (equation 3).
 
     The parallelograms are all unordered pairs of distinct samples of the table with the same result. For addition over
-    unordered pairs these are the i + n = j + m with i < j <= m < n. In a table of ordered pairs of a commutative
-    operation, (a, b) and (b, a) are distinct samples too, which every sum of embeddings makes equal.
+    unordered pairs these are i + n = j + m with i < j <= m < n. In a table of ordered pairs of a commutative operation,
+    (a, b) and (b, a) are distinct samples, which every sum of embeddings makes equal.
 
     Args:
-        representation: embeddings (*batch, p, d) of the table's p symbols, and how two are combined.
+        representation: embeddings (*batch, p, d) of the table's p symbols, and how they are combined.
         table: the operation.
         criterion: when two combined vectors count as equal; by default as in the published code, see `Criterion`.
 
     Returns:
-        Between 0 and 1; nan if no two samples of the table have the same result, for then there is no parallelogram.
+        Between 0 and 1; nan if no two samples have the same result, so that there are no parallelograms.
 
     Raises:
-        UserError: an embedding is nan or infinite, or their number is not the table's.
+        UserError: an embedding is nan or infinite, or their number differs from the table's.
 
     >>> from grokking_pl.tasks import addition
     >>> line = Representation(torch.arange(10.0)[:, None])
@@ -91,14 +91,14 @@ class RepresentationQualityIndex(RepresentationMetric):
 
 
 def _count_listed(runs: Representation, samples: SameResult, criterion: Criterion) -> Int[Tensor, " runs"]:
-    """|P(R)| by comparing every pair."""
+    """|P(R)|, by comparing every pair."""
     return torch.cat([equal.sum(-1) for _, equal in listed_pairs(runs, samples, criterion)])
 
 
 def _count_sorted(runs: Representation, samples: SameResult, criterion: Criterion) -> Int[Tensor, " runs"]:
-    """|P(R)| where k = 1: bisection for the last partner of each number, all at once.
+    """|P(R)| for k = 1, by bisection for the last partner of each number, all at once.
 
-    The criterion is monotone in the difference, also as rounded, so that this counts exactly the pairs it holds for.
+    The criterion is monotone in the difference, also after rounding, so the count is exact.
     """
     position = torch.arange(len(samples.order), device=samples.order.device)
     rounds = int((samples.end - samples.start).max()).bit_length()
@@ -115,12 +115,12 @@ def _count_sorted(runs: Representation, samples: SameResult, criterion: Criterio
 
 
 def _count_blocks(runs: Representation, samples: SameResult, criterion: Criterion) -> Int[Tensor, " runs"]:
-    """|P(R)| by blocks of each class's distances."""
+    """|P(R)|, by blocks of each class's distances."""
     existing = torch.zeros(len(runs.embeddings), dtype=torch.long, device=runs.embeddings.device)
     for part, classes, x in whole_classes(runs, samples):
         for rows, columns, close in close_blocks(x, criterion):
             equal = close.view(part.stop - part.start, -1).count_nonzero(-1)
-            if rows == columns:  # which holds each sample with itself, and each pair in both orders
+            if rows == columns:  # contains each sample with itself and each pair in both orders
                 equal = (equal - len(classes) * close.shape[1]) // 2
             existing[part] += equal
     return existing

@@ -1,7 +1,7 @@
 """The samples of an operation table grouped by their result, and the pairs of samples with the same result.
 
-Notation: m_c, the number of samples of result c; P0, all unordered pairs of distinct samples of the same result, which
-are the parallelograms that could exist; |P0| = sum_c m_c (m_c - 1) / 2.
+Notation: m_c, the number of samples of result c; P0, all unordered pairs of distinct samples of the same result, the
+potential parallelograms; |P0| = sum_c m_c (m_c - 1) / 2.
 """
 
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from grokking_pl.metrics.once_per_table import once_per_table
 from grokking_pl.tasks.table import OperationTable
 
 LISTED_PAIRS = 2**16
-"""Up to this many pairs are listed."""
+"""Most pairs that are enumerated."""
 
 
 class SameResult:
-    """The samples of a table in the order of their results, so that a result class is a range of positions.
+    """The samples of a table sorted by result, so that each result class is a range of positions.
 
     Attributes:
         order: the sample at each position.
-        a: its left operand.
-        b: its right operand.
-        start: where its class begins.
-        end: where its class ends.
+        a: left operand at each position.
+        b: right operand at each position.
+        start: start of the class at each position.
+        end: end of the class at each position.
         num_pairs: |P0|.
     """
 
@@ -49,7 +49,7 @@ class SameResult:
 
     @property
     def has_few_pairs(self) -> bool:
-        """Whether the pairs are few enough to be listed."""
+        """Whether the pairs are few enough to enumerate."""
         return self.num_pairs <= LISTED_PAIRS
 
     @cached_property

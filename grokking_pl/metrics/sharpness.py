@@ -1,8 +1,9 @@
-"""Sharpness: the largest eigenvalue of the Hessian of a loss by the weights, by the method of Lanczos.
+"""Sharpness: the largest eigenvalue of the Hessian of a loss, by the Lanczos method.
 
-Notation: H, the Hessian; q_1, q_2, .., orthonormal vectors of the Krylov space of a start vector; T, the tridiagonal
-matrix q_i . H q_j, whose largest eigenvalue approaches that of H from below (Golub and Van Loan, section 10.1). All
-vectors are kept and each new one is made orthogonal to them, so that no eigenvalue appears more than once.
+Notation: H, the Hessian with respect to the weights; q_1, q_2, .., orthonormal vectors of the Krylov space of a start
+vector; T, the tridiagonal matrix q_i . H q_j, whose largest eigenvalue approaches that of H from below (Golub and Van
+Loan, section 10.1). All vectors are kept and each new one is orthogonalised against them, so that no eigenvalue appears
+twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +20,14 @@ def sharpness(
 ) -> float:
     """The largest eigenvalue of the Hessian of a loss.
 
-    An iteration costs about two backward passes, and keeps a vector as long as the weights: 0.5 s of one core for 512
+    An iteration costs about two backward passes and stores a vector as long as the weights: 0.5 s on one core for 512
     pairs of the transformer of Nanda et al.
 
     Args:
-        loss: computes the loss anew, with gradients that can be differentiated again.
-        weights: by which it is differentiated.
-        iterations: the most.
-        tolerance: relative error of the eigenvalue at which they end.
+        loss: function that computes the loss, differentiable twice.
+        weights: weights to differentiate by.
+        iterations: maximum number of iterations.
+        tolerance: relative error of the eigenvalue at which to stop.
 
     Raises:
         UserError: the loss is not finite, or iterations is not positive.
@@ -38,8 +39,8 @@ def sharpness(
     with torch.enable_grad():
         value = loss()
         if not value.isfinite():
-            raise UserError("the loss is nan or infinite, so that it has no sharpness: lower the learning rate")
-        # Weights that the loss does not depend on, or only linearly, have zeros in the Hessian.
+            raise UserError("the loss is nan or infinite, so it has no sharpness: lower the learning rate")
+        # Weights on which the loss depends not at all or only linearly have zeros in the Hessian.
         gradients = torch.autograd.grad(value, weights, create_graph=True, materialize_grads=True)
         flat = torch.cat([gradient.flatten() for gradient in gradients])
     if not flat.requires_grad:
@@ -58,13 +59,13 @@ def largest_eigenvalue(
     iterations: int = 40,
     tolerance: float = 1e-3,
 ) -> float:
-    """The largest eigenvalue of a symmetric matrix that is given by its products with vectors.
+    """The largest eigenvalue of a symmetric matrix given by its products with vectors.
 
     Args:
-        product: of the matrix and a vector.
-        like: a vector of the matrix's size, precision and device; its values do not matter.
-        iterations: the most; at most the size is of use.
-        tolerance: relative error at which they end, by the residual of the eigenvector.
+        product: maps a vector to its product with the matrix.
+        like: a vector with the matrix's size, precision and device; its values do not matter.
+        iterations: maximum number of iterations; at most the size is useful.
+        tolerance: relative error at which to stop, from the residual of the eigenvector.
 
     Raises:
         UserError: iterations is not positive.
@@ -79,7 +80,7 @@ def largest_eigenvalue(
         image = product(vectors[-1])
         diagonal.append(float(image @ vectors[-1]))
         basis = torch.stack(vectors)
-        for _again in range(2):  # one pass leaves what rounding has put in
+        for _again in range(2):  # one pass leaves rounding errors
             image = image - basis.T @ (basis @ image)
         length = float(image.norm())
         tridiagonal = torch.diag(torch.tensor(diagonal, dtype=torch.float64))

@@ -1,6 +1,6 @@
-"""How sparse magnitudes are, such as the norms of weights by frequency: Gini coefficient, inverse participation ratio.
+"""Sparsity of magnitudes, such as the norms of weights by frequency: Gini coefficient, inverse participation ratio.
 
-Notation: x_1 .. x_n, magnitudes of at least 0, all in one unit, which drops out.
+Notation: x_1 .. x_n, non-negative magnitudes, whose unit drops out.
 """
 
 import torch
@@ -17,10 +17,10 @@ def gini(magnitudes: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
         magnitudes: x, at least 0; leading dimensions are a batch.
 
     Returns:
-        0 if all are equal, 1 - 1 / n if all but one are 0; 0 if all are.
+        0 if all are equal (also if all are 0); 1 - 1 / n if all but one are 0.
 
     Raises:
-        UserError: a magnitude is negative or no number.
+        UserError: a magnitude is negative or nan.
 
     >>> gini(torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 3.0, 0.0]]))
     tensor([0.0000, 0.7500])
@@ -39,10 +39,10 @@ def inverse_participation_ratio(magnitudes: Float[Tensor, "*batch n"]) -> Float[
         magnitudes: x, at least 0; leading dimensions are a batch.
 
     Returns:
-        1 / m if m of the magnitudes are equal and all others 0; 0 if all are.
+        1 / m if m magnitudes are equal and all others 0; 0 if all are 0.
 
     Raises:
-        UserError: a magnitude is negative or no number.
+        UserError: a magnitude is negative or nan.
 
     >>> inverse_participation_ratio(torch.tensor([2.0, 0.0, 2.0, 0.0]))
     tensor(0.5000)
@@ -54,5 +54,5 @@ def inverse_participation_ratio(magnitudes: Float[Tensor, "*batch n"]) -> Float[
 
 def _checked(magnitudes: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
     if not (magnitudes >= 0).all():
-        raise UserError("magnitudes are negative or no numbers; give norms or powers")
+        raise UserError("magnitudes are negative or nan; give norms or powers")
     return magnitudes

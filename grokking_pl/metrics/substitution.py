@@ -1,13 +1,13 @@
-"""The parallelogram equations of a training set solved in integers modulo a prime, which proves their rank.
+"""Solution of a training set's parallelogram equations modulo a prime, which proves their rank.
 
-With one training sample t as the base of each class, the equations (u_s - u_t)^T E = 0 are solved as by hand,
-modulo a prime q near 2^31: every symbol begins free; an equation that does not hold yet expresses one free
-symbol by the others, and is substituted. The symbols still free at the end number n0 = p - rank.
+With one training sample t as the base of each class, the equations (u_s - u_t)^T E = 0 are solved by substitution
+modulo a prime q near 2^31: every symbol starts free; an equation that does not hold yet expresses one free symbol by
+the others, and is substituted. The number of symbols still free at the end is n0 = p - rank.
 
-Equations independent modulo q are so over the rationals: the rank is never too high. It is too low only if q divides
-all non-zero minors of the right order r; a row has norm sqrt(8) at most, so by Hadamard's inequality these are at most
-8^(r/2): one prime proves every rank up to p = 22, and the four of `PRIMES` every rank up to p = 84. Beyond that, a rank
-is wrong only if all of these primes of 31 bits divide every such minor.
+Equations independent modulo q are independent over the rationals: the rank is never too high. It is too low only if q
+divides all non-zero minors of the right order r. A row has norm at most sqrt(8), so by Hadamard's inequality these are
+at most 8^(r/2): one prime proves every rank up to p = 22, and the four of `PRIMES` every rank up to p = 84. Beyond
+that, a rank is wrong only if all of these 31-bit primes divide every such minor.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from grokking_pl.tasks import OperationTable
 
 PRIMES = (2**31 - 1, 2**31 - 19, 2**31 - 61, 2**31 - 69)
 WINDOW = 1024
-"""Samples of an order that are looked at together."""
+"""Number of samples of an order processed together."""
 
 
 @dataclass(frozen=True)
 class Substitution:
-    """What solving the equations of a batch of sample orders leaves, modulo a prime.
+    """Solution of the equations of a batch of sample orders, modulo a prime.
 
     Args:
-        basis: the expression of each symbol in the free symbols; column 0 is one random combination of the others.
-            Columns beyond 1 + n0 are zero.
-        n0: the number of free symbols.
-        sizes: ``sizes[r]`` is the least number of leading samples whose equations have a rank above r; one more than
-            there are samples if none has. So the rank of the first n samples is the number of entries <= n.
+        basis: expression of each symbol in the free symbols; column 0 is a random combination of the others. Columns
+            beyond 1 + n0 are zero.
+        n0: number of free symbols.
+        sizes: ``sizes[r]`` is the least number of leading samples whose equations have a rank above r; the number of
+            samples plus 1 if there is none. So the rank of the first n samples is the number of entries <= n.
         modulus: the prime.
     """
 
@@ -52,15 +52,15 @@ def substitute(
 ) -> Substitution:
     """Solve the equations of the leading ``lengths`` samples of each order, sample by sample, modulo a prime.
 
-    Whether an equation holds already is read off one random ground state. One that does not hold there is surely
-    independent; one that does is dependent but for a chance of 1 / q.
+    Whether an equation already holds is read off one random ground state. One that does not hold there is certainly
+    independent; one that holds is dependent except with probability 1 / q.
 
     Args:
         table: the operation; it must commute.
-        order: for each set, sample indices without repetition.
-        lengths: how many leading samples of each order are in the training set; None for all.
+        order: for each set, distinct sample indices.
+        lengths: number of leading samples of each order in the training set; None for all.
         modulus: a prime below 2^31.
-        seed: of the random ground state.
+        seed: seed of the random ground state.
     """
     sets, n = order.shape
     device, p, bound = order.device, table.p, rank_bound(table)
@@ -98,7 +98,7 @@ def substitute(
 def _class_bases(
     c: Int[Tensor, "sets n"], lengths: Int[Tensor, " sets"], num_results: int
 ) -> Int[Tensor, "sets results"]:
-    """The position of the first training sample of each class; n where it has none."""
+    """The position of the first training sample of each class; n if there is none."""
     sets, n = c.shape
     position = torch.arange(n, device=c.device).expand(sets, n)
     position = torch.where(position < lengths[:, None], position, n)
@@ -106,7 +106,7 @@ def _class_bases(
 
 
 def residual(state: Int[Tensor, "sets p"], corners: Int[Tensor, "4 sets n"]) -> Int[Tensor, "sets n"]:
-    """E_i + E_j - E_m - E_n in one ground state of each set, for the corners (i, j, m, n) of n equations."""
+    """E_i + E_j - E_m - E_n in one ground state per set, for the corners (i, j, m, n) of n equations."""
     i, j, m, n = (state.gather(1, corner) for corner in corners)
     return i + j - m - n
 
@@ -118,7 +118,7 @@ def _solve_one(
     corners: Int[Tensor, "4 chosen"],
     modulus: int,
 ) -> None:
-    """In each of the sets chosen, solve one equation for one of its free symbols and substitute it, in place."""
+    """In each chosen set, solve one equation for one of its free symbols and substitute it, in place."""
     i, j, m, n = (basis[sets, corner] for corner in corners)
     equation = (i + j - m - n) % modulus
     pivot = (equation[:, 1:] != 0).byte().argmax(dim=1) + 1
@@ -126,7 +126,7 @@ def _solve_one(
     inverse = torch.tensor([pow(value, -1, modulus) for value in leading.tolist()], device=basis.device)
     equation = equation * inverse[:, None] % modulus
     coefficient = basis[sets, :, pivot]
-    dependent, symbol = coefficient.nonzero(as_tuple=True)  # most symbols of a large table do not depend on the pivot
+    dependent, symbol = coefficient.nonzero(as_tuple=True)  # in large tables most symbols do not depend on the pivot
     rows = basis[sets[dependent], symbol] - coefficient[dependent, symbol, None] * equation[dependent]
     basis[sets[dependent], symbol] = rows % modulus
     last = n0[sets]

@@ -1,7 +1,7 @@
-"""The empirical tangent kernel of a network, and how far it has moved: lazy training keeps it, rich does not.
+"""The empirical tangent kernel of a network and its change, which tells lazy from rich training.
 
-Notation: f_o(x), output o of the network; K(x, y) = sum_o grad f_o(x) . grad f_o(y), gradients by the weights (Jacot et
-al., 2018, traced over the outputs); K0, the kernel of the initial weights.
+Notation: f_o(x), output o of the network; K(x, y) = sum_o grad f_o(x) . grad f_o(y), gradients with respect to the
+weights (Jacot et al., 2018, traced over the outputs); K0, the kernel of the initial weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,18 @@ from grokking_pl.errors import UserError
 def tangent_kernel(
     network: nn.Module, inputs: Shaped[Tensor, "n ..."], outputs: Sequence[int] | None = None
 ) -> Float[Tensor, "n n"]:
-    """The empirical tangent kernel on some inputs, in double precision, in the mode in which the network is.
+    """The empirical tangent kernel on some inputs, in double precision and in the network's current mode.
 
-    A backward pass of the n inputs for each output, and n times the network's weights in memory: 0.3 s of one core for
-    32 pairs and 16 outputs of the transformer of Nanda et al. (226 000 weights).
+    This takes one backward pass of the n inputs per output, and n times the network's weights in memory: 0.3 s on one
+    core for 32 pairs and 16 outputs of the transformer of Nanda et al. (226 000 weights).
 
     Args:
         network: maps a batch of inputs to vectors of outputs.
-        inputs: a sample.
-        outputs: which outputs are summed over; None for all.
+        inputs: n inputs.
+        outputs: indices of the outputs to sum over; None for all.
 
     Raises:
-        UserError: the network gives no vector for an input, or an output is out of range.
+        UserError: the network does not return a vector per input, or an output is out of range.
     """
     weights = {name: weight.detach() for name, weight in network.named_parameters() if weight.requires_grad}
 
@@ -41,13 +41,13 @@ def tangent_kernel(
         given = network.forward(inputs[:1])
     if given.ndim != 2:
         raise UserError(
-            f"a tangent kernel needs a vector of outputs for each input, but the shape is {tuple(given.shape)}"
+            f"a tangent kernel needs one output vector per input, but the outputs have shape {tuple(given.shape)}"
         )
     chosen = range(given.shape[1]) if outputs is None else outputs
     if not all(0 <= number < given.shape[1] for number in chosen):
         raise UserError(f"outputs are {list(chosen)}; the network has outputs 0 to {given.shape[1] - 1}")
     kernel = torch.zeros(len(inputs), len(inputs), dtype=torch.float64)
-    with sdpa_kernel(SDPBackend.MATH):  # the others have no rule for batches of gradients
+    with sdpa_kernel(SDPBackend.MATH):  # the other backends cannot batch gradients
         for number in chosen:
             gradients = vmap(grad(output), (None, 0, None))(weights, inputs, number)
             for gradient in gradients.values():
@@ -57,7 +57,7 @@ def tangent_kernel(
 
 
 def kernel_change(kernel: Float[Tensor, "n n"], initial: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
-    """1 - <K, K0> / (|K| |K0|): 0 as long as the kernel only grows, towards 1 as features are learned.
+    """1 - <K, K0> / (|K| |K0|): 0 if the kernel only grows, towards 1 as features are learned.
 
     The kernel alignment of Cortes et al. (2012), uncentred, as in Fort et al. (2020, arXiv 2010.15110) and Kumar et al.
     (2024, arXiv 2310.06110) for grokking as the passage from lazy to rich training.
@@ -74,5 +74,5 @@ def kernel_change(kernel: Float[Tensor, "n n"], initial: Float[Tensor, "n n"]) -
     """
     norms = kernel.norm() * initial.norm()
     if not (norms > 0 and norms.isfinite()):
-        raise UserError("a tangent kernel is zero or not finite, so that its change has no value")
+        raise UserError("a tangent kernel is zero or not finite, so its change is undefined")
     return 1 - (kernel * initial).sum() / norms

@@ -1,4 +1,4 @@
-"""A training set as a mask over the samples of an operation table, from a mask or from indices.
+"""Training sets as masks over the samples of an operation table.
 
 A batch of training sets has leading dimensions, written ``*sets`` in the shapes of this package.
 """
@@ -12,12 +12,12 @@ from grokking_pl.tasks import OperationTable
 
 
 def training_mask(table: OperationTable, train: Tensor | None = None) -> Bool[Tensor, "*sets samples"]:
-    """Which samples of the table are training samples.
+    """The mask of a table's training samples, from a mask or from indices.
 
     Args:
         table: the operation.
-        train: the training set, or a batch of them: a boolean mask over the samples, or the indices of the training
-            samples, without repetition; None for all samples.
+        train: the training set, or a batch of them: a boolean mask over the samples, or distinct sample indices; None
+            for all samples.
 
     Raises:
         UserError: a mask of the wrong length, an index out of range, a repeated index, or neither mask nor indices.
@@ -38,7 +38,7 @@ def training_mask(table: OperationTable, train: Tensor | None = None) -> Bool[Te
         if train.shape[-1] != samples:
             raise UserError(
                 f"{table.name}: the training mask has shape {tuple(train.shape)}, expected {samples} entries in the "
-                "last dimension, one for each sample"
+                "last dimension, one per sample"
             )
         return train
     if train.numel() and (train.min() < 0 or train.max() >= samples):
@@ -47,5 +47,5 @@ def training_mask(table: OperationTable, train: Tensor | None = None) -> Bool[Te
     mask = torch.zeros(*train.shape[:-1], samples, dtype=torch.bool, device=train.device)
     mask.scatter_(-1, train.long(), True)
     if mask.sum() != train.numel():
-        raise UserError(f"{table.name}: a training index is repeated, expected every sample at most once")
+        raise UserError(f"{table.name}: a training index is repeated, expected each sample at most once")
     return mask

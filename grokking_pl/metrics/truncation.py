@@ -1,7 +1,7 @@
 """Embeddings truncated to their first principal components (section 4.2 of the paper, appendix K).
 
-Notation: X, the p embeddings less their mean, with the singular value decomposition X = U S V^T; the truncation to k
-components is X V_k V_k^T plus the mean, V_k being the first k columns of V.
+Notation: X, the p embeddings minus their mean, with the singular value decomposition X = U S V^T; the truncation to k
+components is X V_k V_k^T plus the mean, with V_k the first k columns of V.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from grokking_pl.metrics.representation import check_finite
 
 
 def most_components(embeddings: Float[Tensor, "p d"]) -> int:
-    """From how many components on a truncation leaves the embeddings as they are: min(p - 1, d), at least 1."""
+    """The number of components from which truncation has no effect: min(p - 1, d), at least 1."""
     p, d = embeddings.shape
     return max(1, min(p - 1, d))
 
@@ -24,11 +24,11 @@ def most_components(embeddings: Float[Tensor, "p d"]) -> int:
 def truncated_embeddings(
     embeddings: Float[Tensor, "p d"], components: Sequence[int]
 ) -> Float[Tensor, "components p d"]:
-    """The embeddings truncated to their first k principal components, for each k asked for.
+    """The embeddings truncated to their first k principal components, for each k in ``components``.
 
     Args:
         embeddings: one row per symbol.
-        components: the numbers k. From `most_components` on the embeddings are returned as they are.
+        components: the numbers k. From `most_components` on, the embeddings are returned unchanged.
 
     Raises:
         UserError: a number is not positive, or an embedding is nan or infinite.

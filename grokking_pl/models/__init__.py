@@ -1,7 +1,7 @@
-"""Architectures: plain modules that take the data's sizes first and name the parameters of their embeddings.
+"""Architectures: plain modules that take the data's sizes first and name their embedding parameters.
 
-Each has ``embedding_parameters()``; one that embeds symbols also has ``embeddings`` (p x d) and
-``combine(left, right)``, which make its representation; one that adds a term to the training loss has ``penalty()``.
+Each has ``embedding_parameters()``. One that embeds symbols also has ``embeddings`` (p x d) and ``combine``, which
+define its representation; one that adds a term to the training loss has ``penalty()``.
 """
 
 from grokking_pl.models.gromov import GromovMLP

@@ -16,7 +16,7 @@ Activation = ActivationName | str | Callable[[], nn.Module]
 
 
 class Quadratic(nn.Module):
-    """The square x², with which the modular sums of Gromov (2023) have a solution in closed form."""
+    """The square x², with which modular addition has a closed-form solution (Gromov 2023)."""
 
     def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Square every entry."""
@@ -39,14 +39,14 @@ assert tuple(ACTIVATIONS) == get_args(ActivationName)
 
 
 def make_activation(activation: Activation) -> nn.Module:
-    """A new module of the activation.
+    """Create an activation module.
 
     Args:
-        activation: one of the names; the path of a class of modules, such as ``torch.nn.Softplus``; or what makes a
-            module, as a class does. In a configuration that is a ``class_path``, and its ``init_args``.
+        activation: a name; the import path of a module class, such as ``torch.nn.Softplus``; or a callable that returns
+            a module, such as a class. In a configuration that is a ``class_path`` with ``init_args``.
 
     Raises:
-        UserError: the name or path is unknown, or what is given makes no module.
+        UserError: the name or path is unknown, or the callable returns no module.
 
     >>> make_activation("leaky_relu"), make_activation("torch.nn.Hardtanh")
     (LeakyReLU(negative_slope=0.01), Hardtanh(min_val=-1.0, max_val=1.0))
@@ -60,14 +60,14 @@ def make_activation(activation: Activation) -> nn.Module:
         raise UserError(f"activation is {activation!r}: {error}; give its class_path with init_args") from None
     if not isinstance(made, nn.Module):
         raise UserError(
-            f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}, or a class of modules such as "
+            f"activation is {activation!r}; it must be one of {', '.join(ACTIVATIONS)}, or a module class such as "
             "torch.nn.Softplus"
         )
     return made
 
 
 def _imported(path: str) -> Any:
-    """The class of modules at a path; None if there is none."""
+    """The module class at an import path; None if there is none."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name) if module else None

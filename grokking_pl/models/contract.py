@@ -50,8 +50,8 @@ def embeddings_of(network: nn.Module) -> Float[Tensor, "p d"]:
     if embeddings is None:
         kind = type(network).__name__
         raise UserError(
-            f"{kind} has no embeddings, so it has no representation to look at: remove the callback, choose an "
-            "architecture that embeds symbols, or, if this one does, let its attribute embeddings be their table"
+            f"{kind} has no embeddings, so it has no representation: remove the callback, choose an architecture "
+            "that embeds symbols, or, if this one does, let its attribute embeddings be their table"
         )
     return embeddings
 

@@ -1,4 +1,4 @@
-"""The two-layer quadratic network of Gromov (2023), and weights in closed form with which it adds modulo p."""
+"""The two-layer quadratic network of Gromov (2023), and its closed-form weights for addition modulo p."""
 
 import math
 from typing import Literal
@@ -15,21 +15,21 @@ Start = Literal["normal", "analytic", "random_phases"]
 
 
 class GromovMLP(OneHotMLP):
-    """Two layers without biases, a square between them: f(a, b) = W2 (W1 x)² / (2 p N), x two one-hot vectors.
+    """Two layers without biases and a square between them: f(a, b) = W2 (W1 x)² / (2 p N), x two one-hot vectors.
 
-    The factor is the paper's, 1 / (D N) with D = 2 p inputs and N hidden units. Weights start independent and standard
-    normal, or at the analytic solution of modular addition (`modular_addition_weights`). "random_phases" leaves out its
-    one condition, that phi_a + phi_b = phi_c, and so knows nothing: the control.
+    The factor is the paper's, 1 / (D N) with D = 2 p inputs and N hidden units. The initial weights are independent
+    standard normal, or the analytic solution of modular addition (`modular_addition_weights`). "random_phases" drops
+    the solution's one condition, phi_a + phi_b = phi_c, and serves as the control.
 
     Args:
-        sizes: number of symbols and dimension of the output, from the data.
-        width: units N of the hidden layer.
-        start: where the weights start.
-        scale: factor on every initial weight.
+        sizes: number of symbols and output dimension, from the data.
+        width: number N of hidden units.
+        start: initial weights.
+        scale: factor on all initial weights.
 
     Raises:
-        UserError: the width or the scale is not positive, the data have no symbols, or analytic weights are asked for
-            with another number of outputs than symbols.
+        UserError: the width or the scale is not positive, the data have no symbols, or analytic weights are requested
+            but the number of outputs differs from that of symbols.
 
     Source: A. Gromov, Grokking modular arithmetic, arXiv 2301.02679.
     """
@@ -42,7 +42,7 @@ class GromovMLP(OneHotMLP):
             raise UserError(f"scale is {scale}; it must be a positive number")
         if start != "normal" and sizes.outputs != sizes.symbols:
             raise UserError(
-                f"start is {start}, weights with an output for each of the {sizes.symbols} symbols, but the data have "
+                f"start is {start}, which needs one output for each of the {sizes.symbols} symbols, but the data have "
                 f"{sizes.outputs} outputs: choose modular_addition with targets one_hot or class"
             )
         p = sizes.symbols
@@ -63,22 +63,22 @@ class GromovMLP(OneHotMLP):
 def modular_addition_weights(
     p: int, width: int, random_phases: bool = False
 ) -> tuple[Float[Tensor, "width inputs"], Float[Tensor, "p width"]]:
-    """Weights of both layers with which the quadratic network adds modulo p, drawn from Torch's generator.
+    """Closed-form weights of both layers with which the quadratic network adds modulo p.
 
-    Hidden unit k has one frequency, k modulo p, and three phases, of which phi_a and phi_b are uniform and phi_c is
-    their sum:
+    Drawn from Torch's generator. Hidden unit k has one frequency, k modulo p, and three phases: phi_a and phi_b are
+    uniform, phi_c is their sum:
 
         W1[k, a] = cos(2 pi k a / p + phi_a[k]),   W1[k, p + b] = cos(2 pi k b / p + phi_b[k]),
         W2[c, k] = cos(2 pi k c / p + phi_c[k]).
 
-    In W2 (W1 x)² the terms whose phases cancel add up to cos(2 pi k (a + b - c) / p) / 2 over the frequencies, which is
-    N / 2 where c = a + b modulo p and about 0 elsewhere; all others have random phases, and add up to noise of the
-    order of the square root of N. So a width of a few times p suffices.
+    In W2 (W1 x)² the terms whose phases cancel sum to cos(2 pi k (a + b - c) / p) / 2 over the frequencies, which is
+    N/2 where c = a + b modulo p and about 0 elsewhere. All others have random phases and sum to noise of order sqrt(N),
+    so a width of a few times p suffices.
 
     Args:
         p: number of symbols.
         width: number N of hidden units.
-        random_phases: draw phi_c too, so that nothing adds up.
+        random_phases: draw phi_c at random too, which destroys the solution.
 
     Source: A. Gromov, Grokking modular arithmetic, arXiv 2301.02679.
     """

@@ -1,4 +1,4 @@
-"""The multilayer perceptron, on its own and as the decoder of the toy models."""
+"""The multilayer perceptron, also used as the decoder of the toy models."""
 
 import itertools
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ def dense_layers(
 ) -> nn.Sequential:
     """Stack ``depth`` linear layers, ``depth - 1`` of them hidden, with ``activation`` between them.
 
-    The weights are drawn by ``nn.Linear``'s default, layer by layer from input to output, weight before bias. Layers
-    and activations alternate; without ``last_activation`` the identity stands before the last layer.
+    Weights have ``nn.Linear``'s default initialisation, drawn layer by layer from input to output, weight before bias.
+    Layers and activations alternate; without ``last_activation`` an identity precedes the last layer.
 
     Raises:
         UserError: depth or width is not positive, or the activation is unknown.
@@ -42,7 +42,7 @@ def dense_layers(
 
 
 def scale_parameters(module: nn.Module, scale: float, name: str) -> None:
-    """Multiply every weight and bias of a freshly drawn module by ``scale``.
+    """Multiply all weights and biases of a newly initialised module by ``scale``.
 
     Raises:
         UserError: the scale is not a positive finite number.
@@ -57,16 +57,16 @@ def scale_parameters(module: nn.Module, scale: float, name: str) -> None:
 class MLP(nn.Module):
     """A multilayer perceptron on vectors, such as images (appendix J of the paper: 784-200-200-10).
 
-    Its last ``decoder_layers`` layers are the decoder; the layers before them, which compute the representation, take
-    the place of the embeddings.
+    Its last ``decoder_layers`` layers are the decoder. The layers before them compute the representation, and their
+    parameters form the ``embeddings`` group.
 
     Args:
-        sizes: dimensions of inputs and outputs, from the data.
+        sizes: input and output dimensions, from the data.
         depth: number of linear layers.
         width: units in each hidden layer.
         activation: nonlinearity between the layers, by name or class.
-        alpha: factor on every weight and bias at initialisation; large values delay generalisation.
-        decoder_layers: how many of the last layers count as the decoder.
+        alpha: factor on all initial weights and biases; large values delay generalisation.
+        decoder_layers: number of last layers that form the decoder.
         bias: whether the layers have biases.
         last_activation: whether there is a nonlinearity before the last layer.
 
@@ -95,15 +95,15 @@ class MLP(nn.Module):
         if not 1 <= decoder_layers <= depth:
             raise UserError(f"decoder_layers is {decoder_layers}; it must be between 1 and the depth, {depth}")
         scale_parameters(self.layers, alpha, "alpha")
-        # Layers and activations alternate.
+        # Two modules per layer: linear and activation.
         self._encoder_modules = 2 * (depth - decoder_layers)
 
     def embedding_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of the encoder: they form the ``embeddings`` group."""
+        """Parameters of the encoder, which form the ``embeddings`` group."""
         return self.layers[: self._encoder_modules].parameters()
 
     def encode(self, inputs: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch width"]:
-        """The representation of input vectors: what the decoder's first layer reads."""
+        """The representation of input vectors, which is the input of the decoder's first layer."""
         return self.layers[: self._encoder_modules](inputs)
 
     def forward(self, inputs: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:

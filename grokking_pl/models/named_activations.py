@@ -1,4 +1,4 @@
-"""What a network computes on the way to its outputs: attention patterns, neurons and outputs, by name, in one call."""
+"""A network's attention patterns, neurons and outputs, by name, in one call."""
 
 import math
 from collections.abc import Callable
@@ -13,28 +13,28 @@ from grokking_pl.models.contract import embeddings_if_any
 from grokking_pl.models.transformer import Attention
 
 NO_NEURONS = (nn.Identity, nn.Dropout, nn.Flatten)
-"""Modules without weights that are no nonlinearity."""
+"""Modules without weights that are not nonlinearities."""
 
 
 @torch.no_grad()
 def named_activations(network: nn.Module, inputs: Shaped[Tensor, "batch ..."] | None = None) -> dict[str, Tensor]:
-    """The activations of a network, in evaluation mode, by the names of its modules.
+    """The activations of a network in evaluation mode, by module name.
 
-    For our `Transformer` of one layer these are ``blocks.0.attention``, the attention pattern (batch x heads x tokens
-    whose output is read x tokens), ``blocks.0.activation``, the neurons (batch x tokens read x hidden units), and
-    ``outputs``, the logits. Any other network has the outputs of each of its nonlinearities, and ``outputs``. A
-    nonlinearity that is called several times has its last activations.
+    For a one-layer `Transformer` these are ``blocks.0.attention``, the attention pattern (batch x heads x tokens whose
+    output is read x tokens), ``blocks.0.activation``, the neurons (batch x tokens read x hidden units), and
+    ``outputs``, the logits. Other networks have the outputs of each nonlinearity, and ``outputs``. A nonlinearity
+    called several times has its last activations.
 
     Args:
-        network: its mode is left as it was.
-        inputs: as the network takes them; None for all pairs of symbols (a, b), of which a and b are then the first two
+        network: its mode is restored afterwards.
+        inputs: inputs of the network; None for all pairs of symbols (a, b), whose a and b are then the first two
             dimensions of every tensor.
 
     Returns:
-        Tensors on the device of the network.
+        Tensors on the network's device.
 
     Raises:
-        UserError: inputs are None, and the network embeds no symbols.
+        UserError: inputs are None and the network embeds no symbols.
 
     >>> from grokking_pl.models import ToyModel
     >>> from grokking_pl.sizes import Sizes
@@ -66,24 +66,24 @@ def named_activations(network: nn.Module, inputs: Shaped[Tensor, "batch ..."] | 
 
 
 def all_pairs(network: nn.Module) -> Int[Tensor, "pairs 2"]:
-    """All pairs (a, b) of the symbols that a network embeds, row by row of a.
+    """All pairs (a, b) of the symbols that a network embeds, a outer and b inner.
 
     Raises:
-        UserError: it embeds none, or reads more tokens than a pair.
+        UserError: it embeds no symbols, or reads more tokens than a pair.
     """
     embeddings = embeddings_if_any(network)
     symbols = getattr(network, "symbols", None)
     if embeddings is None and not isinstance(symbols, int):
-        raise UserError(f"{type(network).__name__} embeds no symbols, of which there would be pairs: give the inputs")
+        raise UserError(f"{type(network).__name__} embeds no symbols to form pairs of: give the inputs")
     if getattr(network, "answers", 0):
-        raise UserError(f"{type(network).__name__} reads equations, and not pairs of symbols: give the inputs")
+        raise UserError(f"{type(network).__name__} reads equations, not pairs of symbols: give the inputs")
     p = symbols if isinstance(symbols, int) else len(embeddings)  # type: ignore[arg-type]
     device = next(network.parameters()).device
     return torch.cartesian_prod(torch.arange(p, device=device), torch.arange(p, device=device))
 
 
 def is_nonlinearity(module: nn.Module) -> bool:
-    """Whether a module is one of a network's nonlinearities: it has neither weights nor parts."""
+    """Whether a module is a nonlinearity: it has neither weights nor submodules."""
     return not any(True for _ in module.children()) and not _has_tensors(module) and not isinstance(module, NO_NEURONS)
 
 
@@ -101,7 +101,7 @@ def _keep(kept: dict[str, Tensor], name: str, what: Callable[..., Tensor]) -> Ca
 def _attention_pattern(
     attention: Attention, inputs: tuple[Any, ...], output: Tensor
 ) -> Float[Tensor, "batch heads read tokens"]:
-    """How much each head at each token that is read takes from every token; the rows sum to 1."""
+    """Attention weights of each head, from each token whose output is read to every token; rows sum to 1."""
     projected: Tensor = inputs[0]
     mask, read = inputs[1:]
     query, key, _ = projected.unflatten(2, (3, attention.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, T, D / H)

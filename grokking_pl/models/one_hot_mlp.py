@@ -1,4 +1,4 @@
-"""The multilayer perceptron on pairs of symbols, each operand a one-hot vector."""
+"""The multilayer perceptron on pairs of one-hot operands."""
 
 import torch
 from jaxtyping import Float, Int
@@ -13,15 +13,15 @@ from grokking_pl.sizes import Sizes
 class OneHotMLP(MLP):
     """A multilayer perceptron that reads a pair (a, b) of p symbols as two one-hot vectors side by side, 2 p inputs.
 
-    It has no embeddings: as in `MLP`, the layers before the last ``decoder_layers`` are the group ``embeddings``.
+    As in `MLP`, the layers before the last ``decoder_layers`` form the ``embeddings`` group.
 
     Args:
-        sizes: number of symbols and dimension of the output, from the data.
+        sizes: number of symbols and output dimension, from the data.
         depth: number of linear layers.
         width: units in each hidden layer.
         activation: nonlinearity between the layers, by name or class.
-        alpha: factor on every weight and bias at initialisation.
-        decoder_layers: how many of the last layers count as the decoder.
+        alpha: factor on all initial weights and biases.
+        decoder_layers: number of last layers that form the decoder.
         bias: whether the layers have biases.
         last_activation: whether there is a nonlinearity before the last layer.
 

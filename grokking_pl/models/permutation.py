@@ -16,23 +16,23 @@ from grokking_pl.sizes import Sizes
 
 
 class PermutationModel(nn.Module):
-    """Embeds two symbols as square matrices, multiplies them, and decodes the product with a multilayer perceptron.
+    """Embed two symbols as square matrices, multiply them, and decode the product with a multilayer perceptron.
 
     Args:
-        sizes: number of symbols and dimension of the output, from the data.
-        embedding_dim: numbers in an embedding, n² for matrices n x n, stored row by row.
+        sizes: number of symbols and output dimension, from the data.
+        embedding_dim: entries of an embedding: n² for n x n matrices, stored row by row.
         depth: number of linear layers of the decoder.
         width: units in each of the decoder's hidden layers.
         activation: nonlinearity of the decoder, by name or class.
-        embedding_scale: the embeddings start uniform in [-1/2, 1/2) times this scale.
-        decoder_scale: factor on every initial weight and bias of the decoder.
+        embedding_scale: initial embeddings are uniform in [-1/2, 1/2) times this scale.
+        decoder_scale: factor on all initial weights and biases of the decoder.
         l1: weight of the mean absolute value of the embeddings in the loss.
-        published_draws: draw the initial weights in the order of the authors' published code: an unused perceptron
+        published_draws: draw initial weights in the order of the authors' published code: an unused perceptron
             1-200-200-n², the decoder, the embeddings. Otherwise the embeddings come first.
 
     Raises:
-        UserError: embedding_dim is not the square of a whole number, a scale is not positive, l1 is negative, or the
-            data have no symbols.
+        UserError: embedding_dim is not a square number, a scale is not positive, l1 is negative, or the data have no
+            symbols.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PermutationModel(nn.Module):
         require_symbols(sizes, "PermutationModel")
         self.n = math.isqrt(max(embedding_dim, 0))
         if embedding_dim < 1 or self.n**2 != embedding_dim:
-            raise UserError(f"embedding_dim is {embedding_dim}; for matrices n x n it must be a square, such as 4 or 9")
+            raise UserError(f"embedding_dim is {embedding_dim}; for n x n matrices it must be a square, such as 4 or 9")
         if not 0 < embedding_scale < float("inf"):
             raise UserError(f"embedding_scale is {embedding_scale}; it must be a positive number")
         if not 0 <= l1 < float("inf"):
@@ -71,16 +71,16 @@ class PermutationModel(nn.Module):
         scale_parameters(self.decoder, decoder_scale, "decoder_scale")
 
     def embedding_parameters(self) -> Iterator[nn.Parameter]:
-        """The embeddings: they form the ``embeddings`` group."""
+        """The embeddings, which form the ``embeddings`` group."""
         yield self.embeddings
 
     def combine(self, left: Float[Tensor, "*batch d"], right: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-        """The product E_a E_b of embeddings read as matrices."""
+        """The matrix product E_a E_b of two embeddings."""
         shape = (self.n, self.n)
         return (left.unflatten(-1, shape) @ right.unflatten(-1, shape)).flatten(-2)
 
     def penalty(self) -> Float[Tensor, ""]:
-        """What the training loss adds for this network: the L1 norm of the embeddings (appendix H)."""
+        """Term added to the training loss: the L1 norm of the embeddings (appendix H)."""
         return self.l1 * self.embeddings.abs().mean()
 
     def forward(self, pairs: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch outputs"]:

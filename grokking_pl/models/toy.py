@@ -24,27 +24,27 @@ def require_symbols(sizes: Sizes, architecture: str, sequences: bool = False) ->
 
 
 class ToyModel(nn.Module):
-    """Embeds two symbols, adds the embeddings, and decodes the sum with a multilayer perceptron.
+    """Embed two symbols, add the embeddings, and decode the sum with a multilayer perceptron.
 
-    The weights are drawn in the order embeddings, then the decoder from input to output, each layer's weight before its
-    bias, as in the authors' published code.
+    Weights are drawn as in the authors' published code: the embeddings, then the decoder from input to output, each
+    layer's weight before its bias.
 
     Args:
-        sizes: number of symbols and dimension of the output, from the data.
+        sizes: number of symbols and output dimension, from the data.
         embedding_dim: dimension d of the embeddings.
         depth: number of linear layers of the decoder.
         width: units in each of the decoder's hidden layers.
         activation: nonlinearity of the decoder, by name or class.
-        combine: the decoder reads the sum E_a + E_b, or the mean (E_a + E_b) / 2 as in figure 2.
-        embedding_distribution: the embeddings start "uniform" in [-1/2, 1/2) or standard "normal", times
+        combine: input of the decoder: the "sum" E_a + E_b, or the "mean" (E_a + E_b) / 2 as in figure 2.
+        embedding_distribution: initial embeddings are "uniform" in [-1/2, 1/2) or standard "normal", times
             embedding_scale, plus embedding_shift.
         embedding_scale: factor on the initial embeddings.
-        embedding_shift: added to every entry of the initial embeddings.
-        decoder_scale: factor on every initial weight and bias of the decoder.
+        embedding_shift: shift of all entries of the initial embeddings.
+        decoder_scale: factor on all initial weights and biases of the decoder.
         bias: whether the decoder's layers have biases.
         last_activation: whether there is a nonlinearity before the decoder's last layer; figure 2 has none there.
-        published_long_draws: draw the initial weights in the order of the authors' script of 10^5 steps: an unused
-            perceptron p-200-200-d, the decoder, the embeddings.
+        published_long_draws: draw initial weights in the order of the authors' 10^5-step script: an unused perceptron
+            p-200-200-d, the decoder, the embeddings.
 
     Raises:
         UserError: a dimension or a scale is not positive, the shift is not a number, or the data have no symbols.
@@ -93,11 +93,11 @@ class ToyModel(nn.Module):
         self.mean = combine == "mean"
 
     def embedding_parameters(self) -> Iterator[nn.Parameter]:
-        """The embeddings: they form the ``embeddings`` group."""
+        """The embeddings, which form the ``embeddings`` group."""
         yield self.embeddings
 
     def combine(self, left: Float[Tensor, "*batch d"], right: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-        """What the decoder reads of two embeddings."""
+        """The decoder's input for two embeddings."""
         total = left + right
         return total / 2 if self.mean else total
 

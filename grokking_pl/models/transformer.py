@@ -24,45 +24,45 @@ Initialisation = Literal["uniform", "normal", "xavier", "encoder_layer"]
 
 
 class Transformer(nn.Module):
-    """Reads symbols, or the tokens of an equation, and gives the outputs that its data ask for.
+    """A transformer that reads symbols or the tokens of an equation.
 
-    The token embeddings, with the positions if those are learned, are the embeddings' group; all else is the decoder.
-    The defaults have section 4.2's readout: two symbols, no operator, the outputs of the last layer concatenated and
-    classified by a linear layer. The paper's network has one head, ``norm: before`` without a final norm, no mask, no
+    The token embeddings, and the positions if learned, form the ``embeddings`` group; all else is the decoder. The
+    defaults have the readout of section 4.2: two symbols, no operator, and a linear classifier on the concatenated
+    outputs of the last layer. The paper's network has one head, ``norm: before`` without a final norm, no mask, no
     positions and ``initialisation: encoder_layer``. Power et al. (2022) have ``readout: last``, sinusoidal positions,
     ``norm: after``, no bias; Nanda et al. (2023) ``readout: last``, ``equals: true``, ``norm: none``, ``bias: mlp``,
     ``initialisation: normal``.
 
     Args:
-        sizes: symbols or tokens, length of the input and number of outputs, from the data.
-        layers: number of blocks, each attention and a two-layer perceptron.
-        heads: attention heads; they share the width among them.
+        sizes: symbols or tokens, input length and number of outputs, from the data.
+        layers: number of blocks of attention and a two-layer perceptron.
+        heads: number of attention heads, which share the width.
         width: dimension of the embeddings and of the residual stream.
-        mlp_ratio: hidden units of the perceptrons, over the width.
+        mlp_ratio: hidden units of the perceptrons, divided by the width.
         activation: nonlinearity of the perceptrons, by name or class.
         norm: layer norm "before" each part of a block, "after" each part, or "none".
-        final_norm: one more layer norm after the last block; null for one if the others are before the parts.
-        causal: whether a token attends only to itself and those before it.
+        final_norm: whether a layer norm follows the last block; null means only with norm "before".
+        causal: whether each token attends only to itself and earlier tokens.
         positions: "learned", "sinusoidal" or "none".
-        readout: "concatenate" the outputs of all tokens for one linear layer; "last": a linear layer at the last token,
-            or for equations at each token that is followed by one of the answer.
-        equals: read one more token after the operands, "=".
-        dropout: rate at which outputs of attention and perceptron are dropped before they join the residual stream.
-        attention_dropout: rate for attention weights.
-        mlp_dropout: rate for the hidden units of the perceptrons.
-        embedding_dropout: rate for the sum of embeddings and positions.
-        bias: which linear layers have one: "all", "mlp" (the perceptrons), or "none".
+        readout: "concatenate" feeds the outputs of all tokens to one linear layer; "last" applies a linear layer at the
+            last token, or for equations at each token that is followed by one of the answer.
+        equals: append the token "=" to the operands.
+        dropout: dropout rate of attention and perceptron outputs before they join the residual stream.
+        attention_dropout: dropout rate of attention weights.
+        mlp_dropout: dropout rate of the perceptrons' hidden units.
+        embedding_dropout: dropout rate of the sum of embeddings and positions.
+        bias: which linear layers have biases: "all", "mlp" (the perceptrons), or "none".
         embedding_scale: standard deviation of the initial embeddings and learned positions.
-        initialisation: of the linear layers. "uniform": PyTorch's, within 1 / sqrt(inputs); "normal": standard
-            deviation 1 / sqrt(width), 1 / sqrt(outputs) in the last layer, biases zero; "xavier": uniform within
-            sqrt(6 / (inputs + outputs)), queries, keys and values being one layer, biases zero; "encoder_layer": as
-            torch.nn.TransformerEncoderLayer draws them, which is "xavier" for queries, keys and values, biases zero in
-            the attention, "uniform" elsewhere.
-        context: longest input, in tokens; null for that of the data.
+        initialisation: initialisation of the linear layers. "uniform": PyTorch's default, within 1 / sqrt(inputs);
+            "normal": standard deviation 1 / sqrt(width), 1 / sqrt(outputs) in the last layer, zero biases; "xavier":
+            uniform within sqrt(6 / (inputs + outputs)), with queries, keys and values as one layer, zero biases;
+            "encoder_layer": as in torch.nn.TransformerEncoderLayer, that is "xavier" for queries, keys and values, zero
+            biases in the attention, "uniform" elsewhere.
+        context: maximum input length in tokens; null for the data's.
 
     Raises:
-        UserError: an option is out of range, the heads do not divide the width, the data have no symbols, or an answer
-            of several tokens is asked of concatenated outputs.
+        UserError: an option is out of range, the width is not a multiple of the heads, the data have no symbols, or
+            readout is "concatenate" and answers have several tokens.
     """
 
     sinusoids: Float[Tensor, "context width"] | None
@@ -105,11 +105,10 @@ class Transformer(nn.Module):
             if not 0 <= rate < 1:
                 raise UserError(f"Transformer: {name} is {rate}; it must be at least 0 and below 1")
         if context < length:
-            raise UserError(f"Transformer: context is {context}, but the data have {length} tokens: give at least that")
+            raise UserError(f"Transformer: context is {context}; it must be at least {length}, the number of tokens")
         if readout == "concatenate" and sizes.answers:
             raise UserError(
-                "Transformer: the data ask for the tokens of an answer, one by one: set readout to last, or choose "
-                "data of pairs"
+                "Transformer: the data have answers of several tokens: set readout to last, or choose data of pairs"
             )
         tokens = sizes.tokens or sizes.symbols
         self.tokens = nn.Embedding(tokens + equals, width)
@@ -129,7 +128,7 @@ class Transformer(nn.Module):
         self.concatenate = readout == "concatenate"
         self.read = length if self.concatenate else max(1, sizes.answers)
         self.classifier = nn.Linear(width * length if self.concatenate else width, sizes.outputs, bias=bias == "all")
-        # True where a query, one a row, may look; the last rows are those of the last tokens.
+        # One row per query, True at the tokens it may attend to.
         mask = torch.ones(length, length, dtype=torch.bool).tril() if causal else None
         self.register_buffer("mask", mask, persistent=False)
         self.length = length
@@ -155,21 +154,21 @@ class Transformer(nn.Module):
 
     @property
     def embeddings(self) -> Float[Tensor, "p d"]:
-        """The embeddings of the symbols that the operation acts on; operators and = are left out."""
+        """The embeddings of the operation's symbols, without operators and "="."""
         return self.tokens.weight[self.symbols]
 
     def embedding_parameters(self) -> Iterator[nn.Parameter]:
-        """Token embeddings and learned positions: they form the ``embeddings`` group."""
+        """Token embeddings and learned positions, which form the ``embeddings`` group."""
         yield from self.tokens.parameters()
         if self.positions is not None:
             yield from self.positions.parameters()
 
     def combine(self, left: Float[Tensor, "*batch d"], right: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
-        """The sum E_a + E_b: how the metrics of a representation look at two embeddings."""
+        """The sum E_a + E_b, as used by the representation metrics."""
         return left + right
 
     def forward(self, inputs: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch *answers outputs"]:
-        """Map symbols or tokens to outputs: one vector a sample, or for equations one for each token of the answer."""
+        """Map symbols or tokens to outputs: one vector per sample, or for equations one per answer token."""
         if self.equals is not None:
             inputs = F.pad(inputs, (0, 1), value=self.equals)
         stream = self.tokens(inputs)  # (B, T, D)
@@ -184,7 +183,7 @@ class Transformer(nn.Module):
                 projected = F.embedding(inputs, block.project(self.tokens.weight))
             else:
                 projected = block.project(stream)  # (B, T, 3D)
-            # Nothing after the last block looks at tokens whose output is not read.
+            # After the last block only the tokens that are read matter.
             read = self.read if number == last else self.length
             stream = block(stream, projected, self.mask, read)
         stream = self.final_norm(stream)  # (B, Q, D)
@@ -193,9 +192,10 @@ class Transformer(nn.Module):
         return self.classifier(stream.flatten(1))
 
     def _first_by_symbol(self, inputs: Int[Tensor, "batch tokens"]) -> bool:
-        """Whether to project every symbol once for the first block, and not every token of every sample.
+        """Whether to project each symbol once for the first block, instead of every token of every sample.
 
-        Without positions the two are the same numbers: 60 % of the first block's products, in the paper's network.
+        Without positions the results are the same, and it saves 60 % of the first block's products in the paper's
+        network.
         """
         has_positions = self.positions is not None or self.sinusoids is not None
         drops = self.training and self.embedding_dropout.p > 0
@@ -240,7 +240,7 @@ class Block(nn.Module):
         mask: Tensor | None,
         read: int,
     ) -> Float[Tensor, "batch read d"]:
-        """The residual stream after the block, at its last ``read`` tokens; ``projected`` is from `project`."""
+        """The residual stream after the block, at the last ``read`` tokens; ``projected`` comes from `project`."""
         first, second = self.norms
         kept = stream[:, -read:]
         attended = self.dropout(self.attention(projected, mask, read))
@@ -262,7 +262,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.rate = dropout
         if initialisation == "encoder_layer":
-            # PyTorch's layer draws these weights last.
+            # Initialised last, as in PyTorch's layer.
             self.query_key_value = nn.utils.skip_init(nn.Linear, width, 3 * width, bias=bias)
             self.output = nn.Linear(width, width, bias=bias)
             nn.init.xavier_uniform_(self.query_key_value.weight)
@@ -275,12 +275,12 @@ class Attention(nn.Module):
     def forward(
         self, projected: Float[Tensor, "batch tokens projections"], mask: Tensor | None, read: int
     ) -> Float[Tensor, "batch read d"]:
-        """What the last ``read`` tokens gather, by queries, keys and values, from the tokens that the mask shows."""
+        """Attention outputs of the last ``read`` tokens over the tokens allowed by the mask."""
         batch, length, width = *projected.shape[:2], projected.shape[2] // 3
         # (B, T, 3D) -> 3 x (B, H, T, D / H)
         split = projected.view(batch, length, 3, self.heads, width // self.heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
-        seen = None if mask is None or read == 1 else mask[-read:]  # the last token sees all
+        seen = None if mask is None or read == 1 else mask[-read:]  # the last token attends to all
         gathered = F.scaled_dot_product_attention(
             query[:, :, -read:],
             key,
@@ -292,13 +292,13 @@ class Attention(nn.Module):
 
 
 def zero_bias(layer: nn.Linear) -> None:
-    """Start with a bias of zero, where the layer has one."""
+    """Set the layer's bias, if it has one, to zero."""
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
 def sinusoids(context: int, width: int) -> Float[Tensor, "context width"]:
-    """Fixed positions: sin(t / 10000^(i / width)) at even i, and cos(t / 10000^((i - 1) / width)) at odd i.
+    """Sinusoidal positions: sin(t / 10000^(i / width)) at even i, and cos(t / 10000^((i - 1) / width)) at odd i.
 
     >>> sinusoids(2, 2)
     tensor([[0.0000, 1.0000],
@@ -314,7 +314,7 @@ def _check(layers: int, heads: int, width: int, mlp_ratio: float, embedding_scal
         if number < 1:
             raise UserError(f"Transformer: {name} is {number}; it must be at least 1")
     if width % heads:
-        raise UserError(f"Transformer: width {width} cannot be shared by {heads} heads: give a multiple of {heads}")
+        raise UserError(f"Transformer: width is {width}; with {heads} heads it must be a multiple of {heads}")
     if not 0 < mlp_ratio < math.inf or round(mlp_ratio * width) < 1:
         raise UserError(f"Transformer: mlp_ratio is {mlp_ratio}; the perceptrons need at least one hidden unit")
     if not 0 < embedding_scale < math.inf:

@@ -1,7 +1,8 @@
-"""Weights of a network under the names of TransformerLens and of Nanda et al. (2023), from whose code that grew.
+"""Conversion of weights from and to TransformerLens, and from Nanda et al. (2023), on whose code it is based.
 
-Both hold queries, keys and values by head, and multiply vectors from the other side than torch's linear layers. Shapes,
-with D the width, H heads of K = D / H, M hidden units, V tokens (the symbols, then "="), O outputs, C positions:
+Both store queries, keys and values by head, and multiply vectors from the other side than torch's linear layers.
+Shapes, with D the width, H heads of K = D / H, M hidden units, V tokens (the symbols, then "="), O outputs, C
+positions:
 
 | name | TransformerLens | Nanda et al. | here |
 |---|---|---|---|
@@ -14,7 +15,7 @@ with D the width, H heads of K = D / H, M hidden units, V tokens (the symbols, t
 | ``blocks.N.mlp.W_out`` | M x D | D x M | ``blocks.N.down.weight`` |
 | ``unembed.W_U`` | D x O | D x O | ``classifier.weight`` |
 
-and the biases ``b_O``, ``b_in``, ``b_out`` and ``b_U``, vectors in both.
+The biases ``b_O``, ``b_in``, ``b_out`` and ``b_U`` are vectors in both.
 """
 
 import re
@@ -31,25 +32,25 @@ from grokking_pl.sizes import Sizes
 
 
 def from_transformer_lens(state: Mapping[str, Any], activation: Activation = "relu") -> Transformer:
-    """The network of a state dict of TransformerLens or of Nanda et al. (2023), which reads a, b and "=".
+    """Build a `Transformer` from a state dict of TransformerLens or of Nanda et al. (2023).
 
-    The last token is "=", and the output is read there. The two layouts are told apart by the shape of ``W_O``. There
-    are no layer norms; masks and other buffers are left aside, and a bias that is missing is zero.
+    The network reads a, b and "=", and its output is read at "=". The two layouts are told apart by the shape of
+    ``W_O``. There are no layer norms; masks and other buffers are ignored, and missing biases are zero.
 
     Args:
-        state: weights by their names there, tensors or arrays; see the table of this module.
-        activation: nonlinearity of the perceptrons, which a state dict does not say.
+        state: weights by their original names, as tensors or arrays; see this module's table.
+        activation: nonlinearity of the perceptrons, which a state dict does not contain.
 
     Returns:
-        Our `Transformer` with these weights, in evaluation mode; its precision is the embeddings', but at least single.
+        A `Transformer` in evaluation mode, in the precision of the embeddings but at least single.
 
     Raises:
-        UserError: a weight is missing or has another shape than expected, or there are layer norms.
+        UserError: a weight is missing or has the wrong shape, or there are layer norms.
     """
     weights = _Weights(state)
     norms = sorted(name for name in state if re.search(r"\bln", name))
     if norms:
-        raise UserError(f"the state dict has layer norms ({norms[0]}): give one of a network without them")
+        raise UserError(f"the state dict has layer norms ({norms[0]}): only networks without them are supported")
     by_head = weights.get("blocks.0.attn.W_O", "H K D or D HK").ndim == 3
     context, width = weights.get("pos_embed.W_pos", "C D", 2).shape
     vocabulary = weights.get("embed.W_E", "V D or D V", 2).shape[0 if by_head else 1]
@@ -108,19 +109,19 @@ def from_transformer_lens(state: Mapping[str, Any], activation: Activation = "re
 
 
 def to_transformer_lens(network: Transformer) -> dict[str, Tensor]:
-    """The weights of our network by the names and in the shapes of TransformerLens's ``HookedTransformer``.
+    """The network's weights with the names and shapes of TransformerLens's ``HookedTransformer``.
 
-    Load them there with ``model.load_state_dict(state, strict=False)``, into a model of ``normalization_type=None`` and
-    the same sizes; masks are its own. Biases that our network has not are zeros.
+    Load them with ``model.load_state_dict(state, strict=False)`` into a model of the same sizes with
+    ``normalization_type=None``; it keeps its own masks. Biases that the network lacks are zeros.
 
     Args:
-        network: without layer norms, with learned positions, and read at the last token.
+        network: a network without layer norms, with learned positions and readout at the last token.
 
     Returns:
         Copies of the weights, on their device.
 
     Raises:
-        UserError: the network is not of this kind.
+        UserError: the network is of another kind.
     """
     _check_kind(network)
     width, heads = network.tokens.embedding_dim, _blocks(network)[0].attention.heads
@@ -145,33 +146,33 @@ def to_transformer_lens(network: Transformer) -> dict[str, Tensor]:
 
 
 class _Weights:
-    """The weights of a state dict, checked."""
+    """Checked access to the weights of a state dict."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self._state = state
 
     def get(self, name: str, layout: str, dimensions: int | None = None) -> Tensor:
-        """A weight, of as many dimensions; the layout is for the message."""
+        """A weight with this number of dimensions; ``layout`` is for the error message."""
         if name not in self._state:
-            raise UserError(f"the state dict has no {name}: give one of TransformerLens, or of Nanda et al. (2023)")
+            raise UserError(f"the state dict has no {name}: it must come from TransformerLens or Nanda et al. (2023)")
         weight = torch.as_tensor(self._state[name])
         if dimensions is not None and weight.ndim != dimensions:
-            raise UserError(f"{name} has the shape {tuple(weight.shape)}, expected {dimensions} dimensions: {layout}")
+            raise UserError(f"{name} has shape {tuple(weight.shape)}, expected {dimensions} dimensions: {layout}")
         return weight
 
     def of(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """A weight of a shape."""
+        """A weight of this shape."""
         weight = self.get(name, "")
         if weight.shape != shape:
-            raise UserError(f"{name} has the shape {tuple(weight.shape)}, expected {shape}")
+            raise UserError(f"{name} has shape {tuple(weight.shape)}, expected {shape}")
         return weight
 
     def bias(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """A bias of a shape; zeros if it is missing."""
+        """A bias of this shape; zeros if it is missing."""
         return self.of(name, shape) if name in self._state else torch.zeros(shape)
 
     def biases(self) -> Any:
-        """Which layers of the network have a bias."""
+        """The Transformer's ``bias`` option: which layers have biases."""
         if any(re.search(r"\.b_[QKVOU]$", name) for name in self._state):
             return "all"
         return "mlp" if any(re.search(r"\.b_(in|out)$", name) for name in self._state) else "none"
@@ -190,6 +191,6 @@ def _check_kind(network: Transformer) -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.LayerNorm)]
     if norms or network.positions is None or network.concatenate or network.read > 1:
         raise UserError(
-            "TransformerLens's names are for a Transformer with norm none, positions learned and readout last, for "
+            "only a Transformer with norm none, positions learned and readout last can be converted, for "
             "pairs of symbols"
         )

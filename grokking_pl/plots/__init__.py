@@ -1,6 +1,6 @@
 """Figures from results: matplotlib figures, made without pyplot and its global state.
 
-A function whose name begins with ``draw_`` draws into axes of yours; the others return a figure.
+Functions named ``draw_...`` draw into given axes; the others return a figure.
 """
 
 from grokking_pl.plots.accuracy_scatter import accuracy_scatter, draw_accuracy_scatter, draw_by_fraction

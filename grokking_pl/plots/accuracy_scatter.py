@@ -1,4 +1,4 @@
-"""The accuracy that networks reach against the one their representations predict (figure 3 of the paper)."""
+"""Measured accuracy against the accuracy predicted from representations (figure 3 of the paper)."""
 
 import numpy as np
 import pandas as pd
@@ -36,18 +36,18 @@ def draw_accuracy_scatter(
 
 
 def draw_by_fraction(axes: Axes, runs: pd.DataFrame, name: str, label: str, colour: str) -> None:
-    """Draw a number of each run against its training fraction, with the median over seeds and the published ones.
+    """Draw a quantity of each run against its training fraction, with the median over seeds and published values.
 
     Args:
         axes: the panel.
-        runs: one row per run, with the columns train_fraction, ``name``, and ``published_`` before it.
-        name: the number's column.
-        label: what it is called.
-        colour: of our points and line.
+        runs: one row per run, with the columns train_fraction, ``name``, and ``name`` with the prefix ``published_``.
+        name: column of the quantity.
+        label: label of the quantity.
+        colour: colour of our points and line.
     """
     median = runs.groupby("train_fraction")[name].median()
     axes.plot(median.index, median, "-", color=colour, linewidth=1.5, label="median over seeds")
-    axes.plot(runs.train_fraction, runs[name], "o", color=colour, markersize=5, alpha=0.7, label="a run")
+    axes.plot(runs.train_fraction, runs[name], "o", color=colour, markersize=5, alpha=0.7, label="one run")
     axes.plot(runs.train_fraction, runs[f"published_{name}"], **PUBLISHED_STYLE)
     axes.set(xlabel="training data fraction", ylabel=label)
     axes.grid(alpha=0.2)

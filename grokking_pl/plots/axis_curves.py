@@ -1,4 +1,4 @@
-"""Runs along one axis: the steps to both thresholds against a hyperparameter, over the phases."""
+"""Diagrams with one axis: steps to both thresholds against a hyperparameter, with the phases as background."""
 
 import re
 from collections.abc import Mapping
@@ -13,29 +13,31 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.axis_labels import axis_labels, paths_in_words
+from grokking_pl.plots.captions import add_caption
 from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
 from grokking_pl.plots.theory import THEORY_COLOUR
 
 STEPS = re.compile(r"steps_to_(train|val)(?:_([\d.e-]+))?")
 LOGARITHMIC = 30
-"""Ratio of the largest to the smallest value from which on an axis of positive numbers is logarithmic."""
+"""Ratio of largest to smallest positive value above which an axis is logarithmic."""
 
 
 def axis_curves(
     runs: pd.DataFrame, axis: str, labels: Mapping[str, str] = {}, marks: Mapping[str, float] = {}
 ) -> Figure:
-    """Draw the median of the steps to each threshold along an axis, its quartiles and every run.
+    """Draw the median steps to each threshold along an axis, with quartiles and individual runs.
 
-    The background has the colour of the phase that most seeds have; where several are as frequent, of each of them.
-    Medians that are never, because half of the seeds or more did not pass, are triangles at the upper edge.
+    The background has the colour of the most frequent phase among seeds, or of each of them in a tie. Infinite medians,
+    where at least half of the seeds never crossed the threshold, are triangles at the upper edge.
 
     Args:
         runs: one row per run, with columns ``seed``, ``phase``, ``steps_to_train``, ``steps_to_val``, possibly
             ``steps_to_val_0.6`` and so on, and the axis.
-        axis: its column.
-        labels: what axes are called, if not by their columns.
-        marks: values on the axis to mark by a vertical line, by what they are.
+        axis: column of the axis.
+        labels: labels of axes, if different from their names in words.
+        marks: values to mark by vertical lines, by label.
     """
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     panel = figure.subplots()
@@ -61,19 +63,21 @@ def axis_curves(
     for words, value in marks.items():
         panel.axvline(value, color=THEORY_COLOUR, linestyle=":", linewidth=1.5, label=words)
     panel.set_yscale("log")
-    panel.set(ylim=(None, top * 1.15), xlim=(edges[0], edges[-1]), xlabel=labels.get(axis, axis), ylabel="steps")
+    panel.set(ylim=(None, top * 1.15), xlim=(edges[0], edges[-1]), ylabel="steps")
+    panel.set_xlabel(axis_labels([axis], labels)[axis])
     if not is_numeric:
         panel.set_xticks(places, labels=[str(value) for value in values], rotation=20)
     phases = [phase for phase in Phase if str(phase) in set(runs.phase)]
     patches = [Patch(facecolor=PHASE_COLOURS[phase], alpha=0.45, label=str(phase)) for phase in phases]
-    never = Line2D([], [], marker="^", color="grey", markerfacecolor="none", linestyle="", label="median is never")
+    never = Line2D([], [], marker="^", color="grey", markerfacecolor="none", linestyle="", label="median: never")
     handles = [*panel.get_legend_handles_labels()[0], *([never] if steps.isna().any(axis=None) else []), *patches]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    add_caption(figure, paths_in_words([axis], labels))
     return figure
 
 
 def _edges(places: Float[np.ndarray, " values"], is_log: bool) -> Float[np.ndarray, " edges"]:
-    """The borders between neighbouring values, half-way in the panel, and as far out at both ends."""
+    """The borders between neighbouring values, half-way on the panel's scale, and likewise at both ends."""
     scaled = np.log(places) if is_log else places
     width = float(np.diff(scaled).min()) if len(scaled) > 1 else 1.0
     inner = (scaled[1:] + scaled[:-1]) / 2
@@ -105,7 +109,7 @@ def _draw_steps(
     words: str,
     is_main: bool,
 ) -> None:
-    # Quantiles that are values of the sample, so that infinite ones are not averaged with others.
+    # Quantiles are values of the sample, so that infinite ones are not averaged.
     low, middle, high = (
         np.array([np.quantile(steps[x == place], q, method="higher" if q > 0.25 else "lower") for place in places])
         for q in (0.25, 0.5, 0.75)
@@ -120,6 +124,6 @@ def _draw_steps(
 
 
 def most_frequent(phases: "pd.Series[str]") -> list[Phase]:
-    """The phase that most runs have, or those that are as frequent, the best first."""
+    """The most frequent phases among runs: one, or several in a tie, the best first."""
     numbers = {phase: int((phases == str(phase)).sum()) for phase in Phase}
     return [phase for phase in Phase if numbers[phase] == max(numbers.values())]

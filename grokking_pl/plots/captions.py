@@ -1,4 +1,4 @@
-"""What every figure of the paper has: lettered panels, and a caption in its foot."""
+"""Panel letters and captions, as in the paper's figures."""
 
 import textwrap
 
@@ -6,16 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 CHARACTERS_PER_INCH = 16.0
-"""Of the caption's size, measured on English text."""
+"""Characters per inch of caption, measured on English text."""
 
 
 def letter(axes: Axes, name: str, title: str = "") -> None:
-    """Name a panel as the paper does: (a), (b), ..."""
+    """Label a panel as in the paper: (a), (b), ..."""
     axes.set_title(f"({name})" + (f"  {title}" if title else ""), loc="left", fontsize=10, fontweight="bold")
 
 
 def add_caption(figure: Figure, caption: str) -> None:
-    """Write a caption in the figure's foot, as wide as the figure; a constrained layout makes room for it."""
+    """Add a caption below the figure, as wide as the figure; a constrained layout makes room for it."""
+    if not caption:
+        return
     width, height = figure.get_size_inches()
     text = textwrap.fill(caption, int(width * CHARACTERS_PER_INCH))
     lines = text.count("\n") + 1

@@ -1,4 +1,4 @@
-"""The numbers on the circle of their first two principal components (figure 1 of the paper, last panel)."""
+"""Symbols on the circle of their first two principal components (figure 1 of the paper, last panel)."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ from grokking_pl.plots.embeddings import COLOUR_MAP
 def embedding_circle(
     points: Float[np.ndarray, "p 2"], symbols: Sequence[str], frequency: int, explained: float, step: int
 ) -> Figure:
-    """Draw each symbol at its point, joined in the order in which a circle of this frequency has them.
+    """Draw each symbol at its point, joined in the order of a circle of this frequency.
 
     Args:
-        points: the first two principal components.
-        symbols: the name of each symbol.
-        frequency: how many times the symbols in their own order go around.
-        explained: fraction of the variance that lies in the two components.
-        step: the number of updates made.
+        points: first two principal components.
+        symbols: name of each symbol.
+        frequency: number of turns around the circle in the order of the symbols.
+        explained: fraction of the variance in the two components.
+        step: number of updates made.
     """
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""How the means of classes move apart while a network learns to tell images from each other (appendix I)."""
+"""Class means over training, as a network learns to separate images (appendix I)."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ COLOUR_MAP = "tab10"
 def class_means_figure(
     steps: Sequence[int], means: Float[np.ndarray, "n classes k"], losses: Sequence[float], names: Sequence[str]
 ) -> Figure:
-    """Draw the paths of the class means on the principal axes of the last ones, and the effective loss over steps.
+    """Draw the paths of the class means on the final principal axes, and the effective loss over steps.
 
     Args:
         steps: updates made, ascending.
-        means: of the normalised representations of each class, at each step.
-        losses: the effective loss at each step.
-        names: of the classes.
+        means: class means of the normalised representations at each step.
+        losses: effective loss at each step.
+        names: name of each class.
     """
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -1,8 +1,10 @@
-"""A metric of several groups of runs over steps: medians and bands."""
+"""A metric of several groups of runs over steps, as medians and bands."""
 
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+
+from grokking_pl.plots.axis_labels import in_words
 
 
 def comparison_curves(
@@ -12,9 +14,9 @@ def comparison_curves(
 
     Args:
         curves: columns group, step, median, low and high.
-        metric: what is drawn.
-        runs: how many each group has.
-        threshold: a line across.
+        metric: metric to draw.
+        runs: number of runs per group.
+        threshold: value of a horizontal line.
     """
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     panel = figure.subplots()
@@ -28,7 +30,7 @@ def comparison_curves(
     if threshold is not None:
         panel.axhline(threshold, color="grey", linestyle=":", linewidth=1)
     panel.set_xscale("symlog", linthresh=1, linscale=0.3)
-    panel.set(xlabel="training step", ylabel=metric.replace("_", " "))
+    panel.set(xlabel="training step", ylabel=in_words(metric))
     panel.grid(alpha=0.2)
     figure.legend(loc="outside lower center", ncols=1 if len(runs) <= 4 else 2, fontsize=8, frameon=False)
     return figure

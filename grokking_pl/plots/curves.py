@@ -1,4 +1,4 @@
-"""The curves of one run: accuracies over steps, where they pass their thresholds, and the phase that makes."""
+"""Accuracy curves of one run, with the threshold crossings and the phase."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ PUBLISHED_STYLE: dict[str, Any] = {
     "linestyle": "none", "marker": "D", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": "#c1440e",
     "markeredgewidth": 0.9, "label": "published run",
 }  # fmt: skip
-"""Hollow, so that a point of ours in the same place is seen inside it."""
+"""Hollow, so that our point is visible inside it."""
 
 
 def accuracy_curves(
@@ -27,9 +27,9 @@ def accuracy_curves(
     thresholds: tuple[float, float],
     phase: Phase,
 ) -> Figure:
-    """Draw training and validation accuracy over steps, on a logarithmic axis that begins at step 1.
+    """Draw training and validation accuracy over steps, on a logarithmic axis starting at step 1.
 
-    The initial network, step 0, stands at the left edge.
+    The initial network, step 0, is at the left edge.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -61,7 +61,8 @@ def draw_accuracy_curves(
     ):
         if step is not None:
             axes.axvline(step, color=colour, linewidth=0.8, alpha=0.6)
-            axes.plot(step, threshold, "o", color=colour, markersize=7, label=f"{name} passes {threshold:g} at {step}")
+            label = f"{name} accuracy ≥ {threshold:g} at step {step}"
+            axes.plot(step, threshold, "o", color=colour, markersize=7, label=label)
     if steps_to_train is not None and steps_to_val is not None and steps_to_val > steps_to_train:
         axes.axvspan(steps_to_train, steps_to_val, color=PHASE_COLOURS[phase], alpha=0.25, linewidth=0)
     axes.set(xlabel="training step", ylabel="accuracy", ylim=(-0.02, 1.05), xlim=(0, max(steps[-1], 1)))

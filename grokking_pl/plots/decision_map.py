@@ -1,4 +1,4 @@
-"""What a decoder makes of the plane in which two-dimensional embeddings lie (figure 2 of the paper)."""
+"""Decision maps of decoders of two-dimensional embeddings (figure 2 of the paper)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 LEAST_ROOM = 4
-"""Points around a number, at least."""
+"""Least distance, in grid points, of a number from other marks."""
 NUMBER_DISTANCE = 90
-"""Points between two numbers of the same class, at least."""
+"""Least distance, in grid points, between two numbers of the same class."""
 SYMBOL_RADIUS, PAIR_RADIUS = 6, 2
 WRONG_COLOUR = "#c1440e"
 PAIRS: dict[str, dict[str, Any]] = {
@@ -21,21 +21,21 @@ PAIRS: dict[str, dict[str, Any]] = {
     "validation pair": {"marker": "D", "s": 20, "color": "white", "edgecolor": "black", "linewidth": 0.9},
     "wrong, pair or symbol with itself": {"marker": "x", "s": 34, "color": WRONG_COLOUR, "linewidth": 1.5},
 }
-"""How the pairs are drawn; the mark of a wrong one lies over the other."""
+"""Markers of pairs; wrong pairs have an additional cross."""
 
 
 def decision_map(arrays: Mapping[str, Any], step: int, published: tuple[float, float] | None = None) -> Figure:
     """Draw the decision map of a run, with its accuracies in the title.
 
     Args:
-        arrays: what `draw_decision_map` draws, by name, as the callback ``DecisionMap`` writes it.
-        step: the number of updates made.
-        published: training and validation accuracy of a published run, to stand beside.
+        arrays: arguments of `draw_decision_map` by name, as written by the callback ``DecisionMap``.
+        step: number of updates made.
+        published: training and validation accuracy of a published run, for comparison.
     """
     figure = Figure(figsize=(7, 7.4), layout="constrained")
     axes = figure.add_subplot()
     draw_decision_map(axes, **arrays)
-    axes.set(xlabel="first dimension of what the decoder reads", ylabel="second dimension")
+    axes.set(xlabel="first dimension of the decoder's input", ylabel="second dimension")
     words = accuracies_in_words(arrays["train"], arrays["correct"], published)
     axes.set_title(f"step {step}\n{words}", loc="left", fontsize=10)
     draw_pair_legend(figure, loc="outside lower center", ncols=3, fontsize=9)
@@ -53,21 +53,21 @@ def draw_decision_map(
     train: Bool[np.ndarray, " pairs"],
     correct: Bool[np.ndarray, " pairs"],
 ) -> None:
-    """Draw the class of each point as a colour, borders and number of its regions, and symbols and pairs.
+    """Draw the classes as colours, with borders, class numbers, symbols and pairs.
 
     Args:
         axes: the panel.
-        x: the columns' first coordinate.
-        y: the rows' second coordinate.
-        classes: the decoder's class at each point.
-        symbols: the places of the symbols, each combined with itself.
-        names: the symbols' names.
-        pairs: the places of the pairs.
-        train: which of them are for training.
-        correct: which of them are answered right.
+        x: first coordinate of the columns.
+        y: second coordinate of the rows.
+        classes: decoder's class at each point.
+        symbols: positions of the symbols, each combined with itself.
+        names: names of the symbols.
+        pairs: positions of the pairs.
+        train: mask of the training pairs.
+        correct: mask of the correct pairs.
     """
     number = int(classes.max()) + 1
-    # A cyclic map whose neighbours alternate in lightness: adjacent classes stay apart in grey.
+    # A cyclic map whose neighbours alternate in lightness, so that adjacent classes differ in grey.
     colours = colormaps["twilight"](np.linspace(0, 1, number, endpoint=False))[:, :3]
     colours = colours + (1 - colours) * np.where(np.arange(number) % 2, 0.65, 0.25)[:, None]
     half = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
@@ -78,7 +78,7 @@ def draw_decision_map(
         np.ma.masked_greater(depth, 0), origin="lower", extent=extent, aspect="auto", cmap="gray", vmin=-1, vmax=3,
         interpolation="nearest",
     )  # fmt: skip
-    # Numbers keep clear of symbols and pairs.
+    # Keep numbers away from symbols and pairs.
     room = depth
     for marks, radius in ((symbols, SYMBOL_RADIUS), (pairs, PAIR_RADIUS)):
         distance = np.hypot((x - marks[:, :1])[:, None] / half[0], (y - marks[:, 1:])[:, :, None] / half[1])
@@ -93,7 +93,7 @@ def draw_decision_map(
         axes.scatter(pairs[chosen, 0], pairs[chosen, 1], zorder=3, **style)
     axes.scatter(symbols[:, 0], symbols[:, 1], s=150, color="white", edgecolor="black", linewidth=0.8, zorder=4)
     for name, point in zip(names, symbols, strict=True):
-        # A symbol hides its pair with itself, and takes its colour.
+        # A symbol hides its pair with itself, so it takes that pair's colour.
         is_wrong = not correct[(pairs == point).all(1)].all()
         colour = WRONG_COLOUR if is_wrong else "black"
         axes.annotate(name, point, fontsize=8, ha="center", va="center", zorder=5, fontweight="bold", color=colour)
@@ -101,7 +101,7 @@ def draw_decision_map(
 
 
 def draw_pair_legend(figure: Figure, **options: Any) -> None:
-    """Say in the figure's margin how pairs are drawn; ``options`` are those of a legend."""
+    """Add a legend of the pairs' markers; ``options`` are passed to ``legend``."""
     handles = [
         Line2D(
             [], [], linestyle="none", marker=style["marker"], color=style["color"], label=name,
@@ -115,7 +115,7 @@ def draw_pair_legend(figure: Figure, **options: Any) -> None:
 def accuracies_in_words(
     train: Bool[np.ndarray, " pairs"], correct: Bool[np.ndarray, " pairs"], published: tuple[float, float] | None = None
 ) -> str:
-    """Both accuracies to three digits, each with the published one if there is any."""
+    """Format both accuracies to three digits, each with the published one if given."""
     words = []
     for number, (name, chosen) in enumerate((("training", train), ("validation", ~train))):
         beside = "" if published is None else f" (published {published[number]:.3f})"
@@ -124,7 +124,7 @@ def accuracies_in_words(
 
 
 def depths(classes: Int[np.ndarray, "rows columns"]) -> Int[np.ndarray, "rows columns"]:
-    """How many points each point is away from a border or the map's edge, along rows and columns; 0 at a border.
+    """The distance of each point from a border or the map's edge, along rows and columns; 0 at a border.
 
     >>> depths(np.array([[1, 1, 1, 2]]))
     array([[1, 1, 0, 0]])

@@ -1,4 +1,4 @@
-"""The phases of a grid of runs, and how many steps its two accuracies needed (figures 6 to 8 of the paper)."""
+"""Phase diagrams: phases of a grid of runs, and steps to both thresholds (figures 6 to 8 of the paper)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,27 +16,29 @@ from matplotlib.patches import Patch
 
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.plots.axis_curves import axis_curves, most_frequent
+from grokking_pl.plots.axis_labels import axis_labels, paths_in_words, steps_in_words
+from grokking_pl.plots.captions import add_caption
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 
 TICKS = 11
 MOST_LETTERED = 16
-"""Cells in a row or column of a diagram up to which there is room for letters."""
+"""Most cells per row or column with room for letters."""
 
 
 def phase_diagram(
     runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}, marks: Mapping[str, float] = {}
 ) -> Figure:
-    """Draw the phase of each cell, and the median steps to each threshold over its seeds; along one axis, as curves.
+    """Draw the phase and the median steps to each threshold of every cell; with one axis, as curves.
 
-    Where the seeds of a cell disagree, the cell has the colour of the most frequent phase and shows its share; of
-    phases that are as frequent it has the colour of the best and the letters of all.
+    Where the seeds of a cell disagree, the cell has the colour of the most frequent phase and shows its fraction. In a
+    tie it has the colour of the best phase and the letters of all.
 
     Args:
         runs: one row per run, with a column per axis, ``phase``, ``steps_to_train`` and ``steps_to_val``, and possibly
             ``steps_to_train_0.6``, ``steps_to_val_0.6`` and so on.
-        axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
-        labels: what axes are called, if not by their columns.
-        marks: values on a single axis to mark by a line, by what they are.
+        axes: columns of one axis, drawn to the right, or of two, the first drawn upwards.
+        labels: labels of axes, if different from their names in words.
+        marks: values of a single axis to mark by lines, by label.
     """
     if len(axes) == 1:
         return axis_curves(runs, axes[0], labels, marks)
@@ -53,34 +55,35 @@ def phase_diagram(
     norm = steps_norm(list(steps.values()))
     for panel, (name, values) in zip(panels, steps.items(), strict=True):
         image = draw_steps(panel, values, norm)
-        figure.colorbar(image, ax=panel, label=f"{name.replace('_', ' ')} (grey: never)")
-        panel.set_title(name.replace("_", " "), loc="left", fontweight="bold")
+        figure.colorbar(image, ax=panel, label="steps (grey: never)")
+        panel.set_title(steps_in_words(name), loc="left", fontweight="bold")
     for panel in panels:
         label_axes(panel, runs, axes, labels)
+    add_caption(figure, paths_in_words(axes, labels))
     return figure
 
 
 def median_steps(runs: pd.DataFrame, axes: Sequence[str], name: str) -> Float[np.ndarray, "rows columns"]:
-    """The median over the seeds of each cell of a column of steps; nan where half of the seeds or more never passed.
+    """The median steps over the seeds of each cell; nan if at least half of the seeds never crossed the threshold.
 
     Args:
         runs: one row per run, with a column per axis.
-        axes: the columns of one axis, to the right, or of two, the first upwards.
-        name: the column.
+        axes: columns of one axis, to the right, or of two, the first upwards.
+        name: column of steps.
     """
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
     columns, rows = _values(runs, across), _values(runs, up) if up else [None]
     steps = np.full((len(rows), len(columns)), np.nan)
     for place, cell in runs.groupby([columns_of(runs, across, columns), columns_of(runs, up, rows)]):
         x, y = np.asarray(place, dtype=int)
-        # A run that never passed counts as one that would take longer than all others.
+        # Never counts as longer than all others.
         middle = np.median(cell[name].fillna(np.inf))
         steps[y, x] = middle if np.isfinite(middle) else np.nan
     return steps
 
 
 def steps_norm(steps: Sequence[Float[np.ndarray, "rows columns"]]) -> LogNorm:
-    """The logarithmic range of colours for the steps of several panels."""
+    """A common logarithmic colour scale for the steps of several panels."""
     passed = [values for values in steps if np.isfinite(values).any()]
     longest = max([2.0, *(float(np.nanmax(values)) for values in passed)])
     shortest = min([longest / 2, *(max(1.0, float(np.nanmin(values))) for values in passed)])
@@ -88,19 +91,19 @@ def steps_norm(steps: Sequence[Float[np.ndarray, "rows columns"]]) -> LogNorm:
 
 
 def draw_steps(panel: Axes, steps: Float[np.ndarray, "rows columns"], norm: LogNorm) -> AxesImage:
-    """Draw the steps of each cell in a panel, in grey where they are nan."""
+    """Draw the steps of each cell in a panel, with nan in grey."""
     panel.set_facecolor(PHASE_COLOURS[Phase.CONFUSION])
     return panel.imshow(np.maximum(steps, 1), norm=norm, cmap="viridis", origin="lower", aspect="auto")
 
 
 def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
-    """Draw the phase of each cell in a panel: its colour, and where there is room its initial.
+    """Draw the phase of each cell in a panel: its colour, and its initial if there is room.
 
     Args:
-        panel: where to draw.
+        panel: axes to draw into.
         runs: one row per run, with a column per axis, and ``phase``.
-        axes: the columns of one axis, drawn to the right, or of two, the first drawn upwards.
-        names: what axes are called, if not by their columns.
+        axes: columns of one axis, drawn to the right, or of two, the first drawn upwards.
+        names: labels of axes, if different from their names in words.
     """
     across, up = axes[-1], axes[0] if len(axes) == 2 else None
     columns, rows = _values(runs, across), _values(runs, up) if up else [None]
@@ -126,7 +129,7 @@ def draw_phases(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Map
 
 
 def draw_phase_legend(panel: Axes | Figure, **options: Any) -> None:
-    """Say in a panel or a figure which colour and which letter is which phase; ``options`` are those of a legend."""
+    """Add a legend of the phases' colours and letters; ``options`` are passed to ``legend``."""
     handles = [
         Patch(facecolor=PHASE_COLOURS[phase], edgecolor="grey", label=f"{PHASE_LETTERS[phase]}  {phase}")
         for phase in Phase
@@ -135,17 +138,18 @@ def draw_phase_legend(panel: Axes | Figure, **options: Any) -> None:
 
 
 def label_axes(panel: Axes, runs: pd.DataFrame, axes: Sequence[str], names: Mapping[str, str] = {}) -> None:
-    """Write the values on the axes of a panel, and what they are called; the arguments are those of `draw_phases`."""
-    _label(panel.xaxis, names.get(axes[-1], axes[-1]), _values(runs, axes[-1]))
+    """Set tick and axis labels of a panel; arguments as in `draw_phases`."""
+    labels = axis_labels(axes, names)
+    _label(panel.xaxis, labels[axes[-1]], _values(runs, axes[-1]))
     panel.tick_params(axis="x", labelrotation=45)
     if len(axes) == 2:
-        _label(panel.yaxis, names.get(axes[0], axes[0]), _values(runs, axes[0]))
+        _label(panel.yaxis, labels[axes[0]], _values(runs, axes[0]))
     else:
         panel.set_yticks([])
 
 
 def columns_of(runs: pd.DataFrame, name: str | None, values: list[Any]) -> Int[np.ndarray, " runs"]:
-    """The position of each run on an axis."""
+    """The index of each run on an axis."""
     if name is None:
         return np.zeros(len(runs), dtype=int)
     position = {value: number for number, value in enumerate(values)}

@@ -1,4 +1,4 @@
-"""The figure of a diagram, with contenders or without."""
+"""The figure of a diagram, with or without contenders."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,13 +12,13 @@ from grokking_pl.plots.diagram import phase_diagram
 def diagram_figure(
     runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[str, str] = {}, marks: Mapping[str, float] = {}
 ) -> Figure:
-    """Draw the phases and steps of a diagram; of a tournament, those of each contender.
+    """Draw the phases and steps of a diagram, for a tournament those of each contender.
 
     Args:
         runs: one row per run, as in ``runs.csv``.
-        axes: the columns of all axes, with that of the contenders if there are some.
-        labels: what axes are called, if not by their columns.
-        marks: values on a single axis to mark by a line, by what they are.
+        axes: columns of all axes, including that of the contenders, if any.
+        labels: labels of axes, if different from their names in words.
+        marks: values of a single axis to mark by lines, by label.
     """
     plane = [axis for axis in axes if axis != CONTENDER]
     if len(plane) < len(axes):

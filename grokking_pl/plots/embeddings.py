@@ -1,4 +1,4 @@
-"""Embeddings in the plane: their first two principal components, step by step (figures 1 and 2 of the paper)."""
+"""Embeddings in the plane of their first two principal components, by step (figures 1 and 2 of the paper)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ COLOUR_MAP = "viridis"
 def embedding_panels(
     steps: Sequence[int], embeddings: Float[np.ndarray, "n p d"], symbols: Sequence[str], fixed_axes: bool = False
 ) -> Figure:
-    """Draw one panel per snapshot, at most twelve of them, with each symbol at its first two principal components.
+    """Draw one panel per snapshot, at most twelve, with each symbol at its first two principal components.
 
     One-dimensional embeddings are drawn as curves over steps instead.
     """
@@ -48,7 +48,7 @@ def embedding_film(
     fixed_axes: bool,
     path: Path,
 ) -> None:
-    """Write the snapshots as a film: GIF or MP4 by the path's ending."""
+    """Write the snapshots as an animation: GIF or MP4, by the suffix of the path."""
     points, explained = principal_components(embeddings, fixed_axes)
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.add_subplot()

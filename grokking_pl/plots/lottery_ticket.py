@@ -17,16 +17,16 @@ def lottery_ticket(
 
     Args:
         initial: embeddings before training.
-        final: embeddings after it.
-        symbols: the name of each symbol.
-        step: the number of updates made.
+        final: embeddings after training.
+        symbols: name of each symbol.
+        step: number of updates made.
     """
     figure = Figure(figsize=(13.5, 4.8), layout="constrained")
     panels = figure.subplots(1, 3)
     for panel, embeddings, axes, title in (
-        (panels[0], initial, principal_axes(initial), "initial embeddings, their own axes"),
+        (panels[0], initial, principal_axes(initial), "initial embeddings, own axes"),
         (panels[1], initial, principal_axes(final), "initial embeddings, final axes"),
-        (panels[2], final, principal_axes(final), f"embeddings at step {step}, their own axes"),
+        (panels[2], final, principal_axes(final), f"embeddings at step {step}, own axes"),
     ):
         x, y = ((embeddings - embeddings.mean(0)) @ axes.T).T
         panel.scatter(x, y, c=np.arange(len(x)), cmap=COLOUR_MAP, s=110, alpha=0.45, linewidth=0)
@@ -40,7 +40,7 @@ def lottery_ticket(
 
 
 def initial_excess(initial: Float[np.ndarray, "p d"], final: Float[np.ndarray, "p d"]) -> float:
-    """The variance of the initial embeddings along the two final axes, over that along two average ones."""
+    """The initial embeddings' variance along the two final axes, relative to that along two average axes."""
     centred = initial - initial.mean(0)
     average = (centred**2).sum() * 2 / max(2, initial.shape[1])
     along = ((centred @ principal_axes(final).T) ** 2).sum()

@@ -1,4 +1,4 @@
-"""The colours of the four phases, apart in grey and for the colour-blind, and letters that tell them without any."""
+"""Colours of the four phases, distinct in grey and for the colour-blind, and letters."""
 
 from grokking_pl.metrics.phases import Phase
 

@@ -1,4 +1,4 @@
-"""Runs that differ in their seeds: a measure over steps with its spread, and steps against a setting (figure 7)."""
+"""Runs with different seeds: a quantity over steps with its spread, and steps against a setting (figure 7)."""
 
 from collections.abc import Mapping
 
@@ -10,17 +10,17 @@ from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
 from grokking_pl.plots.theory import BAND_COLOUR, REFERENCE_COLOUR, THEORY_COLOUR
 
 MOST_LINES = 5
-"""Seeds up to which the curve of each is drawn."""
+"""Most seeds with individual curves."""
 
 
 def draw_over_seeds(axes: Axes, curves: pd.DataFrame, name: str, marks: Mapping[str, float] = {}) -> None:
-    """Draw the mean over seeds of a measure at each step, and a band of one standard deviation on both sides.
+    """Draw the mean over seeds of a quantity at each step, with a band of one standard deviation on both sides.
 
     Args:
         axes: the panel.
-        curves: columns seed, step and the measure; steps that not all seeds have are left out.
-        name: the measure's column.
-        marks: steps to mark by a vertical line, by what they are; those that are infinite are left out.
+        curves: columns seed, step and the quantity; steps missing for some seeds are left out.
+        name: column of the quantity.
+        marks: steps to mark by vertical lines, by label; infinite ones are left out.
     """
     table = curves.pivot(index="step", columns="seed", values=name).dropna()
     steps, mean, spread = table.index.to_numpy(), table.mean(axis=1), table.std(axis=1, ddof=0)
@@ -41,16 +41,16 @@ def draw_over_seeds(axes: Axes, curves: pd.DataFrame, name: str, marks: Mapping[
 
 
 def steps_by(runs: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """The medians over seeds, for each value of a setting, of the steps to both thresholds and of their difference.
+    """Medians over seeds, for each value of a setting, of the steps to both thresholds and of their difference.
 
-    A run that never passed counts as one that would take longer than all others; medians of such are infinite.
+    Never counts as longer than all others, so medians can be infinite.
 
     Args:
         runs: one row per run, with columns seed, steps_to_train, steps_to_val and the setting.
-        setting: its column.
+        setting: column of the setting.
 
     Returns:
-        Columns steps_to_train, steps_to_val and difference, a row per value.
+        Columns steps_to_train, steps_to_val and difference, one row per value.
 
     >>> runs = pd.DataFrame({"a": [0, 0, 0], "steps_to_train": [1.0, 2.0, 3.0], "steps_to_val": [9.0, 4.0, np.nan]})
     >>> steps_by(runs, "a").loc[0].tolist()
@@ -62,19 +62,19 @@ def steps_by(runs: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 
 def draw_steps_by(axes: Axes, runs: pd.DataFrame, setting: str, label: str, threshold: float) -> None:
-    """Draw the medians of `steps_by`, and each run as a point; what never passed is not drawn.
+    """Draw the medians of `steps_by` and each run as a point, without runs that never crossed.
 
     Args:
         axes: the panel.
-        runs: as `steps_by` takes them.
-        setting: the column to the right.
-        label: what the setting is called.
-        threshold: accuracy that is passed.
+        runs: table as for `steps_by`.
+        setting: column for the horizontal axis.
+        label: label of the setting.
+        threshold: accuracy threshold.
     """
     medians = steps_by(runs, setting).replace(np.inf, np.nan)
     for name, style, colour, words in (
-        ("steps_to_train", "s--", TRAIN_COLOUR, f"training passes {threshold:g}"),
-        ("steps_to_val", "o-", VAL_COLOUR, f"validation passes {threshold:g}"),
+        ("steps_to_train", "s--", TRAIN_COLOUR, f"training accuracy ≥ {threshold:g}"),
+        ("steps_to_val", "o-", VAL_COLOUR, f"validation accuracy ≥ {threshold:g}"),
         ("difference", "^:", REFERENCE_COLOUR, "difference"),
     ):
         axes.plot(medians.index, medians[name], style, color=colour, label=f"{words} (median)")

@@ -1,4 +1,4 @@
-"""The power of embeddings at each frequency, before training and after."""
+"""The power of embeddings at each frequency, before and after training."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ COLOURS = ("#bbbbbb", "#c1440e")
 
 
 def spectrum(spectra: Mapping[int, Float[np.ndarray, " frequencies"]], factor: float) -> Figure:
-    """Draw the share of the power at each frequency.
+    """Draw the fraction of the power at each frequency.
 
     Args:
-        spectra: shares by step; the first and the last are drawn.
-        factor: how many times the equal share makes a key frequency; drawn as a line.
+        spectra: fractions by step; the first and last are drawn.
+        factor: multiple of the uniform share that defines key frequencies; drawn as a line.
     """
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.add_subplot()
@@ -24,7 +24,7 @@ def spectrum(spectra: Mapping[int, Float[np.ndarray, " frequencies"]], factor: f
     for number, (step, colour) in enumerate(zip(steps, COLOURS, strict=False)):
         offset = (number - (len(steps) - 1) / 2) * width
         axes.bar(frequencies + offset, spectra[step], width, color=colour, label=f"step {step}")
-    axes.axhline(factor / len(frequencies), color="black", linewidth=0.8, linestyle="--", label=f"{factor:g} × equal")
-    axes.set(xlabel="frequency", ylabel="share of the power")
+    axes.axhline(factor / len(frequencies), color="black", linewidth=0.8, linestyle="--", label=f"{factor:g} × uniform")
+    axes.set(xlabel="frequency", ylabel="fraction of the power")
     axes.legend(frameon=False)
     return figure

@@ -1,4 +1,4 @@
-"""Accuracy of the decoder of one step on the embeddings of another, as a map of both steps."""
+"""Accuracy of the decoder of one step with the embeddings of another, as a map over both steps."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 COLOUR_MAP = "viridis"
 MOST_NUMBERED = 16
-"""Steps up to which there is room for the numbers."""
+"""Most steps with room for numbers."""
 
 
 def stitched_accuracy(
@@ -16,10 +16,10 @@ def stitched_accuracy(
     train: Float[np.ndarray, "decoders embeddings"],
     val: Float[np.ndarray, "decoders embeddings"],
 ) -> Figure:
-    """Draw both accuracies for every pair of steps; the diagonal has the network as it was.
+    """Draw both accuracies for every pair of steps; the diagonal is the unstitched network.
 
     Args:
-        steps: of decoders and embeddings.
+        steps: steps of decoders and embeddings.
         train: accuracies on the training set.
         val: accuracies on the validation set.
     """

@@ -1,4 +1,4 @@
-"""Figures of the effective theory: uniqueness, rates and steps against the training fraction, r_c against p."""
+"""Figures of the effective theory: uniqueness, rates and steps by training fraction, r_c by p."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 THEORY_COLOUR, BAND_COLOUR, MARK_COLOUR, REFERENCE_COLOUR = "#0072b2", "#56b4e9", "#c1440e", "#666666"
-"""Blues, vermilion and grey: apart for the colour-blind and in print."""
+"""Blues, vermilion and grey: distinct for the colour-blind and in print."""
 
 
 def unique_structure(frame: pd.DataFrame, r_c: float, interval: tuple[float, float], task: str) -> Figure:
@@ -69,13 +69,13 @@ def draw_grokking_rate(axes: Axes, frame: pd.DataFrame, r_c: float) -> None:
 def predicted_steps(frame: pd.DataFrame, r_c: float, task: str, learning_rate: float) -> Figure:
     """Draw the predicted steps 1 / (lambda_3 eta) to the linear structure (figure 5 (b) of the paper).
 
-    Sizes at which a quantile is infinite, because the structure is not unique, are left blank for it.
+    Infinite quantiles, for non-unique structures, are left blank.
 
     Args:
         frame: columns train_fraction, steps_q05, steps_q25, steps_q50, steps_q75, steps_q95.
         r_c: the critical fraction.
         task: the operation's name.
-        learning_rate: eta.
+        learning_rate: learning rate eta.
     """
     figure, axes = _axes(task)
     draw_predicted_steps(axes, frame, r_c, learning_rate)
@@ -88,7 +88,7 @@ def draw_predicted_steps(axes: Axes, frame: pd.DataFrame, r_c: float, learning_r
     finite = frame[columns].replace(np.inf, np.nan)
     ceiling = 10 * np.nanmax(finite.to_numpy()) if finite.notna().to_numpy().any() else 1.0
     drawn = frame.assign(**finite)
-    # The upper edges of the bands leave the picture where they are infinite.
+    # Upper edges of bands leave the figure where they are infinite.
     drawn[["steps_q75", "steps_q95"]] = drawn[["steps_q75", "steps_q95"]].fillna(ceiling)
     _bands(axes, drawn, "steps")
     _mark(axes, r_c)
@@ -100,7 +100,7 @@ def draw_predicted_steps(axes: Axes, frame: pd.DataFrame, r_c: float, learning_r
 
 
 def critical_fraction_by_p(frame: pd.DataFrame) -> Figure:
-    """Draw how the critical fraction of addition falls with p, beside the least fraction at which all symbols occur.
+    """Draw the critical fraction of addition by p, with the fraction at which all symbols occur.
 
     Args:
         frame: columns p, r_c, low, high.
@@ -147,7 +147,7 @@ def _axes(task: str) -> tuple[Figure, Axes]:
 
 
 def _bands(axes: Axes, frame: pd.DataFrame, name: str) -> None:
-    """Median and the two bands around it."""
+    """Draw the median and the two bands around it."""
     x = frame.train_fraction
     for low, high, alpha, label in (("05", "95", 0.25, "5 to 95 %"), ("25", "75", 0.5, "25 to 75 %")):
         band = frame[f"{name}_q{low}"], frame[f"{name}_q{high}"]

@@ -1,4 +1,4 @@
-"""How the embeddings move, in the effective theory and in a network (figures 4 (c) and 4 (d) of the paper)."""
+"""Trajectories of embeddings in the effective theory and in a network (figures 4 (c) and 4 (d) of the paper)."""
 
 from collections.abc import Sequence
 
@@ -26,18 +26,18 @@ def trajectories(
 ) -> Figure:
     """Draw the normalised embeddings of theory and network over steps, side by side, one line per symbol.
 
-    Embeddings of more than one dimension are projected on the first principal axis of the network's last ones, theory
-    and network on the same axis. The two panels have step axes of their own, for a network trained by Adam is not on
-    the clock of a gradient flow.
+    Embeddings of more than one dimension are projected on the first principal axis of the network's last ones, for
+    theory and network alike. The two panels have separate step axes, because a network trained by Adam does not follow
+    the time of a gradient flow.
 
     Args:
-        theory_steps: time over learning rate.
-        theory: the normalised flow's embeddings.
+        theory_steps: time divided by the learning rate.
+        theory: embeddings of the normalised flow.
         network_steps: updates made.
-        network: the network's normalised embeddings.
+        network: normalised embeddings of the network.
         symbols: names of the symbols.
-        predicted: 1 / (lambda_3 eta), marked in the theory's panel with its threefold; infinite for no mark.
-        measured: step at which RQI passed its threshold, marked in the network's panel; None for no mark.
+        predicted: 1 / (lambda_3 eta), marked in the theory's panel together with three times it; infinite for no mark.
+        measured: step at which RQI crossed its threshold, marked in the network's panel; None for no mark.
     """
     axis = principal_axes(network[-1])[0]
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -62,7 +62,7 @@ def draw_trajectories(
     symbols: Sequence[str],
     title: str = "",
 ) -> None:
-    """Draw one number of each embedding over steps, one line per symbol, with its name at the end."""
+    """Draw one coordinate of each embedding over steps, one line per symbol, with its name at the end."""
     colours = colormaps[COLOUR_MAP](np.linspace(0, 0.95, values.shape[1]))
     for k, name in enumerate(symbols):
         axes.plot(steps, values[:, k], color=colours[k], linewidth=1.2)
@@ -78,7 +78,7 @@ def draw_trajectories(
 
 
 def mark_step(axes: Axes, step: float, name: str) -> None:
-    """Draw a vertical line at a step, with its name."""
+    """Draw a labelled vertical line at a step."""
     axes.axvline(step, color=MARK_COLOUR, linewidth=1)
     axes.annotate(
         name,

@@ -1,4 +1,4 @@
-"""Accuracy with the embeddings truncated to their first principal components, at the end and on the way there."""
+"""Accuracy with the embeddings truncated to their first principal components, at the end and over training."""
 
 from collections.abc import Sequence
 
@@ -21,10 +21,10 @@ def truncated_accuracy(
     train: Float[np.ndarray, "steps components"],
     val: Float[np.ndarray, "steps components"],
 ) -> Figure:
-    """Draw both accuracies at the last step against the number of components, and those on the validation set by step.
+    """Draw both accuracies at the last step by number of components, and validation accuracies by step.
 
     Args:
-        steps: of the measurements.
+        steps: steps of the measurements.
         components: numbers of principal components.
         train: accuracies on the training set.
         val: accuracies on the validation set.
@@ -38,14 +38,14 @@ def truncated_accuracy(
     chosen = np.unique(np.linspace(0, len(components) - 1, min(TICKS, len(components))).round().astype(int))
     left.set_xticks([components[k] for k in chosen], labels=[str(components[k]) for k in chosen])
     left.minorticks_off()
-    left.set(xlabel="principal components of the embeddings that are kept", ylabel="accuracy", ylim=(-0.02, 1.05))
+    left.set(xlabel="principal components kept", ylabel="accuracy", ylim=(-0.02, 1.05))
     left.legend(loc="best")
 
     norm = LogNorm(min(components), max(max(components), min(components) + 1))
     for number, k in enumerate(components):
         right.plot(steps, val[:, number], color=colormaps[COLOUR_MAP](norm(k)), linewidth=1.3)
     right.set(xlabel="training step", ylabel="validation accuracy", ylim=(-0.02, 1.05), xlim=(0, max(steps[-1], 1)))
-    bar = figure.colorbar(ScalarMappable(norm, COLOUR_MAP), ax=right, label="principal components that are kept")
+    bar = figure.colorbar(ScalarMappable(norm, COLOUR_MAP), ax=right, label="principal components kept")
     bar.set_ticks([components[k] for k in chosen], labels=[str(components[k]) for k in chosen])
     bar.minorticks_off()
     for axes in (left, right):

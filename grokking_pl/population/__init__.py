@@ -1,1 +1,1 @@
-"""Many runs as one batch: members, their training, and diagrams of their phases."""
+"""Many runs as one batch: members, their training, and diagrams."""

@@ -1,13 +1,13 @@
 """Adam for many networks at once, each with its own learning rate, weight decay, decay of the moments and epsilon.
 
-For each network, with gradient g, weight decay w and t the number of the update from 1, as ``torch.optim.Adam``:
+For each network, with gradient g, weight decay w and update number t (from 1), as in ``torch.optim.Adam``:
 
     decoupled: θ <- θ (1 - η w)          otherwise: g <- g + w θ
     m <- β1 m + (1 - β1) g               v <- β2 v + (1 - β2) g²
     θ <- θ - η / (1 - β1^t) · m / (√v / √(1 - β2^t) + ε)
 
-What depends on t alone is computed for many steps ahead, in double precision: in the graph of a step a compiler would
-compute the powers for every weight anew.
+What depends on t alone is computed many steps ahead, in double precision: inside a step's graph a compiler would
+recompute the powers for every weight.
 """
 
 from typing import Any
@@ -21,20 +21,20 @@ from grokking_pl.training import GroupOptions
 
 
 class AdamRule(UpdateRule):
-    """Adam, and AdamW, which is Adam with a decoupled weight decay."""
+    """Adam and AdamW, which is Adam with decoupled weight decay."""
 
     moments = 2
 
     @classmethod
     def of(cls, kind: type, options: dict[str, Any]) -> tuple["AdamRule", tuple[float, ...]]:
-        """The rule of ``torch.optim.Adam`` or ``AdamW``, and the options by `as_row`."""
+        """The rule of ``torch.optim.Adam`` or ``AdamW``, and the options as a row (see `as_row`)."""
         refuse_options(kind, options, "amsgrad", "maximize")
         return cls(), as_row(GroupOptions(*(options[name] for name in OPTIONS)))
 
     def coefficients(
         self, options: Float[Tensor, "*places 6"], step: Float[Tensor, " *places"]
     ) -> Float[Tensor, "*places 7"]:
-        """As `adam_coefficients`."""
+        """See `adam_coefficients`."""
         return adam_coefficients(options, step)
 
     def step(
@@ -45,7 +45,7 @@ class AdamRule(UpdateRule):
         second: Float[Tensor, "members ..."] | None,
         coefficients: Float[Tensor, "members 7"],
     ) -> None:
-        """As `adam_step`."""
+        """See `adam_step`."""
         assert second is not None
         adam_step(parameter, gradient, first, second, coefficients)
 
@@ -56,8 +56,7 @@ OPTIONS = ("lr", "weight_decay", "decoupled_weight_decay", "betas", "eps")
 def as_row(options: GroupOptions) -> tuple[float, ...]:
     """The options of one network as numbers.
 
-    They are the learning rate, the weight decay that acts on the weights (decoupled), the one that acts through the
-    gradient, β1, β2 and ε.
+    They are the learning rate, the decoupled weight decay, the weight decay through the gradient, β1, β2 and ε.
     """
     decay = (options.weight_decay, 0.0) if options.decoupled else (0.0, options.weight_decay)
     return (options.lr, *decay, *options.betas, options.eps)
@@ -66,7 +65,7 @@ def as_row(options: GroupOptions) -> tuple[float, ...]:
 def adam_coefficients(
     options: Float[Tensor, "members *groups 6"], step: Float[Tensor, " members *groups"]
 ) -> Float[Tensor, "members *groups 7"]:
-    """The numbers that `adam_step` multiplies with, for update number ``step`` (from 1), in double precision.
+    """The coefficients of `adam_step` for update number ``step`` (from 1), in double precision.
 
     They are 1 - η w (decoupled), w (through the gradient), 1 - β1, β2, 1 - β2, √(1 - β2^t) η / (1 - β1^t) and
     √(1 - β2^t) ε: both sides of the last fraction are multiplied by √(1 - β2^t).
@@ -88,7 +87,7 @@ def adam_step(
     """Update one parameter of every network, and its two moments, in place.
 
     Args:
-        parameter: the parameter, stacked.
+        parameter: stacked parameter.
         gradient: its gradient.
         first: running mean m of the gradient.
         second: running mean v of its square.

@@ -1,12 +1,11 @@
-"""Many networks of one architecture trained as one batch, each as ``grok fit`` would train it.
+"""Many networks of one architecture trained as one batch, each as `grok fit` would train it.
 
-A batch has a fixed number of places. A member whose phase is decided leaves its place to the next that waits, so that
-the batch is always full and its step is compiled once. Every place counts its own steps.
+A batch has a fixed number of places. When a member's phase is decided, its place goes to the next waiting member, so
+that the batch stays full and its step is compiled once. Each place counts its own steps.
 
-The way of a step: `Batch.advance` takes steps up to the next look at the embeddings; `grokking_pl.population.step`
-makes each of them, with losses and predictions from `grokking_pl.training.objective`; a rule of
-`grokking_pl.population.rules` updates the parameters, and `grokking_pl.population.tracking` notes which thresholds were
-passed.
+`Batch.advance` takes steps up to the next observation of the embeddings. `grokking_pl.population.step` performs each
+step, with losses and predictions from `grokking_pl.training.objective`; a rule of `grokking_pl.population.rules`
+updates the parameters, and `grokking_pl.population.tracking` records the crossed thresholds.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,24 +34,24 @@ from grokking_pl.population.step import evaluate_and_update, update
 
 
 class Batch:
-    """Members that are trained together.
+    """Members trained together.
 
     Args:
-        template: any of the members: all are of its kind.
-        places: how many are trained at a time.
-        criteria: what decides a member's phase.
+        template: any member; all are of the same kind.
+        places: number of members trained at a time.
+        criteria: criteria for a member's phase.
         budget: steps within which the thresholds must be reached.
-        device: where to train.
-        compiled: compile the step; what cannot be compiled is run as it is, and says so.
+        device: device to train on.
+        compiled: compile the step; if that fails, say so and run it uncompiled.
         shared_samples: whether all members have the same samples, targets and split.
-        observe: when to look at the embeddings; None for never.
-        keep_curves: whether outcomes tell how the member came there.
+        observe: when to observe the embeddings; None for never.
+        keep_curves: whether outcomes include curves.
         stop_when_decided: whether a member ends as soon as its phase is decided, or trains for the whole budget.
 
     Attributes:
-        members: the member at each place; None where it is empty.
-        state: what training changes.
-        interval: members come and go only when the steps made are a multiple of it.
+        members: member at each place; None if empty.
+        state: everything that training changes.
+        interval: members enter and leave only at multiples of this number of steps.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Batch:
         self._what = f"{network} with the loss {loss}"
 
         self._fused = template.takes_all and criteria.every_n_steps == 1 and not trains_at_random(template)
-        # Training sets of one batch may differ in size, if not all have the same samples.
+        # Training sets in a batch may differ in size, unless all have the same samples.
         largest = template.batch_size if shared_samples or not template.takes_all else len(template.data.inputs)
         accumulated = 1 if template.takes_all else template.trainer.accumulate_grad_batches
         self._minibatches = MiniBatches(places, largest * accumulated, device, accumulated, template.trainer.dtype)
@@ -93,32 +92,32 @@ class Batch:
         self._observed = [Observed() for _ in range(places)]
         self.interval = criteria.every_n_steps
         if observe and is_observable(template):
-            # No member needs more than its budget, and the evaluation after it.
+            # No member needs more than its budget and the evaluation after it.
             whole_run = -(-(budget + 1) // criteria.every_n_steps) * criteria.every_n_steps
             self.interval = min(observe.interval(criteria.every_n_steps), whole_run)
             self._observer = Observer(template, observe, keep_curves)
         self._steps_made = 0
 
-    # Members come and go.
+    # Entering and leaving.
 
     @property
     def free(self) -> int:
-        """How many places are empty."""
+        """The number of empty places."""
         return self.members.count(None)
 
     @property
     def steps(self) -> list[int | None]:
-        """Updates made at each place; None where it is empty."""
+        """Updates made at each place; None if empty."""
         steps = self.state.tracking.step.tolist()
         return [None if member is None else step for member, step in zip(self.members, steps, strict=True)]
 
     @property
     def compile_seconds(self) -> float:
-        """What compiling took; 0 before the first step, or without."""
+        """Seconds spent compiling; 0 before the first step, or uncompiled."""
         return self._step.seconds if isinstance(self._step, CompiledStep) else 0.0
 
     def put(self, member: Member, saved: dict[str, Any] | None = None) -> None:
-        """Give a member an empty place; with ``saved``, from `state_of`, it goes on where it was."""
+        """Put a member in an empty place; it resumes from ``saved``, the result of `state_of`, if given."""
         place = self.members.index(None)
         self.members[place] = member
         self.state.put(place, member, saved)
@@ -127,11 +126,11 @@ class Batch:
         self._observed[place] = Observed(**saved["observed"]) if saved else Observed()
 
     def state_of(self, place: int) -> dict[str, Any]:
-        """Everything that `put` needs to go on with the member at ``place``."""
+        """The state of the member at ``place``, for `put` to resume from."""
         return {**self.state.saved(place), "observed": asdict(self._observed[place])}
 
     def take_decided(self) -> list[Outcome]:
-        """Remove the members that have ended."""
+        """Remove the members that have ended, and return their outcomes."""
         outcomes = []
         for place, ended in enumerate(self.state.tracking.ended()):
             member = self.members[place]
@@ -149,7 +148,7 @@ class Batch:
         """Train every member for ``steps`` steps, or until it ends.
 
         Raises:
-            UserError: the architecture or the loss does something that cannot be done for many networks at once.
+            UserError: the architecture or loss cannot be vectorised over networks.
         """
         with torch.no_grad():
             self._look(newcomers=True)
@@ -174,7 +173,7 @@ class Batch:
         if self._fused:
             self._step(self._network, self.state, self._samples, coefficients)
             return
-        # Every place has made a multiple of the interval when a member comes, so that all are due at the same steps.
+        # Members enter when every place has made a multiple of the interval, so all are due at the same steps.
         every = self.criteria.every_n_steps
         if self._steps_made % every in (0, self.budget % every):
             step = self.state.tracking.step
@@ -182,10 +181,10 @@ class Batch:
             self.state.tracking.take_in(evaluate(self._network, self.state, self._samples), due)
         self._step(self._network, self.state, self._samples, next(minibatches), coefficients)
 
-    # Looking at the embeddings.
+    # Observing embeddings.
 
     def _look(self, newcomers: bool = False) -> None:
-        """Look at the embeddings of all members that have a look to come, or of newcomers alone."""
+        """Observe the embeddings of all members that are due, or only of newcomers."""
         if self._observer is None:
             return
         steps, ended = self.state.tracking.step.tolist(), self.state.tracking.ended()

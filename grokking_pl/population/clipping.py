@@ -1,20 +1,20 @@
-"""Clipping of the gradients of many networks at once, as a trainer clips those of each."""
+"""Gradient clipping for many networks at once, as a trainer clips each."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 EPSILON = 1e-6
-"""What ``torch.nn.utils.clip_grad_norm_`` adds to a norm."""
+"""Term that ``torch.nn.utils.clip_grad_norm_`` adds to the norm."""
 
 
 def clip_gradients(gradients: dict[str, Tensor], clipping: str, most: Float[Tensor, " members"]) -> dict[str, Tensor]:
-    """The gradients of every member, made so short that they pass no limit.
+    """Clip the gradients of every member.
 
     Args:
-        gradients: stacked, by the name of their parameter.
-        clipping: what is limited: the ``norm`` of all gradients of a member, or each ``value``.
-        most: the limit of each member; infinite for none.
+        gradients: stacked gradients, by parameter name.
+        clipping: ``norm`` to clip the norm of all gradients of a member, ``value`` to clip each entry.
+        most: limit of each member; infinite for none.
     """
     if clipping == "value":
         return {name: value.clamp(-_like(most, value), _like(most, value)) for name, value in gradients.items()}
@@ -25,5 +25,5 @@ def clip_gradients(gradients: dict[str, Tensor], clipping: str, most: Float[Tens
 
 
 def _like(numbers: Float[Tensor, " members"], stack: Float[Tensor, "members ..."]) -> Float[Tensor, "members ..."]:
-    """A number of each member with as many dimensions as a stack."""
+    """One number per member, with as many dimensions as the stack."""
     return numbers.view(-1, *[1] * (stack.dim() - 1))

@@ -1,4 +1,4 @@
-"""Compiling a step: all that the population knows of ``torch.compile``."""
+"""Compilation of the training step with ``torch.compile``."""
 
 import logging
 import sys
@@ -14,27 +14,27 @@ from grokking_pl.population.state import State
 
 
 class CompiledStep:
-    """A step that is compiled at its first call; where that fails, it says so and is run as it is, from then on.
+    """A step compiled at its first call; if that fails, it says so and runs uncompiled from then on.
 
-    No step can run another's graph, or one that no longer fits. Compiled graphs are kept by code, but each of these
-    keeps its own (``isolate_recompiles``). The guards on shapes, types and devices of tensors, on gradient mode and on
-    the number of threads are kept: what breaks one is compiled anew. Those that are left out, some hundred, watch the
-    network's modules and other objects, which belong to one batch and never change; to check them takes as long as the
-    step of a member.
+    Graphs are never shared between steps or used when they no longer fit. Compiled graphs are cached by code, but each
+    step keeps its own (``isolate_recompiles``). Guards on tensors' shapes, types and devices, on gradient mode and on
+    the number of threads are kept and trigger recompilation. Some hundred other guards, on the network's modules and
+    other objects, are dropped: these objects belong to one batch and never change, and checking them takes as long as a
+    member's step.
 
     Args:
-        step: one of `grokking_pl.population.step`: changes the state that it is given, in place.
+        step: function of `grokking_pl.population.step`, which changes the state in place.
 
     Attributes:
-        seconds: what compiling took; 0 until then, or if it failed.
+        seconds: seconds spent compiling; 0 before, or if it failed.
     """
 
     def __init__(self, step: Callable[..., None]) -> None:
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it looks for CUDA's compiler
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # warns if CUDA's compiler is missing
         self.seconds = 0.0
         self._tried = False
         self._plain = step
-        self._run: Callable[..., None] = torch.compile(  # type: ignore[call-overload]  # not told of isolate_recompiles
+        self._run: Callable[..., None] = torch.compile(  # type: ignore[call-overload]  # stubs lack isolate_recompiles
             step,
             dynamic=False,
             fullgraph=True,
@@ -43,7 +43,7 @@ class CompiledStep:
         )
 
     def __call__(self, network: MemberNetwork, state: State, *rest: Any) -> None:
-        """Make the step."""
+        """Perform the step."""
         if self._tried:
             self._run(network, state, *rest)
             return
@@ -64,8 +64,8 @@ class CompiledStep:
 
 
 def forget_compiled_steps() -> None:
-    """Free what was compiled in this process; a step that is still needed is compiled anew at its next call.
+    """Free everything compiled in this process; steps still in use are recompiled at their next call.
 
-    The graphs of batches that are done are kept until then, and there is a limit to the number of all.
+    Graphs of finished batches are kept until then, and their total number is limited.
     """
     torch.compiler.reset()

@@ -1,6 +1,6 @@
-"""The accuracies of many runs on their way: a bounded number of points a run, evenly spaced on a logarithmic axis.
+"""Accuracy curves of many runs: a bounded number of points per run, evenly spaced on a logarithmic axis.
 
-They are kept on the device and written within the training step, so that no step waits for them.
+They are recorded on the device within the training step, so no step waits for them.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 POINTS = 40
-"""Points of a run's curve, at most, besides the initial and the last one."""
+"""Most points per curve, besides the first and last."""
 MOST_RUNS = 4000
-"""Runs of a diagram from which on no curves are kept: their table would be larger than all else of the diagram."""
+"""Number of runs above which no curves are kept: their table would exceed the rest of the diagram."""
 UNSEEN = -1
 
 
 def curve_steps(budget: int, every_n_steps: int, points: int = POINTS) -> list[int]:
-    """Step 0 and at most ``points`` steps up to ``budget``, all of them steps at which accuracies are evaluated.
+    """Step 0 and at most ``points`` evaluation steps up to ``budget``.
 
     >>> curve_steps(1000, 1, 4), curve_steps(1000, 100, 4)
     ([0, 1, 10, 100, 1000], [0, 100, 1000])
@@ -29,7 +29,7 @@ def curve_steps(budget: int, every_n_steps: int, points: int = POINTS) -> list[i
 
 
 def curve_slots(steps: Sequence[int], budget: int) -> Int[Tensor, " slots"]:
-    """Which point of a curve each step is, if it is one, and the number of points elsewhere.
+    """The index of each step's point in a curve; the number of points for other steps.
 
     >>> curve_slots([0, 1, 3], 3)
     tensor([0, 1, 3, 2, 3])
@@ -46,14 +46,14 @@ def record_point(
     step: Int[Tensor, " members"],
     running: Bool[Tensor, " members"],
 ) -> None:
-    """Take one evaluation into the curves, in place, for the members whose step is a point.
+    """Record one evaluation in the curves, in place, for the members whose step is a point.
 
     Args:
-        curve: number of correct training and validation samples; what is no point goes to the last place.
-        slots: which point each step is.
-        correct: the evaluation.
+        curve: numbers of correct training and validation samples; other steps are written to the last entry.
+        slots: index of each step's point.
+        correct: numbers of correct training and validation samples.
         step: updates made.
-        running: members whose evaluation counts.
+        running: mask of the members whose evaluation counts.
     """
     slot = torch.where(running, slots[step.clamp(max=len(slots) - 1)], curve.shape[1] - 1)
     curve.scatter_(1, slot[:, None, None].expand(-1, 1, 2), correct[:, None].to(curve.dtype))
@@ -62,13 +62,13 @@ def record_point(
 def points_of(
     curve: list[list[int]], steps: Sequence[int], sizes: tuple[int, int], last: tuple[int, float, float]
 ) -> list[tuple[int, float, float]]:
-    """The curve of one run: step, training accuracy and validation accuracy, ending with the last evaluation.
+    """The curve of one run as (step, training accuracy, validation accuracy), ending with the last evaluation.
 
     Args:
-        curve: of the run, as `record_point` filled it.
+        curve: curve of the run, filled by `record_point`.
         steps: the step of each point.
-        sizes: number of training and validation samples.
-        last: the last evaluation, at the step at which the phase was decided.
+        sizes: numbers of training and validation samples.
+        last: last evaluation, at the step where the phase was decided.
     """
     train, val = (max(1, size) for size in sizes)
     seen = [

@@ -1,4 +1,4 @@
-"""A diagram's runs: read from its configuration, and trained by as many processes as there are."""
+"""The runs of a diagram: reading its configuration, and training its runs in several processes."""
 
 import os
 import sys
@@ -26,11 +26,11 @@ from grokking_pl.population.workers import train_here, train_in_processes
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
 COMPILING_PAYS = 50_000
-"""Member-steps of a worker from which on compiling, some tens of seconds, takes less time than it saves."""
+"""Member-steps per worker above which compiling, some tens of seconds, pays off."""
 
 
 def find_base(base: str, files: Sequence[Path]) -> Path:
-    """The configuration of ``grok fit`` that a diagram names, relative to its own file or to where the user works."""
+    """Find a diagram's `grok fit` configuration, relative to the diagram's file or to the working directory."""
     path = Path(base)
     if files and not path.is_absolute() and (files[0].parent / path).exists():
         return files[0].parent / path
@@ -40,21 +40,22 @@ def find_base(base: str, files: Sequence[Path]) -> Path:
 def read_base(
     base_file: Path, changes: dict[str, Any], interventions_among: Callable[[Any], Settings]
 ) -> tuple[Settings, int]:
-    """The settings of ``grok fit`` that a diagram's cells change, and its seed; checked before any work.
+    """Read and check the `grok fit` settings that a diagram's cells change, and the seed.
 
     Args:
-        base_file: configuration of ``grok fit``.
+        base_file: configuration of `grok fit`.
         changes: settings to change in it, by name.
-        interventions_among: finds those among the trainer's callbacks, and refuses others that change the training.
+        interventions_among: selects interventions among the trainer's callbacks, and refuses other callbacks that
+            change training.
 
     Raises:
-        UserError: the file cannot be read, a setting does not exist or is of the wrong type, or the configuration asks
-            for something that a population cannot do.
+        UserError: the file cannot be read, a setting does not exist or has the wrong type, or the configuration has
+            something that a diagram does not support.
     """
     try:
         given = yaml.safe_load(base_file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or "it is no YAML"
+        reason = getattr(error, "strerror", None) or "not valid YAML"
         raise UserError(f"cannot read the base configuration {base_file}: {reason}") from None
     given = given if isinstance(given, dict) else {}
     trainer = given.get("trainer") or {}
@@ -71,15 +72,15 @@ def read_base(
 
 
 def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str, ...]:
-    """See that every value of every axis can be trained, before any is; the axes along which no batch can go.
+    """Check that every value of every axis can be trained; return the axes along which batches are divided.
 
     Args:
-        grid: the runs.
-        base: settings of ``grok fit``, with the changes for all runs.
-        changes: the names of these.
+        grid: grid of runs.
+        base: settings of `grok fit`, with the changes for all runs.
+        changes: names of these changes.
 
     Raises:
-        UserError: no configuration has a setting, one of its values is wrong, or one is changed for all runs, too.
+        UserError: a setting does not exist, a value is invalid, or a setting is changed for all runs too.
     """
     builder = MemberBuilder()
     names = _names(base)
@@ -90,7 +91,7 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
             check_name(name, names)
             for changed in changes:
                 if changed == name or changed.startswith(f"{name}."):
-                    raise UserError(f"set gives {changed}, which the axis {axis} sets too: leave one of them out")
+                    raise UserError(f"set and the axis {axis} both set {changed}: remove one of them")
         first, place = grid.cell(0), list(grid.axes).index(axis)
         for value in values:
             coordinates = (*first.values[:place], value, *first.values[place + 1 :])
@@ -102,28 +103,28 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
 
 
 def _names(base: Settings) -> list[str]:
-    """The names of all settings, and of those that hold others, as a group's options."""
+    """The names of all settings, including those that contain others, such as a group's options."""
     names = list(flatten(base))
     holders = {name.rpartition(".")[0] for name in names if name.count(".") > 1}
     return [*names, *(holders | {"callbacks"}) - {*names}]
 
 
 def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compiled: bool | None) -> None:
-    """Train this process's share of the runs that are left.
+    """Train this process's share of the unfinished runs.
 
     Args:
         plan: the diagram.
-        ranks: the processes of the job.
-        path: the diagram's folder.
-        workers: training processes of each of these; None for one per core.
-        compiled: whether to compile the step; None for where it pays.
+        ranks: processes of the job.
+        path: folder of the diagram.
+        workers: training processes per job process; None for one per core.
+        compiled: whether to compile the step; None to compile if it pays off.
     """
     grid = plan.grid
     further = further_columns(plan.criteria.further_thresholds)
     folder = DiagramFolder(path, grid.axes, grid.seeds, ranks.rank, further)
     finished = folder.finished()
     states = folder.states.load()
-    ranks.wait()  # what the others append now would change the shares
+    ranks.wait()  # rows appended before all have read the table would change the shares
     left = len(grid) - len(finished)
     mine = set(islice(finished.left(), ranks.rank, None, ranks.size)) if ranks.size > 1 else None
     states = {index: state for index, state in states.items() if not mine or index in mine}
@@ -132,7 +133,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
         return
 
     def jobs() -> Iterator[Job]:
-        # Members that are on their way come first: they need no places for as long.
+        # Resumed members come first, since they occupy places for a shorter time.
         for index in sorted(states):
             yield grid.cell(index), states.pop(index)
             started.add(index)
@@ -147,7 +148,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
     threads = max(1, _cores() // ranks.local_size // workers)
     plan = replace(plan, runs=-(-share // workers), compiled=compiled, threads=threads)
     if ranks.rank == 0:
-        words = f"{len(grid)} runs" + (f", {len(finished)} of them done" if len(finished) else "")
+        words = f"{len(grid)} runs" + (f", {len(finished)} done" if len(finished) else "")
         processes = workers * ranks.size
         how = f"{processes} process{'es' * (processes > 1)} on {plan.device}{', compiled' * compiled}"
         print(f"diagram in {path}: {words}; {how}", file=sys.stderr, flush=True)
@@ -164,7 +165,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
         ended = [(grid.cell(outcome.index), outcome) for outcome in report.outcomes]
         rows = [outcome.row(folder.axes, cell, plan.criteria.delay) for cell, outcome in ended]
         if rows:
-            # In this order: a run whose row is missing is trained again.
+            # In this order, because a run without a row is trained again.
             if plan.keep_curves:
                 folder.append_curves(row for cell, outcome in ended for row in outcome.curve_rows(folder.axes, cell))
             folder.append(rows)
@@ -180,9 +181,9 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
 
 
 def kinds_together(plan: Plan, cells: Iterable[int]) -> Iterable[int]:
-    """The numbers of cells in an order in which all of one kind, whatever their seed, follow one another.
+    """Order the cells so that those of the same kind, whatever their seed, are consecutive.
 
-    A batch is of one kind, and ends with the last of it that follows.
+    A batch holds one kind and ends after the last consecutive cell of that kind.
     """
     if not plan.dividing:
         return cells

@@ -1,4 +1,4 @@
-"""A diagram on the terminal: a live bar for people, sparse lines for log files."""
+"""Progress of a diagram: a live bar on terminals, occasional lines in log files."""
 
 import sys
 import time
@@ -17,17 +17,17 @@ from grokking_pl.population.time_left import TimeLeft
 
 FIRST_LINE_SECONDS = 3.0
 LINE_SECONDS = 15.0
-"""Time between two lines where the output is no terminal."""
+"""Seconds between lines if the output is not a terminal."""
 
 
 class DiagramProgress:
-    """Shows runs done, phases so far, steps of all runs per second and the remaining time.
+    """Show finished runs, phases so far, total steps per second and remaining time.
 
     Args:
         total: number of runs.
-        phases: of the runs that were done before.
+        phases: phases of the runs finished before.
         budget: steps of a run.
-        label: what is counted.
+        label: label of the counts.
         show: whether to show anything.
     """
 
@@ -45,7 +45,7 @@ class DiagramProgress:
             self._bar.start()
 
     def update(self, report: Report, phases: list[str]) -> None:
-        """Take in a report, and the phases of the runs that ended."""
+        """Update with a worker's report and the phases of the runs that ended."""
         now = time.monotonic()
         self._time_left.take(report, now)
         self._phases.update(phases)
@@ -57,7 +57,7 @@ class DiagramProgress:
             print(" · ".join([counts, *self._phase_counts(), *self._pace(now)]), file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the terminal in order."""
+        """Restore the terminal."""
         if self._bar:
             self._bar.stop()
 
@@ -65,7 +65,7 @@ class DiagramProgress:
         return [f"{phase} {self._phases[phase]}" for phase in map(str, Phase) if self._phases[phase]]
 
     def _pace(self, now: float) -> list[str]:
-        """The remaining time and the speed, in words; nothing before the first steps."""
+        """Remaining time and speed as text; empty before the first steps."""
         seconds = self._time_left.seconds(now)
         if seconds is None:
             return []
@@ -76,9 +76,9 @@ class DiagramProgress:
 
 
 class _Bar(Progress):
-    """A line with the counts, the bar, the remaining time and the speed, and below it one with the phases.
+    """A line with the counts, the bar, the remaining time and the speed, and a second line with the phases.
 
-    Where a line is too narrow for all, its end goes first, so that the counts stay.
+    If a line is too narrow, its end is cut, so that the counts remain.
     """
 
     def __init__(self, console: Console, label: str, total: int, completed: int) -> None:
@@ -97,6 +97,6 @@ class _Bar(Progress):
         self.update(self._line, completed=completed, pace=" · ".join(pace) or "starting")
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The lines, as `Progress` asks for them."""
+        """The lines, in the form required by `Progress`."""
         yield from super().get_renderables()
         yield self._phases

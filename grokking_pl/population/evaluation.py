@@ -1,4 +1,4 @@
-"""How many training and validation samples every member predicts right."""
+"""Numbers of correct training and validation samples of every member."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,14 +11,14 @@ from grokking_pl.population.state import State
 from grokking_pl.training.objective import is_correct, predicted_class
 
 EVALUATION_ELEMENTS = 2**21
-"""Numbers in the widest layer's outputs, over samples and members, above which an evaluation is cut into parts.
+"""Widest layer outputs, over samples and members, above which an evaluation is split into parts.
 
-Measured on convolutional networks, which take longer per member once such outputs outgrow the caches.
+Measured on convolutional networks, which take longer per member once such outputs exceed the caches.
 """
 
 
 def evaluate(network: MemberNetwork, state: State, samples: SampleStack) -> Int[Tensor, "places 2"]:
-    """The numbers of correct samples of every member, by networks in evaluation mode."""
+    """The numbers of correct samples of every member, in evaluation mode."""
 
     def count_of_one(parameters: Parameters, part: Samples) -> Int[Tensor, " 2"]:
         return count_correct(network.outputs(parameters, part.inputs), part)
@@ -33,7 +33,7 @@ def evaluate(network: MemberNetwork, state: State, samples: SampleStack) -> Int[
 
 
 def count_correct(outputs: Float[Tensor, "samples *answers outputs"], samples: Samples) -> Int[Tensor, " 2"]:
-    """How many training samples and how many validation samples one member predicts right."""
+    """The numbers of training and validation samples that one member predicts correctly."""
     correct = is_correct(predicted_class(outputs, samples.class_targets), samples.labels)
     is_train = samples.weights > 0
     return torch.stack([(correct & is_train).sum(), (correct & ~is_train).sum()])

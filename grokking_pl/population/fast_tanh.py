@@ -1,4 +1,4 @@
-"""A hyperbolic tangent that compiled steps on a CPU use in place of ``tanh``."""
+"""A fast hyperbolic tangent for compiled steps on a CPU."""
 
 import torch
 from jaxtyping import Float
@@ -14,14 +14,14 @@ def use_fast_tanh(module: nn.Module) -> None:
 
 
 class FastTanh(nn.Module):
-    """The hyperbolic tangent to a few roundings, compiled in less time than ``tanh``, which it is when not compiled.
+    """The hyperbolic tangent up to rounding, faster when compiled than ``tanh``; uncompiled it is ``tanh``.
 
-    2 σ(2x) - 1 is fast but loses the digits of small x, which decide what becomes of networks that weight decay has
-    made small. There a polynomial takes its place: that of Moshier's Cephes library for single precision, |x| < 0.625.
+    2 σ(2x) - 1 is fast but loses digits for small x, which matter for networks that weight decay has made small. For
+    |x| < 0.625 it is replaced by the single-precision polynomial of Moshier's Cephes library.
     """
 
     def forward(self, inputs: Float[Tensor, "*batch units"]) -> Float[Tensor, "*batch units"]:
-        """The hyperbolic tangent, whose gradient is that of 2 σ(2x) - 1."""
+        """The hyperbolic tangent, with the gradient of 2 σ(2x) - 1."""
         if not torch.compiler.is_compiling():
             return torch.tanh(inputs)
         fast = 2 * torch.sigmoid(2 * inputs) - 1

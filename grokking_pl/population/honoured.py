@@ -1,4 +1,4 @@
-"""What a population honours of a configuration of ``grok fit``; all else is refused by name, before any work."""
+"""The parts of a `grok fit` configuration that a diagram supports; all else is refused by name, before any work."""
 
 import math
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ CHANGES_NO_TRAINING = {
     "inference_mode", "limit_predict_batches", "limit_test_batches", "limit_val_batches", "log_every_n_steps",
     "logger", "model_registry", "num_nodes", "num_sanity_val_steps", "profiler", "strategy", "use_distributed_sampler",
     "val_check_interval",
-    # A diagram has steps of its own, and callbacks are judged one by one, elsewhere.
+    # A diagram has its own steps, and callbacks are checked one by one elsewhere.
     "callbacks", "max_steps",
 }  # fmt: skip
-"""Options of the trainer that change where, or what is shown and kept of it, but not how a run trains."""
+"""Trainer options that change where a run trains or what is shown and kept, but not how it trains."""
 
 DEFAULTS: dict[str, tuple[Any, ...]] = {
     "overfit_batches": (0, 0.0),
@@ -32,25 +32,25 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
     "reload_dataloaders_every_n_epochs": (0,),
     "sync_batchnorm": (False,),
 }
-"""Values of the other options with which a run trains as a population does, besides null."""
+"""Values of the other options, besides null, under which a run trains as in a diagram."""
 
 PRECISIONS = {32: torch.float32, "32": torch.float32, "32-true": torch.float32,
               64: torch.float64, "64": torch.float64, "64-true": torch.float64}  # fmt: skip
-"""Precisions in which a population trains; half precision needs a scale of the gradient for each run."""
+"""Supported precisions; half precision would need a gradient scale per run."""
 
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """Options of the trainer that change how a run trains, and that a population honours.
+    """Supported trainer options that change how a run trains.
 
     Args:
-        gradient_clip_val: the largest norm or value of a gradient; None for no clipping.
-        gradient_clip_algorithm: which of the two.
-        accumulate_grad_batches: mini-batches of one update.
-        precision: of the weights and all that is computed with them.
+        gradient_clip_val: largest norm or value of a gradient; None for no clipping.
+        gradient_clip_algorithm: "norm" or "value".
+        accumulate_grad_batches: mini-batches per update.
+        precision: precision of weights and computation.
 
     Raises:
-        UserError: a value is none that can be honoured.
+        UserError: a value is not supported.
     """
 
     gradient_clip_val: float | None = None
@@ -71,18 +71,18 @@ class TrainerOptions:
 
     @classmethod
     def of(cls, trainer: Mapping[str, Any] | None) -> "TrainerOptions":
-        """Those of a configuration's section ``trainer``."""
+        """The supported options in a configuration's section ``trainer``."""
         names = cls.__dataclass_fields__
         return cls(**{name: value for name, value in (trainer or {}).items() if name in names and value is not None})
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """The dtype of the weights."""
         return PRECISIONS.get(self.precision or 32, torch.float32)
 
     @property
     def clipping(self) -> str | None:
-        """What is clipped of a gradient: its ``norm`` or each ``value``; None for nothing."""
+        """What to clip: ``norm`` or ``value`` of gradients; None for nothing."""
         return (self.gradient_clip_algorithm or "norm") if self.gradient_clip_val else None
 
 
@@ -93,7 +93,7 @@ HOOKS = (
     "on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_train_batch_end", "on_train_epoch_end",
     "on_train_end", "on_fit_end", "evaluate",
 )  # fmt: skip
-"""What a Trainer calls of a module while it trains, and a population does not."""
+"""Module hooks that a Trainer calls during training, but a diagram does not."""
 
 DATA_HOOKS = (
     "train_dataloader", "on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer",
@@ -102,7 +102,7 @@ DATA_HOOKS = (
 
 
 def check_trainer(options: Mapping[str, Any]) -> None:
-    """Raise a `UserError` for an option of the trainer that changes how a run trains."""
+    """Raise a `UserError` for unsupported trainer options that change how a run trains."""
     if not isinstance(options, Mapping):
         raise UserError(f"the base's section trainer is {options!r}; it must hold the trainer's options by name")
     TrainerOptions.of(options)
@@ -115,7 +115,7 @@ def check_trainer(options: Mapping[str, Any]) -> None:
 
 def _refuse(name: str, value: Any) -> None:
     raise UserError(
-        f"a diagram cannot honour trainer.{name} {value!r}, which its base asks for: remove it from the base, or train "
+        f"a diagram does not support trainer.{name} {value!r}, which its base sets: remove it from the base, or train "
         "with grok fit or grok sweep"
     )
 
@@ -125,13 +125,13 @@ def _is_number(value: Any) -> bool:
 
 
 def check_trainable(module: Any, data: Any) -> None:
-    """Raise a `UserError` unless module and data train as populations do: no method of a step is a user's own."""
+    """Raise a `UserError` unless module and data use this project's methods for a training step."""
     if not isinstance(data, TensorDataModule) or not isinstance(module, GrokkingModule):
         raise UserError(
-            f"a population trains a GrokkingModule on a TensorDataModule, and not {type(module).__name__} on "
-            f"{type(data).__name__}: derive them from these, or use grok fit"
+            f"a diagram trains a GrokkingModule on a TensorDataModule, not {type(module).__name__} on "
+            f"{type(data).__name__}: derive from these, or use grok fit"
         )
     for part, base, hooks in ((module, GrokkingModule, HOOKS), (data, TensorDataModule, DATA_HOOKS)):
         for name in hooks:
             if name in vars(part) or getattr(type(part), name, None) is not getattr(base, name, None):
-                raise UserError(f"{type(part).__name__} has a {name} of its own, which only grok fit can train")
+                raise UserError(f"{type(part).__name__} overrides {name}, which only grok fit supports")

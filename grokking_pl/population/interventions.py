@@ -1,4 +1,4 @@
-"""Interventions in the training of many networks at once, each with settings and a state of its own."""
+"""Interventions for many networks at once, each with its own settings and state."""
 
 import copy
 import inspect
@@ -24,22 +24,22 @@ Stack = dict[str, Tensor]
 
 
 class StackedInterventions:
-    """What intervenes in the training of a batch's members: the same classes in each, in the same order.
+    """The interventions of a batch's members: the same classes for each, in the same order.
 
     Args:
-        interventions: those of any member.
-        module: of that member.
-        places: how many members there are.
-        device: where they are trained.
+        interventions: interventions of any member.
+        module: module of that member.
+        places: number of places.
+        device: device to train on.
 
     Raises:
-        UserError: one acts on a group that has no parameters, or changes shapes.
+        UserError: an intervention acts on a group without parameters, or changes shapes.
     """
 
     def __init__(
         self, interventions: Sequence[Intervention], module: GrokkingModule, places: int, device: torch.device
     ) -> None:
-        # Of operations on single members that torch does one after the other; they are few.
+        # About operations that torch performs member by member; they are few.
         warnings.filterwarnings("ignore", message="There is a performance drop")
         self._kinds = [copy.copy(intervention) for intervention in interventions]
         self._names = [list(parameters_of(module, one.group, type(one).__name__)) for one in interventions]
@@ -66,7 +66,7 @@ class StackedInterventions:
         seed: int,
         saved: list[dict[str, Stack]] | None,
     ) -> None:
-        """Give a place the settings of its new member, and its state: what was ``saved`` of it, or the initial one."""
+        """Set a place to its new member's settings and state: the ``saved`` or the initial one."""
         for number, intervention in enumerate(interventions):
             for name, values in self._settings[number].items():
                 values[place] = getattr(intervention, name)
@@ -86,11 +86,11 @@ class StackedInterventions:
         ]
 
     def tensors(self) -> list[Tensor]:
-        """All that changes while members are trained."""
+        """All tensors that change during training."""
         return [stack for state in self._states for tensors in state.values() for stack in tensors.values()]
 
     def change_gradients(self, gradients: Stack, weights: Stack, step: Int[Tensor, " places"]) -> Stack:
-        """The gradients of all members after all interventions, which change their states in place."""
+        """The gradients of all members after all interventions; states change in place."""
         for kind, names, settings, states in self._all():
             if changes_gradients(kind):
 
@@ -121,7 +121,7 @@ class StackedInterventions:
 
 
 def float_options(intervention: Intervention) -> list[str]:
-    """The options of an intervention that are floats, of which each member of a batch has its own."""
+    """The float options of an intervention, which may differ between members of a batch."""
     parameters = inspect.signature(type(intervention)).parameters
     return [
         name
@@ -132,7 +132,7 @@ def float_options(intervention: Intervention) -> list[str]:
 
 
 def kind_of_intervention(intervention: Intervention) -> str:
-    """What the interventions of one batch have in common: the class, and the options that are no floats."""
+    """The common part of a batch's interventions: the class and the non-float options."""
     of_members = float_options(intervention)
     names = [name for name in inspect.signature(type(intervention)).parameters if name not in of_members]
     options = ", ".join(f"{name}={getattr(intervention, name, None)!r}" for name in names)
@@ -140,7 +140,7 @@ def kind_of_intervention(intervention: Intervention) -> str:
 
 
 def _with_settings(intervention: Intervention, settings: Tensors) -> Intervention:
-    """The intervention with one member's settings, each a tensor of one number."""
+    """The intervention with one member's settings, as scalar tensors."""
     own = copy.copy(intervention)
     for name, value in settings.items():
         setattr(own, name, value)
@@ -148,7 +148,7 @@ def _with_settings(intervention: Intervention, settings: Tensors) -> Interventio
 
 
 def _try_out(intervention: Intervention, weights: Tensors, state: State) -> None:
-    """Raise a `UserError` if what an intervention returns is of other shapes."""
+    """Raise a `UserError` if an intervention changes shapes."""
     copies = [{name: value.clone() for name, value in weights.items()} for _ in range(2)]
     own = {what: {name: value.clone() for name, value in tensors.items()} for what, tensors in state.items()}
     one = torch.tensor(1)

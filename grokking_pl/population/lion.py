@@ -1,4 +1,4 @@
-"""Lion and sign descent for many networks at once, as `grokking_pl.training.Lion`."""
+"""Lion and sign descent for many networks at once, as in `grokking_pl.training.Lion`."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from grokking_pl.population.update_rule import UpdateRule, columns
 
 
 class LionRule(UpdateRule):
-    """Lion; with betas of 0 it is sign descent."""
+    """Lion; with betas of 0, sign descent."""
 
     @classmethod
     def of(cls, kind: type, options: dict[str, Any]) -> tuple["LionRule", tuple[float, ...]]:
@@ -33,7 +33,7 @@ class LionRule(UpdateRule):
         second: Float[Tensor, "members ..."] | None,
         coefficients: Float[Tensor, "members 7"],
     ) -> None:
-        """Make one update."""
+        """Perform one update."""
         decay, lr, gain1, gain2, *_ = columns(coefficients, parameter)
         change = gradient - first
         parameter.copy_(decay * parameter - lr * (first + gain1 * change).sign())

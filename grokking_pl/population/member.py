@@ -1,4 +1,4 @@
-"""One member of a population: an experiment, and what tells which others can be trained in the same batch."""
+"""A member of a batch: a run, and the kind that tells which members can share a batch."""
 
 import copy
 import hashlib
@@ -31,20 +31,20 @@ SCHEDULES = ("schedule", "embeddings_schedule", "decoder_schedule")
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a population.
+    """One run of a batch.
 
     Args:
-        index: its number in the population.
-        module: the module with its initial weights; members that differ in optimisation alone share one.
+        index: number of the run.
+        module: module with its initial weights; shared by members that differ only in optimisation.
         data: its samples, shared likewise.
-        indices: which training samples each of its batches takes.
-        updates: how each part of the parameters is updated, by its name, which begins with that of its group.
-        schedules: how the learning rate of each group changes.
-        optimization: how each group is optimised, as its module has it.
-        trainer: what is honoured of the trainer's options.
-        interventions: what intervenes in its training.
-        seed: of the run.
-        kind: members of one kind can be trained as one batch.
+        indices: indices of the training samples of each batch.
+        updates: update of each part of the parameters, by name, which starts with that of its group.
+        schedules: learning rate schedule of each group.
+        optimization: optimizer settings of each group.
+        trainer: supported trainer options.
+        interventions: its interventions.
+        seed: seed of the run.
+        kind: members of the same kind can be trained as one batch.
     """
 
     index: int
@@ -61,12 +61,12 @@ class Member:
 
     @property
     def batch_size(self) -> int:
-        """Samples in its training batches; the last of a pass can be smaller."""
+        """Samples per training batch; the last of a pass can be smaller."""
         return min(self.data.batch_size or self.data.num_train, self.data.num_train)
 
     @property
     def takes_all(self) -> bool:
-        """Whether each of its training batches is the whole training set."""
+        """Whether each training batch is the full training set."""
         return self.batch_size == self.data.num_train
 
     @property
@@ -76,7 +76,7 @@ class Member:
 
 
 class MemberBuilder:
-    """Builds members from settings of ``grok fit``."""
+    """Builds members from `grok fit` settings."""
 
     def __init__(self) -> None:
         self._experiments = ExperimentBuilder()
@@ -84,7 +84,7 @@ class MemberBuilder:
         self._build = lru_cache(maxsize=16)(self._build_uncached)
 
     def complete(self, settings: Settings) -> Settings:
-        """As `ExperimentBuilder.complete`, with the options of the trainer that are honoured, if there are any."""
+        """Like `ExperimentBuilder.complete`, with the supported trainer options, if there are any."""
         complete = self._experiments.complete(settings)
         trainer = TrainerOptions.of(settings.get("trainer"))
         changed = {name: value for name, value in vars(trainer).items() if value != getattr(TrainerOptions, name)}
@@ -94,13 +94,13 @@ class MemberBuilder:
         """Build a member.
 
         Args:
-            index: its number.
-            settings: ``model`` and ``data`` as in a configuration file, and possibly ``trainer``, and the
-                interventions under ``callbacks``, by their names.
-            seed: of the run.
+            index: number of the run.
+            settings: ``model`` and ``data`` as in a configuration file, and optionally ``trainer``, and the
+                interventions by name under ``callbacks``.
+            seed: seed of the run.
 
         Raises:
-            UserError: a setting is wrong, or the module trains in a way of its own.
+            UserError: a setting is invalid, or the module overrides training methods.
         """
         shared = copy.deepcopy(settings)
         arguments = shared["model"].setdefault("init_args", {})
@@ -144,7 +144,7 @@ class MemberBuilder:
 
 
 def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule) -> str:
-    """What members of one batch have in common: the computation, the shapes, and the tensors that are not trained."""
+    """The common part of a batch's members: computation, shapes, and tensors that are not trained."""
     shapes = [list(tensor.shape) for tensor in (data.inputs, data.class_targets) if tensor is not None]
     takes_all = min(data.batch_size or data.num_train, data.num_train) == data.num_train
     digest = hashlib.sha256()
@@ -164,7 +164,7 @@ def _kind(model: dict[str, Any], module: GrokkingModule, data: TensorDataModule)
 
 
 def convert_data(data: TensorDataModule, dtype: torch.dtype) -> None:
-    """Give the samples the precision of the network, as a trainer gives it to each batch."""
+    """Convert the samples to the network's precision, as a trainer does with each batch."""
     for name in ("inputs", "targets", "class_targets"):
         value = getattr(data, name)
         if value is not None and value.is_floating_point():
@@ -172,36 +172,36 @@ def convert_data(data: TensorDataModule, dtype: torch.dtype) -> None:
 
 
 def check_accumulation(member: Member) -> None:
-    """Raise a `UserError` for gradients that a population would accumulate otherwise than a trainer."""
+    """Raise a `UserError` if gradients would be accumulated differently than by a trainer."""
     parts = member.trainer.accumulate_grad_batches
     if parts == 1:
         return
     if member.data.steps_per_epoch % parts:
         raise UserError(
             f"trainer.accumulate_grad_batches is {parts}, but an epoch's {member.data.steps_per_epoch} batches cannot "
-            "be divided by it: set data.steps_per_epoch to a multiple"
+            "be divided by it: set data.steps_per_epoch to a multiple of it"
         )
     if member.takes_all and trains_at_random(member):
         raise UserError(
-            f"a population cannot accumulate {parts} times the whole training set with dropout: leave "
-            "trainer.accumulate_grad_batches out, or train with grok fit or grok sweep"
+            f"a diagram cannot accumulate {parts} times the full training set with dropout: remove "
+            "trainer.accumulate_grad_batches, or train with grok fit or grok sweep"
         )
 
 
 def initial_parameters(member: Member) -> dict[str, Tensor]:
-    """The member's initial parameters that are trained, by name."""
+    """The member's initial trainable parameters, by name."""
     return {name: value.detach().clone() for name, value in member.module.named_parameters() if value.requires_grad}
 
 
 def fixed_tensors(module: GrokkingModule) -> dict[str, Tensor]:
-    """Parameters that are not trained, and buffers, by name; the targets of classes are the data's."""
+    """Buffers and parameters that are not trained, by name, without class targets, which belong to the data."""
     frozen = {name: value for name, value in module.named_parameters() if not value.requires_grad}
     buffers = {name: value for name, value in module.named_buffers() if name != "class_targets"}
     return frozen | buffers
 
 
 def part_of_parameter(member: Member) -> dict[str, str]:
-    """To which part of the optimizer each parameter belongs, by name: its group, or that group's vectors."""
+    """The optimizer part of each parameter, by name: its group, or that group's vectors."""
     embeddings = {id(parameter) for parameter in member.module.parameter_groups()["embeddings"]}
     parts = {}
     for name, parameter in member.module.named_parameters():
@@ -212,7 +212,7 @@ def part_of_parameter(member: Member) -> dict[str, str]:
 
 
 def trains_at_random(member: Member) -> bool:
-    """Whether training mode computes anything else than evaluation does, as dropout makes it."""
+    """Whether training mode differs from evaluation mode, as with dropout."""
     module = copy.deepcopy(member.module)
     inputs = member.data.inputs[:256]
     with torch.no_grad(), torch.random.fork_rng(devices=[]):

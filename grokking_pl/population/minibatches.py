@@ -1,4 +1,4 @@
-"""Which training samples the next steps of every member take."""
+"""Mini-batches for the next steps of every member."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -11,15 +11,15 @@ from torch import Tensor
 from grokking_pl.population.member import Member
 
 DRAWN_AHEAD = 2**22
-"""Indices drawn at a time, for as many steps as they suffice: a device that computes waits for few transfers."""
+"""Indices drawn at a time, for several steps, to keep transfers to the device rare."""
 
 
 class MiniBatch(NamedTuple):
     """The samples of one step, for every place.
 
     Args:
-        chosen: the numbers of the samples. Members with fewer samples than others have sample 0 for the rest.
-        weights: of the samples in the loss; 0 for the rest.
+        chosen: sample indices, padded with sample 0 for members with fewer samples.
+        weights: weights of the samples in the loss; 0 for padding.
     """
 
     chosen: Int[Tensor, "places batch"]
@@ -27,14 +27,14 @@ class MiniBatch(NamedTuple):
 
 
 class MiniBatches:
-    """Draws mini-batches for all places, each from the stream of its member.
+    """Draws mini-batches for all places, each from its member's stream.
 
     Args:
-        places: how many there are.
+        places: number of places.
         size: samples in the largest mini-batch.
-        device: where they are needed.
-        accumulated: mini-batches of a stream whose gradients are averaged in one step.
-        dtype: of the weights.
+        device: device of the result.
+        accumulated: mini-batches per step whose gradients are averaged.
+        dtype: dtype of the weights.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class MiniBatches:
         self._streams: dict[int, Iterator[Tensor | slice]] = {}
 
     def put(self, place: int, member: Member, step: int) -> None:
-        """Give a place a new member that has made ``step`` updates."""
+        """Put a new member that has made ``step`` updates in a place."""
         self._streams[place] = member.indices(step * self._accumulated)
 
     def vacate(self, place: int) -> None:
@@ -72,7 +72,7 @@ class MiniBatches:
         weights = torch.zeros(steps, self._places, self._size, dtype=self._dtype)
         for place, stream in self._streams.items():
             batch = next(stream)
-            if isinstance(batch, slice):  # the whole training set, at every step
+            if isinstance(batch, slice):  # the full training set, at every step
                 chosen[:, place, batch] = torch.arange(batch.stop)
                 weights[:, place, batch] = 1 / batch.stop
                 continue

@@ -1,7 +1,7 @@
-"""Muon for the matrices of many networks at once, as ``torch.optim.Muon``.
+"""Muon for the matrices of many networks at once, as in ``torch.optim.Muon``.
 
-For each network, with gradient g, weight decay w, momentum μ, and the quintic iteration of Newton and Schulz in place
-of the nearest orthogonal matrix, in 16 bits as there:
+For each network, with gradient g, weight decay w, momentum μ, and the quintic Newton-Schulz iteration for the nearest
+orthogonal matrix, in 16 bits as there:
 
     m <- μ m + (1 - μ) g
     u <- orthogonal((1 - μ) g + μ m) with Nesterov's momentum, otherwise orthogonal(m)
@@ -19,13 +19,13 @@ from grokking_pl.population.update_rule import UpdateRule, columns
 
 
 class MuonRule(UpdateRule):
-    """Muon; networks that differ in the iteration, the momentum's kind or the factor r are of different rules.
+    """Muon; networks with different iterations, momentum types or factors r have different rules.
 
     Args:
         nesterov: whether the momentum is Nesterov's.
-        iteration: the three coefficients of the iteration.
-        iterations: how many there are.
-        eps: the least norm that a matrix is divided by.
+        iteration: three coefficients of the iteration.
+        iterations: number of iterations.
+        eps: least norm used as a divisor.
         adjust_lr_fn: how r depends on the shape.
     """
 
@@ -66,7 +66,7 @@ class MuonRule(UpdateRule):
         second: Float[Tensor, "members rows columns"] | None,
         coefficients: Float[Tensor, "members 7"],
     ) -> None:
-        """Make one update."""
+        """Perform one update."""
         decay, lr, keep, gain, *_ = columns(coefficients, parameter)
         momentum = first + gain * (gradient - first)
         direction = gradient + keep * (momentum - gradient) if self.nesterov else momentum
@@ -86,7 +86,7 @@ class MuonRule(UpdateRule):
         return (x.mT if is_tall else x).to(matrices.dtype)
 
     def _factor(self, rows: int, columns: int) -> float:
-        """The factor r of a matrix's shape."""
+        """The factor r for a matrix shape."""
         factors = {
             None: math.sqrt(max(1, rows / columns)),
             "original": math.sqrt(max(1, rows / columns)),

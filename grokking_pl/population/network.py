@@ -1,4 +1,4 @@
-"""A member's network as pure functions of its parameters, which ``vmap`` makes functions of all members at once."""
+"""A member's network as pure functions of its parameters, vectorised over members by ``vmap``."""
 
 import copy
 from collections.abc import Callable
@@ -17,17 +17,17 @@ Parameters = dict[str, Tensor]
 
 
 class MemberNetwork:
-    """The computation that all members of a batch have in common; each brings its own parameters.
+    """The computation shared by all members of a batch, each with its own parameters.
 
     Args:
-        module: the module of any member; it is copied, and its weights are never used.
+        module: module of any member; it is copied, and its weights are not used.
         inputs: samples of that member.
-        device: where to compute.
+        device: device to compute on.
 
     Attributes:
         module: the copy, in training mode.
         has_penalty: whether the network adds a penalty to the loss.
-        widest: numbers in the widest layer's output for one sample.
+        widest: entries of the widest layer's output for one sample.
     """
 
     def __init__(self, module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."], device: torch.device) -> None:
@@ -39,13 +39,13 @@ class MemberNetwork:
     def outputs(
         self, parameters: Parameters, inputs: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, "batch *answers outputs"]:
-        """What the network makes of a batch of inputs."""
-        # The other kernels of attention know no members; for a few tokens this one is the fastest anyway.
+        """The network's outputs for a batch of inputs."""
+        # Other attention kernels cannot be vectorised over members; for few tokens this one is the fastest anyway.
         with sdpa_kernel(SDPBackend.MATH):
             return self._read(parameters, lambda module: module(inputs))
 
     def penalty(self, parameters: Parameters) -> Float[Tensor, ""]:
-        """What the network adds to the loss."""
+        """The network's penalty on the loss."""
         return self._read(parameters, lambda module: module.network.penalty())
 
     def embeddings(self, parameters: Parameters) -> Float[Tensor, "p d"]:
@@ -59,7 +59,7 @@ class MemberNetwork:
 
 
 def widest_layer(module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."]) -> int:
-    """How many numbers the widest layer of a network makes of one sample."""
+    """The entries of the widest layer's output for one sample."""
     sizes = [1]
 
     def note(layer: nn.Module, arguments: Any, output: Any) -> None:
@@ -75,12 +75,12 @@ def widest_layer(module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."]) 
 
 
 class _Reader(nn.Module):
-    """Lets ``functional_call``, which only calls modules, ask a module for anything."""
+    """Lets ``functional_call``, which only calls modules, evaluate any function of a module."""
 
     def __init__(self, module: GrokkingModule) -> None:
         super().__init__()
         self.module = module
 
     def forward(self, question: Callable[[Any], Tensor]) -> Tensor:
-        """The answer of the module."""
+        """Evaluate the function on the module."""
         return question(self.module)

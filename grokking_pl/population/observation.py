@@ -1,4 +1,4 @@
-"""What the embeddings of a population's members look like while they form (sections 3.1 and 4.2 of the paper)."""
+"""Observation of the members' embeddings during training (sections 3.1 and 4.2 of the paper)."""
 
 import math
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ from grokking_pl.metrics import (
 from grokking_pl.population.member import Member
 
 SPACING = 1.2
-"""The step of a look that is kept, over that of the one kept before, at least."""
+"""Least ratio between the steps of consecutive observations kept."""
 
 
 @dataclass(frozen=True)
 class ObservationOptions:
-    """When the embeddings are looked at, where the architecture has any.
+    """Options for observing the embeddings, if the architecture has any.
 
     Args:
-        every_n_steps: steps between looks, rounded up to a multiple of phase.every_n_steps.
+        every_n_steps: steps between observations, rounded up to a multiple of phase.every_n_steps.
         rqi_threshold: RQI above which the representation counts as formed.
-        criterion: when two combined embeddings count as equal; null for that of the authors' published code.
+        criterion: when two combined embeddings count as equal; null for the criterion of the authors' published code.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     every_n_steps: int = 100
@@ -48,25 +48,25 @@ class ObservationOptions:
             raise UserError(f"observe.rqi_threshold is {self.rqi_threshold}; it must be at least 0 and below 1")
 
     def interval(self, evaluation: int) -> int:
-        """Steps between looks, if accuracies are evaluated every ``evaluation`` steps."""
+        """Steps between observations, if accuracies are evaluated every ``evaluation`` steps."""
         return -(-self.every_n_steps // evaluation) * evaluation
 
 
 @dataclass
 class Observed:
-    """What was seen of a member's embeddings: the latest values, nan before the first look or where it diverged.
+    """Observations of a member's embeddings: latest values, nan before the first one or after divergence.
 
-    The last look is the first one after the run has ended, or the last one within the budget.
+    The last observation is the first one after the end of the run, or the last one within the budget.
 
     Args:
-        steps_to_rqi: step of the first look at which RQI was above its threshold; None for none.
+        steps_to_rqi: step of the first observation with RQI above its threshold; None for none.
         rqi: representation quality index.
-        predicted_accuracy: accuracy that the representation predicts, on all samples.
+        predicted_accuracy: predicted accuracy of the representation, on all samples.
         effective_dimension: exponential of the entropy of the principal components.
-        looked: whether there was a look.
-        closed: whether there will be none any more.
-        looks: step, RQI, predicted accuracy and effective dimension of some looks, each a fifth later than the one
-            before at least, if curves are kept.
+        looked: whether there was an observation.
+        closed: whether there will be no further one.
+        looks: step, RQI, predicted accuracy and effective dimension of some observations, each at least a fifth later
+            than the previous one, if curves are kept.
     """
 
     steps_to_rqi: int | None = None
@@ -79,14 +79,14 @@ class Observed:
 
 
 class Look(NamedTuple):
-    """One look at the embeddings of one member.
+    """One observation of one member's embeddings.
 
     Args:
-        place: where the member is.
+        place: place of the member.
         member: the member.
-        step: updates that it has made.
-        ended: whether it has ended; then this is the last look.
-        observed: what has been seen of it; updated.
+        step: updates made.
+        ended: whether the member has ended, so that this is the last observation.
+        observed: its observations so far; updated.
     """
 
     place: int
@@ -97,12 +97,12 @@ class Look(NamedTuple):
 
 
 class Observer:
-    """Looks at the embeddings of members.
+    """Observes the embeddings of members.
 
     Args:
-        template: a member of the kind.
-        options: how to judge the embeddings.
-        keep_curves: whether to keep looks on the way.
+        template: any member of the kind.
+        options: observation options.
+        keep_curves: whether to keep intermediate observations.
     """
 
     def __init__(self, template: Member, options: ObservationOptions, keep_curves: bool = False) -> None:
@@ -112,7 +112,7 @@ class Observer:
         self._keep_curves = keep_curves
 
     def look(self, embeddings: Float[Tensor, "places p d"], looks: Sequence[Look]) -> None:
-        """Look at some of the members, whose embeddings are among those of all places."""
+        """Observe some members, given the embeddings at all places."""
         finite = embeddings.isfinite().flatten(1).all(1).tolist()
         for group in _by_table([look for look in looks if finite[look.place]]):
             self._look_at(embeddings[[look.place for look in group]], group)
@@ -123,7 +123,7 @@ class Observer:
             observed.looked, observed.closed = True, look.ended
 
     def _look_at(self, embeddings: Float[Tensor, "members p d"], looks: Sequence[Look]) -> None:
-        """Look at members of one operation."""
+        """Observe members with the same operation."""
         table = looks[0].member.data.table  # type: ignore[attr-defined]
         train = torch.zeros(len(looks), len(table), dtype=torch.bool)
         for row, look in enumerate(looks):
@@ -140,7 +140,7 @@ class Observer:
             observed.rqi, observed.predicted_accuracy, observed.effective_dimension = quality, predicted, dimension
             if observed.steps_to_rqi is None and quality > self._threshold:
                 observed.steps_to_rqi = look.step
-            # Evenly spaced on a logarithmic axis, so that a run of any length keeps few.
+            # Evenly spaced on a logarithmic axis, so that runs of any length keep few.
             kept = observed.looks
             if self._keep_curves and (look.ended or not kept or look.step >= SPACING * kept[-1][0]):
                 kept.append((look.step, quality, predicted, dimension))
@@ -153,7 +153,7 @@ def is_observable(member: Member) -> bool:
 
 
 def _by_table(looks: Sequence[Look]) -> list[list[Look]]:
-    """Looks at members of the same operation together: their embeddings are judged by one call."""
+    """Group observations by operation, so that each group takes one call."""
     groups: list[list[Look]] = []
     for look in looks:
         table = look.member.data.table  # type: ignore[attr-defined]

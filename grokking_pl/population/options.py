@@ -1,4 +1,4 @@
-"""How a cell's settings say that a group is optimised, and how its learning rate changes."""
+"""Reading optimizer and schedule settings of a cell."""
 
 import json
 from functools import lru_cache
@@ -14,7 +14,7 @@ from grokking_pl.training.schedule import LRSchedulerFactory
 
 
 class OptionsReader:
-    """Reads the settings of groups and schedules; those of AdamW, of which there may be many, without a parser."""
+    """Reads the settings of groups and schedules; AdamW's, the most frequent, without a parser."""
 
     def __init__(self) -> None:
         self._parser = ArgumentParser(exit_on_error=False)
@@ -23,10 +23,10 @@ class OptionsReader:
         self._read = lru_cache(maxsize=1000)(self._read_uncached)
 
     def group(self, given: Any) -> Optimization:
-        """How a group is optimised.
+        """Read the optimizer settings of a group.
 
         Raises:
-            UserError: the settings are wrong.
+            UserError: the settings are invalid.
         """
         if isinstance(given, dict) and "class_path" not in given:
             return GroupOptions(**{**given, "betas": tuple(given.get("betas", (0.9, 0.999)))})
@@ -34,10 +34,10 @@ class OptionsReader:
         return optimization
 
     def schedule(self, given: Any) -> Schedule | LRSchedulerFactory | None:
-        """How a learning rate changes; None for not at all.
+        """Read a schedule; None for a constant rate.
 
         Raises:
-            UserError: the settings are wrong.
+            UserError: the settings are invalid.
         """
         schedule: Schedule | LRSchedulerFactory | None = given and self._read("schedule", json.dumps(given))
         return schedule

@@ -1,4 +1,4 @@
-"""The result of a member, the rows that it adds to the tables of a diagram, and how results are reported."""
+"""Results of members: their rows in a diagram's tables, and workers' reports."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ class Outcome:
     """The result of a member.
 
     Args:
-        index: the member's number.
-        steps_to_train: updates until the training accuracy passed its threshold; None for never.
-        steps_to_val: updates until the validation accuracy passed its threshold; None for never.
-        train_accuracy: accuracy on the training set when the phase was decided.
-        val_accuracy: accuracy on the validation set then.
+        index: number of the run.
+        steps_to_train: updates until the training accuracy crossed its threshold; None for never.
+        steps_to_val: updates until the validation accuracy crossed its threshold; None for never.
+        train_accuracy: training accuracy when the phase was decided.
+        val_accuracy: validation accuracy then.
         steps: updates made by then.
-        observed: what was seen of its embeddings.
-        curve: step, training accuracy and validation accuracy on the way, if curves are kept.
-        further_steps: updates until further thresholds were passed, by column.
+        observed: observations of its embeddings.
+        curve: (step, training accuracy, validation accuracy) during training, if curves are kept.
+        further_steps: updates until further thresholds were crossed, by column.
     """
 
     index: int
@@ -36,7 +36,7 @@ class Outcome:
     further_steps: Mapping[str, int | None] = field(default_factory=dict)
 
     def row(self, axes: Sequence[str], cell: Cell, delay: int) -> dict[str, Any]:
-        """The run's row of the table, by column; ``delay`` is that of the phases."""
+        """The run's row of the table, by column; ``delay`` is the phases' delay."""
         return {
             **_coordinates(axes, cell),
             "steps_to_train": self.steps_to_train,
@@ -52,7 +52,7 @@ class Outcome:
         }
 
     def curve_rows(self, axes: Sequence[str], cell: Cell) -> Iterator[dict[str, Any]]:
-        """The points of the run's curves, by column and in the order of their steps."""
+        """The points of the run's curves, by column, ordered by step."""
         accuracies = {step: {"train_accuracy": train, "val_accuracy": val} for step, train, val in self.curve}
         names = ("rqi", "predicted_accuracy", "effective_dimension")
         looks = {step: dict(zip(names, values, strict=True)) for step, *values in self.observed.looks}
@@ -62,14 +62,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker tells of its members from time to time.
+    """A worker's periodic report on its members.
 
     Args:
-        worker: its name.
-        steps: steps that its members have made since the last report.
-        seconds: time since then, without that of compiling.
-        outcomes: of the members that have ended since.
-        running: steps that each of those in training has made.
+        worker: name of the worker.
+        steps: steps made by its members since the last report.
+        seconds: time since then, without compiling.
+        outcomes: outcomes of the members that ended since.
+        running: steps made by each member in training.
     """
 
     worker: str

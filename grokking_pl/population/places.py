@@ -1,4 +1,4 @@
-"""How many members to train at a time, and by how many threads."""
+"""The number of members to train at a time, and of threads."""
 
 import torch
 
@@ -7,16 +7,16 @@ from grokking_pl.population.network import widest_layer
 from grokking_pl.training.module import SMALL_STEP
 
 CACHE_BYTES = 8_000_000
-"""Weights, gradients and moments of a batch that a core's share of the caches holds; measured on the toy models."""
+"""Size of a batch's weights, gradients and moments that fits a core's share of the caches; measured on toy models."""
 LAYER_ELEMENTS = 2**20
-"""Numbers in the widest layer's outputs of a batch that such a share holds; measured on convolutions and transformers,
-of which more members at a time make every one slower."""
+"""Widest layer outputs of a batch that fit such a share; measured on convolutions and transformers, for which larger
+batches make every member slower."""
 PLACES_ON_GPU = 4096
 MOST_PLACES_ON_CPU = 64
 
 
 def places_for(member: Member, device: str) -> int:
-    """How many members to train as one batch: on a CPU as many as its cache holds, on a GPU as its memory does."""
+    """The number of members per batch: as many as fit the cache of a CPU or the memory of a GPU."""
     weights = sum(value.numel() for value in member.module.parameters())
     if torch.device(device).type == "cpu":
         layer = member.batch_size * widest_layer(member.module, member.data.inputs)
@@ -27,5 +27,5 @@ def places_for(member: Member, device: str) -> int:
 
 
 def is_small(member: Member) -> bool:
-    """Whether threads would wait for each other longer than they work."""
+    """Whether several threads would mostly wait for each other."""
     return member.batch_size * sum(value.numel() for value in member.module.parameters()) < SMALL_STEP

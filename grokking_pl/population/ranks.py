@@ -1,7 +1,7 @@
-"""The processes of a job, on one node or several, as Lightning Fabric launches or finds them (torchrun, SLURM).
+"""The processes of a job on one or several nodes, launched or found by Lightning Fabric (torchrun, SLURM).
 
-Members never talk to each other, so the processes share nothing but the diagram's folder: each trains a share of the
-runs that are left and writes what it finished at once. They wait for each other at the beginning and at the end.
+Members never communicate, so processes share only the diagram's folder: each trains a share of the unfinished runs and
+writes results immediately. They wait for each other at the start and at the end.
 """
 
 import os
@@ -18,26 +18,26 @@ from grokking_pl.training.lightning_internals import call_on_lost_process, launc
 from grokking_pl.training.lost_process import first_process_has_gone, is_launched, watch_first_process
 
 GRACE_SECONDS = 30
-"""Time in which a process that learns of the death of another saves its members and ends."""
+"""Time for a process to save its members and end after another one has died."""
 
 
 class ProcessDied(UserError):
-    """Another process of the job died before its time."""
+    """Another process of the job died."""
 
     def __init__(self) -> None:
-        super().__init__("a process of the job died; what was finished is kept: run the same command again to resume")
+        super().__init__("a process of the job died; finished runs are kept: run the same command again to resume")
 
 
 class Ranks:
-    """Launch the other processes of the job, or join those that a launcher has started.
+    """Launches the other processes of the job, or joins those started by a launcher.
 
     Args:
         accelerator: ``cpu``, or ``cuda`` for one GPU per process.
-        devices: processes per node; None for what torchrun or SLURM say, else 1.
+        devices: processes per node; None for torchrun's or SLURM's number, else 1.
         num_nodes: number of nodes; None likewise.
 
     Raises:
-        UserError: there are fewer GPUs, or the launcher started another number of processes.
+        UserError: there are fewer GPUs, or the launcher started a different number of processes.
     """
 
     def __init__(self, accelerator: str, devices: int | None, num_nodes: int | None) -> None:
@@ -47,10 +47,10 @@ class Ranks:
         self._fabric: Fabric | None = None
         if devices * num_nodes == 1:
             return
-        # The processes exchange no gradients, but wait for each other as long as the longest takes.
+        # No gradients are exchanged, but processes may wait for each other for a long time.
         strategy = DDPStrategy(process_group_backend="gloo", timeout=timedelta(days=365))
         try:
-            # Whatever a process waits for, it ends when one that it launched dies, or the one that launched it.
+            # A waiting process ends when one that it launched dies, or the one that launched it.
             call_on_lost_process(self._on_lost_process)
             watch_first_process(_say_after_grace)
             self._fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=num_nodes, strategy=strategy)
@@ -80,10 +80,10 @@ class Ranks:
         return str(self._fabric.device) if self._fabric else None
 
     def wait(self) -> None:
-        """Wait until every process is here.
+        """Wait for all processes.
 
         Raises:
-            ProcessDied: one of them has.
+            ProcessDied: another process died.
         """
         if self._fabric is None:
             return
@@ -93,16 +93,16 @@ class Ranks:
             raise ProcessDied from None
 
     def check(self) -> None:
-        """See that no process is missing: nobody would wait for this one, or merge its results.
+        """Check that no process is missing, since otherwise results would not be merged.
 
         Raises:
-            ProcessDied: one that this one launched, or the one that launched this one, is missing.
+            ProcessDied: a launched process, or the one that launched this one, is missing.
         """
         if self._has_lost_process or (self.rank and first_process_has_gone()):
             raise ProcessDied
 
     def stop(self, reason: BaseException) -> None:
-        """End the processes that this one launched; they save their members.
+        """End the processes launched by this one; they save their members.
 
         Args:
             reason: why this process ends.
@@ -116,7 +116,7 @@ class Ranks:
         for process in launched:
             try:
                 process.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:  # it is paused, or hangs
+            except subprocess.TimeoutExpired:  # it is paused or hangs
                 process.kill()
         if isinstance(reason, KeyboardInterrupt | ProcessDied) and is_launched() and not first_process_has_gone(1):
             sys.exit(1)
@@ -127,13 +127,13 @@ class Ranks:
 
 
 def _say_after_grace() -> None:
-    """Say why this process ends, unless it ends by itself before it is killed."""
+    """Print why this process ends, unless it ends by itself before it is killed."""
     time.sleep(GRACE_SECONDS)
     print(f"grok: error: {ProcessDied()}", file=sys.stderr, flush=True)
 
 
 def _launched() -> tuple[int, int]:
-    """How many processes per node, on how many nodes, a launcher has started."""
+    """The numbers of processes per node and of nodes started by a launcher."""
     environment = os.environ
     if "LOCAL_WORLD_SIZE" in environment and "WORLD_SIZE" in environment:  # torchrun
         local = int(environment["LOCAL_WORLD_SIZE"])

@@ -1,4 +1,4 @@
-"""The learning rates of members whose schedules change them, as factors of their own at each step."""
+"""Scheduled learning rates of members, as factors per step."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from grokking_pl.population.member import Member
 
 SEEN_STEPS = 3
-"""Steps after which a schedule that changes more than the learning rate has done so."""
+"""Steps within which a schedule that changes other options does so."""
 
 
 class Rates:
-    """The factors of the learning rates at each place; those of equal schedules are kept once.
+    """Learning rate factors at each place; equal schedules are stored once.
 
     Args:
-        places: how many members there are.
-        parts: how many parts of a network have learning rates.
+        places: number of places.
+        parts: number of parts of a network with learning rates.
         budget: steps of a run.
-        device: where the factors are needed.
+        device: device of the factors.
     """
 
     def __init__(self, places: int, parts: int, budget: int, device: torch.device) -> None:
@@ -36,7 +36,7 @@ class Rates:
         self._row: Int[Tensor, "places parts"] = torch.zeros(places, parts, dtype=torch.int64, device=device)
 
     def put(self, place: int, member: "Member") -> None:
-        """Give a place the schedules of a new member."""
+        """Set the schedules of a place's new member."""
         for number, part in enumerate(member.updates):
             group = next(name for name in member.schedules if part.startswith(name))
             self._row[place, number] = self._row_of(member.schedules[group], member.optimization[group])
@@ -44,7 +44,7 @@ class Rates:
     def scheduled(
         self, options: Float[Tensor, "steps places parts options"], numbers: Float[Tensor, "steps places parts"]
     ) -> Float[Tensor, "steps places parts options"]:
-        """The options with the learning rates of updates with these numbers (from 1); the first option is the rate."""
+        """Apply the schedules to the options of updates with these numbers (from 1); the first option is the rate."""
         if not self._rows:
             return options
         before = (numbers.long() - 1).clamp(max=self._factors.shape[1] - 1)
@@ -65,14 +65,14 @@ class Rates:
 
 
 def factors_of(schedule: Schedule | LRSchedulerFactory, optimization: Optimization, steps: int) -> list[float]:
-    """The learning rate at each of so many updates, over that of the group."""
+    """The factors on the group's learning rate at each of ``steps`` updates."""
     if isinstance(schedule, Schedule):
         return [schedule.within(steps).factor(step) for step in range(steps)]
     return list(_factors(schedule, optimization, steps))
 
 
 def notes_on_schedules(member: "Member", steps: int) -> list[str]:
-    """What a user may not have meant: that a schedule and a run of so many steps differ in length."""
+    """Notes on schedules whose length differs from that of a run of ``steps`` steps."""
     notes = []
     for name, schedule in member.schedules.items():
         if schedule is not None:
@@ -85,7 +85,7 @@ def notes_on_schedules(member: "Member", steps: int) -> list[str]:
 def check_schedules(
     optimization: Mapping[str, Optimization], schedules: Mapping[str, Schedule | LRSchedulerFactory | None]
 ) -> None:
-    """Raise a `UserError` for a schedule that cannot be made, or that changes more than the learning rate."""
+    """Raise a `UserError` for a schedule that cannot be made or changes more than the learning rate."""
     for name, schedule in schedules.items():
         if schedule is not None and not isinstance(schedule, Schedule):
             for _ in _factors(schedule, optimization[name], SEEN_STEPS):
@@ -93,7 +93,7 @@ def check_schedules(
 
 
 def _factors(schedule: LRSchedulerFactory, optimization: Optimization, steps: int) -> Iterator[float]:
-    """As `factors_of`, of a scheduler of PyTorch's, which is asked step by step."""
+    """Like `factors_of`, for a PyTorch scheduler, step by step."""
     optimizer = build_optimizer({"group": [nn.Parameter(torch.zeros(1, 1))]}, {"group": optimization}, fused=False)
     group = optimizer.param_groups[0]
     options = {name: value for name, value in group.items() if name != "params"}
@@ -102,11 +102,11 @@ def _factors(schedule: LRSchedulerFactory, optimization: Optimization, steps: in
         changed = next((name for name, value in options.items() if name != "lr" and group[name] != value), None)
         if changed:
             raise UserError(
-                f"a population cannot train with {type(scheduler).__name__}, which changes {changed}: set "
+                f"a diagram cannot train with {type(scheduler).__name__}, which changes {changed}: set "
                 "cycle_momentum to false, or train with grok fit or grok sweep"
             )
         if not options["lr"] and group["lr"]:
-            raise UserError(f"{type(scheduler).__name__} sets a learning rate of its own: give lr, too, above 0")
+            raise UserError(f"{type(scheduler).__name__} sets its own learning rate: also give lr, above 0")
         yield group["lr"] / options["lr"] if options["lr"] else 1.0
         optimizer.step()
         advance(scheduler)

@@ -1,4 +1,4 @@
-"""Which optimizers a population can make the updates of, and how it describes them."""
+"""The optimizers that a batch of runs supports, and their update rules."""
 
 from typing import NamedTuple
 
@@ -23,11 +23,11 @@ RULES = {
 
 
 class Update(NamedTuple):
-    """How one part of a network is updated.
+    """Update of one part of a network.
 
     Args:
-        rule: what an update is.
-        options: its numbers; the first is the learning rate.
+        rule: update rule.
+        options: options of the rule; the first is the learning rate.
     """
 
     rule: UpdateRule
@@ -35,15 +35,15 @@ class Update(NamedTuple):
 
 
 def updates_of(group: str, optimization: Optimization) -> dict[str, Update]:
-    """The updates of the parts of a group, by name: the group, and what is no matrix of a group under Muon.
+    """The updates of a group's parts, by name: the group, and under Muon also its non-matrices.
 
     Raises:
-        UserError: no population can make the updates of this optimizer.
+        UserError: the optimizer is not supported.
     """
     kind, options = resolve(optimization)
     if kind not in RULES:
         raise UserError(
-            f"a population cannot train with {kind.__name__}: choose {', '.join(rule.__name__ for rule in RULES)}, or "
+            f"a diagram cannot train with {kind.__name__}: choose {', '.join(rule.__name__ for rule in RULES)}, or "
             "train with grok fit or grok sweep"
         )
     updates = {group: Update(*RULES[kind](kind, options))}

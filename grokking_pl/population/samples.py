@@ -1,4 +1,4 @@
-"""The samples of a batch's members: one set that all share, or a set for every place."""
+"""The samples of a batch's members: one shared set, or one set per place."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from grokking_pl.training.objective import true_class
 
 
 class Samples(NamedTuple):
-    """All samples of one member; or of all places, with the places along a dimension before those given here.
+    """All samples of one member, or of all places with an additional leading dimension.
 
     Args:
-        inputs: what the network reads.
-        targets: what it should answer.
-        labels: the classes that the targets stand for.
-        weights: of the samples in the loss of the whole training set; 0 for validation samples.
-        class_targets: the target vector of each class, in regression.
+        inputs: inputs of the network.
+        targets: targets.
+        labels: classes of the targets.
+        weights: weights of the samples in the loss of the full training set; 0 for validation samples.
+        class_targets: target vector of each class, for regression.
     """
 
     inputs: Shaped[Tensor, "samples ..."]
@@ -33,15 +33,15 @@ class SampleStack:
     """The samples of all places.
 
     Args:
-        data: of any member.
-        places: how many there are.
+        data: data of any member.
+        places: number of places.
         shared: whether all members have the same samples.
-        device: where to hold them.
-        dtype: of the weights.
+        device: device of the samples.
+        dtype: dtype of the weights.
 
     Attributes:
-        samples: the samples of all places, or those that they share.
-        dims: along which dimension of each tensor ``vmap`` finds the places; None if the samples are shared.
+        samples: samples of all places, or the shared ones.
+        dims: dimension of the places in each tensor, for ``vmap``; None if the samples are shared.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SampleStack:
             self.dims = _map(self.samples, lambda value: 0)
 
     def put(self, place: int, data: TensorDataModule) -> None:
-        """Give a place the samples of its new member."""
+        """Set the samples of a place's new member."""
         if self._shared:
             assert same_samples(self._data, data), "the samples differ"
             return

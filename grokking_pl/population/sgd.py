@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum for many networks at once, as ``torch.optim.SGD``.
+"""Stochastic gradient descent with momentum for many networks at once, as in ``torch.optim.SGD``.
 
 For each network, with gradient g, weight decay w, momentum μ and dampening τ:
 
@@ -17,7 +17,7 @@ from grokking_pl.population.update_rule import UpdateRule, columns
 
 
 class SGDRule(UpdateRule):
-    """SGD: networks with and without momentum are updated alike, with other numbers."""
+    """SGD; networks with and without momentum differ only in coefficients."""
 
     @classmethod
     def of(cls, kind: type, options: dict[str, Any]) -> tuple["SGDRule", tuple[float, ...]]:
@@ -46,7 +46,7 @@ class SGDRule(UpdateRule):
         second: Float[Tensor, "members ..."] | None,
         coefficients: Float[Tensor, "members 7"],
     ) -> None:
-        """Make one update."""
+        """Perform one update."""
         sign, decay, keep, gain, of_gradient, of_momentum, lr = columns(coefficients, parameter)
         gradient = sign * gradient + decay * parameter
         momentum = keep * first + gain * gradient

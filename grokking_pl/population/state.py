@@ -1,4 +1,4 @@
-"""What training changes: parameters, moments and tracking of all members, stacked by place."""
+"""The state of a batch: parameters, moments and tracking of all members, stacked by place."""
 
 from typing import Any
 
@@ -14,32 +14,32 @@ from grokking_pl.population.tracking import Tracking
 from grokking_pl.population.update_rule import OPTIONS
 
 Stack = dict[str, Tensor]
-"""Tensors by the name of a parameter, each with the places along its first dimension."""
+"""Tensors by parameter name, with places along the first dimension."""
 
 
 class State:
-    """The members of a batch on their way.
+    """The training state of a batch.
 
     Args:
-        template: any of the members.
-        places: how many are trained at a time.
-        criteria: what decides a member's phase.
+        template: any member.
+        places: number of members trained at a time.
+        criteria: criteria for a member's phase.
         budget: steps within which the thresholds must be reached.
-        keep_curves: whether to keep the accuracies on the way.
-        device: where the members are trained.
+        keep_curves: whether to keep accuracy curves.
+        device: device to train on.
         stop_when_decided: whether a member ends as soon as its phase is decided, or trains for the whole budget.
 
     Attributes:
-        parameters: the parameters.
-        first: their first moments, such as running means of their gradients.
-        second: the second moments of those whose rule has two, such as running means of the gradients' squares.
-        rules: how each part of the parameters is updated.
-        part: the number of the part to which each parameter belongs.
-        options: the numbers of each part's rule, at each place.
-        clipping: what is clipped of the gradients: the ``norm`` or each ``value``; None for nothing.
-        most: the largest norm or value, at each place.
-        interventions: what changes gradients before an update, and weights after it.
-        tracking: how far the members are.
+        parameters: parameters.
+        first: first moments, such as running means of gradients.
+        second: second moments, such as running means of squared gradients, for rules with two.
+        rules: update rule of each part of the parameters.
+        part: index of each parameter's part.
+        options: options of each part's rule, at each place.
+        clipping: what to clip: ``norm`` or ``value`` of gradients; None for nothing.
+        most: largest norm or value, at each place.
+        interventions: interventions before and after updates.
+        tracking: progress of the members.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class State:
         self.tracking = Tracking(places, criteria, budget, keep_curves, device, stop_when_decided)
 
     def put(self, place: int, member: Member, saved: dict[str, Any] | None) -> None:
-        """Start a member at a place, or go on with it from what `saved` returned."""
+        """Start a member at a place, or resume it from the result of `saved`."""
         initial = {"parameters": initial_parameters(member), "first": {}, "second": {}}
         for key, values in (saved or initial).items():
             if key in initial:
@@ -91,14 +91,14 @@ class State:
         self.tracking.put(place, member, saved and saved["tracking"])
 
     def saved(self, place: int) -> dict[str, Any]:
-        """Everything that `put` needs to go on with the member of a place."""
+        """The state of the member at a place, for `put` to resume from."""
         stacks = {"parameters": self.parameters, "first": self.first}
         return {
             **{
                 key: {name: value[place].cpu().clone() for name, value in stack.items()}
                 for key, stack in stacks.items()
             },
-            # A rule without second moments is told from moments that are lost.
+            # Distinguishes rules without second moments from lost moments.
             "second": {
                 name: self.second[name][place].cpu().clone() if name in self.second else torch.zeros(())
                 for name in self.parameters
@@ -108,7 +108,7 @@ class State:
         }
 
     def coefficients_ahead(self, steps: int) -> tuple[Float[Tensor, "places parts coefficients"], ...]:
-        """The numbers that the updates multiply with, for each of the next steps."""
+        """The update coefficients for each of the next steps."""
         ahead = torch.arange(1, steps + 1, device=self.options.device, dtype=torch.float64)
         # (steps, places, parts): the number of the update
         numbers = (self.tracking.step + ahead[:, None])[:, :, None].expand(-1, -1, len(self.rules))
@@ -121,7 +121,7 @@ class State:
         return coefficients.to(self._dtype).unbind(0)
 
     def tensors(self) -> list[Tensor]:
-        """All that changes while members are trained."""
+        """All tensors that change during training."""
         stacks = (self.parameters, self.first, self.second)
         tensors = [value for stack in stacks for value in stack.values()]
         return [*tensors, *self.interventions.tensors(), *self.tracking.tensors()]

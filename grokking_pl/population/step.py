@@ -1,7 +1,7 @@
 """One training step of all members at once.
 
-Each function here is the whole of a step: the loss of one member as a function of its parameters, its gradient for all
-members by ``vmap`` and ``grad``, and the update. Both change the state in place, and both can be compiled.
+Each function here is a whole step: the loss of one member as a function of its parameters, its gradient for all members
+by ``vmap`` and ``grad``, and the update. Both change the state in place, and both can be compiled.
 """
 
 import torch
@@ -21,9 +21,9 @@ from grokking_pl.training.objective import sample_losses
 def evaluate_and_update(
     network: MemberNetwork, state: State, samples: SampleStack, coefficients: Float[Tensor, "places parts coefficients"]
 ) -> None:
-    """A step on whole training sets: one forward pass over all samples serves the loss and both accuracies.
+    """A full-batch step: one forward pass over all samples serves the loss and both accuracies.
 
-    So the evaluation is the one before the update. Validation samples have no weight in the loss.
+    The evaluation is therefore that before the update. Validation samples have weight 0 in the loss.
     """
 
     def loss_of_one(parameters: Parameters, own: Samples) -> tuple[Tensor, Tensor]:
@@ -44,13 +44,13 @@ def update(
     minibatch: MiniBatch,
     coefficients: Float[Tensor, "places parts coefficients"],
 ) -> None:
-    """A step on a mini-batch of every member's own."""
+    """A step on each member's own mini-batch."""
 
     def loss_of_one(parameters: Parameters, own: Samples, minibatch: MiniBatch) -> Tensor:
         outputs = network.outputs(parameters, own.inputs[minibatch.chosen])
         return weighted_loss(network, parameters, outputs, own.targets[minibatch.chosen], minibatch.weights)
 
-    # Dropout draws other numbers for every member.
+    # Dropout draws different numbers for each member.
     gradients_of_all = vmap(grad(loss_of_one), in_dims=(0, samples.dims, 0), randomness="different")
     gradients = gradients_of_all(state.parameters, samples.samples, minibatch)
     update_parameters(state, gradients, coefficients)
@@ -63,13 +63,13 @@ def weighted_loss(
     targets: Shaped[Tensor, "batch ..."],
     weights: Float[Tensor, " batch"],
 ) -> Float[Tensor, ""]:
-    """The training loss of one member: its samples' losses by their weights, and the penalty of its network."""
+    """The training loss of one member: the weighted sum of its samples' losses, plus the network's penalty."""
     loss = (sample_losses(network.module.loss, outputs, targets) * weights).sum()
     return loss + network.penalty(parameters) if network.has_penalty else loss
 
 
 def update_parameters(state: State, gradients: Stack, coefficients: Float[Tensor, "places parts coefficients"]) -> None:
-    """Update all parameters by the rule of their part, with what intervenes before and after, and count the step."""
+    """Update all parameters by their part's rule, with interventions before and after, and count the step."""
     step = state.tracking.step + 1
     gradients = state.interventions.change_gradients(gradients, state.parameters, step)
     if state.clipping:

@@ -1,12 +1,12 @@
-r"""How many steps runs will still make, from those that have ended and those that are in training.
+r"""Estimate of remaining steps, from finished and running runs.
 
-A run ends early, where its phase is decided, or at its budget of $B$ steps. Of all runs that came as far as step $k$,
-the share $h_k$ ended there (Kaplan and Meier, 1958); beyond the last step that any run has reached, nothing is known,
-and none is taken to end before the budget. A run that has made $s$ steps is then expected to make $r_s$ more:
+A run ends early, when its phase is decided, or at its budget of $B$ steps. Of all runs that reached step $k$, the
+fraction $h_k$ ended there (Kaplan and Meier, 1958). Beyond the last step reached by any run nothing is known, and runs
+are assumed to end at the budget. A run that has made $s$ steps is then expected to make $r_s$ more:
 
 $$r_B = 0, \qquad r_s = 1 + (1 - h_{s+1})\, r_{s+1}$$
 
-So the first estimate is the whole budget for every run, and it falls as runs end early.
+So the first estimate is the full budget for every run, and it falls as runs end early.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 MOST_BINS = 1000
-"""Steps are counted in bins of equal width, at most so many up to the budget."""
+"""Most bins, of equal width, in which steps up to the budget are counted."""
 
 
 class Lengths:
-    """How many runs ended after how many steps.
+    """The distribution of run lengths.
 
     Args:
         budget: steps of a run that does not end early.
@@ -38,23 +38,23 @@ class Lengths:
         self._ended: Int[np.ndarray, " bins_and_budget"] = np.zeros(bins + 1, dtype=int)
 
     def add(self, steps: int) -> None:
-        """Take in a run that ended."""
+        """Add a run that ended."""
         self._ended[-1 if steps >= self._budget else max(0, steps - 1) // self._width] += 1
 
     def steps_left(self, running: Sequence[int]) -> tuple[Float[np.ndarray, " running"], float]:
-        """How many steps each run in training is expected to make still, and how many one that has not begun.
+        """The expected remaining steps of each running run, and of a run that has not started.
 
         Args:
-            running: steps that the runs in training have made.
+            running: steps made by the running runs.
         """
         made = np.minimum(np.array(running, dtype=int), self._budget)
         last = len(self._ended) - 1
         bins = np.where(made < self._budget, made // self._width, last)
-        # Runs that came as far as a bin's end without ending before: those that ended there or later, and those beyond.
+        # Runs that reached a bin's end: those that ended there or later, and those still running beyond.
         beyond = np.bincount(bins, minlength=last + 1)
         reached = self._ended[::-1].cumsum()[::-1][:-1] + beyond[::-1].cumsum()[::-1][1:]
         stay = 1 - self._ended[:-1] / np.maximum(reached, 1)
-        # Of a run that has not begun: the probability to come as far as a bin, and its steps from there on.
+        # For a run that has not started: the probability to reach a bin.
         survival = np.concatenate([[1.0], stay.cumprod()])
         widths = np.diff(np.minimum(np.arange(last + 1) * self._width, self._budget), append=self._budget)
         steps = (survival * widths)[::-1].cumsum()[::-1]

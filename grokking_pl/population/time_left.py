@@ -1,4 +1,4 @@
-"""The time that a diagram still takes, from what its workers report; it falls as runs end and as more is known."""
+"""Remaining time of a diagram, from the workers' reports."""
 
 import math
 
@@ -6,16 +6,16 @@ from grokking_pl.population.outcome import Report
 from grokking_pl.population.steps_left import Lengths
 
 LONGEST_MEMORY = 10.0
-"""Seconds over which speed and remaining time are averaged; less at the beginning, when little is known."""
+"""Seconds over which speed and remaining time are averaged; less at the start."""
 
 
 class TimeLeft:
-    """The remaining time and the speed, both averaged over the last seconds.
+    """Remaining time and speed, averaged over the last seconds.
 
     Args:
-        runs: number of runs that had not ended at the beginning.
+        runs: number of unfinished runs at the start.
         budget: steps of a run.
-        now: time of the beginning, in seconds.
+        now: start time in seconds.
     """
 
     def __init__(self, runs: int, budget: int, now: float) -> None:
@@ -33,7 +33,7 @@ class TimeLeft:
         return sum(self._places.values()) * self._steps / max(self._run_seconds, 1e-9)
 
     def take(self, report: Report, now: float) -> None:
-        """Take in what a worker reports."""
+        """Update with a worker's report."""
         memory = min(LONGEST_MEMORY, max((now - self._start) / 4, 1e-9))
         kept = math.exp((self._last - now) / memory)
         self._last = now
@@ -49,11 +49,11 @@ class TimeLeft:
             self._end = end if self._end is None else end + kept * (self._end - end)
 
     def seconds(self, now: float) -> float | None:
-        """The remaining time; None as long as nothing was trained."""
+        """The remaining time in seconds; None before the first report."""
         return None if self._end is None else max(0.0, self._end - now) if self._left else 0.0
 
     def _steps_to_come(self) -> float:
-        """Steps until the last run ends: those of all runs, shared among the places, or of the longest run if more."""
+        """Steps until the last run ends: all remaining steps shared among the places, or the longest run's if more."""
         running = [steps for worker in self._running.values() for steps in worker]
         of_running, of_new = self._lengths.steps_left(running)
         waiting = max(0, self._left - len(running))

@@ -1,4 +1,4 @@
-"""How far every member is: its updates, which thresholds its accuracies have passed, and their curves."""
+"""Progress of every member: updates, crossed thresholds and accuracy curves."""
 
 from typing import Any
 
@@ -13,25 +13,25 @@ from grokking_pl.population.observation import Observed
 from grokking_pl.population.outcome import Outcome
 
 SAVED = ("step", "since", "reached", "final", "curve")
-"""What a member takes along when it leaves its place before its phase is decided."""
+"""Entries saved when a member leaves its place before its phase is decided."""
 
 
 class Tracking:
-    """What is known of every place, as tensors on the device, so that a step waits for nobody.
+    """Progress at every place, as tensors on the device, so that no step has to wait.
 
     Args:
-        places: how many there are.
-        criteria: what decides a member's phase.
+        places: number of places.
+        criteria: criteria for a member's phase.
         budget: steps within which the thresholds must be reached.
-        keep_curves: whether to keep the accuracies on the way.
-        device: where the members are trained.
+        keep_curves: whether to keep accuracy curves.
+        device: device to train on.
         stop_when_decided: whether a member ends as soon as its phase is decided, or trains for the whole budget.
 
     Attributes:
         step: updates made.
-        needed: from how many correct training and validation samples on each threshold is passed.
-        since: first step of the present stay above each threshold; -1 outside.
-        reached: step at which each threshold was passed; -1 for not yet.
+        needed: numbers of correct training and validation samples at which each threshold is crossed.
+        since: first step of the current stay above each threshold; -1 below it.
+        reached: step at which each threshold was crossed; -1 for not yet.
         final: numbers of correct samples at the last evaluation before the phase was decided, or within the budget.
         curve: numbers of correct samples at the steps of the curve, if curves are kept.
     """
@@ -52,7 +52,7 @@ class Tracking:
         def full(value: int, *shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
             return torch.full((places, *shape), value, dtype=dtype, device=device)
 
-        # An empty place has spent its budget, so that nothing happens there.
+        # Empty places have spent their budget, so nothing happens there.
         self.step: Int[Tensor, " places"] = full(budget + 1)
         self._crossings = len(criteria.least_correct((0, 0)))
         self.needed: Int[Tensor, "places crossings"] = full(0, self._crossings)
@@ -65,10 +65,10 @@ class Tracking:
             self._slots = curve_slots(self._curve_steps, budget).to(device)
             self.curve = full(UNSEEN, len(self._curve_steps) + 1, 2, dtype=torch.int32)
 
-    # Members come and go.
+    # Entering and leaving.
 
     def put(self, place: int, member: Member, saved: dict[str, Any] | None) -> None:
-        """Start the record of a new member, or go on with what `saved` told of it."""
+        """Start the record of a new member, or resume it from the result of `saved`."""
         if self.curve is not None:
             self.curve[place] = UNSEEN
         never = [NEVER] * self._crossings
@@ -78,7 +78,7 @@ class Tracking:
         self.needed[place] = torch.tensor(self._criteria.least_correct(member.set_sizes))
 
     def saved(self, place: int) -> dict[str, Any]:
-        """Everything that `put` needs to go on with the member of a place."""
+        """The progress of the member at a place, for `put` to resume from."""
         stacks = {name: getattr(self, name) for name in SAVED}
         return {name: stack[place].tolist() for name, stack in stacks.items() if stack is not None}
 
@@ -89,7 +89,7 @@ class Tracking:
     # Evaluations.
 
     def take_in(self, correct: Int[Tensor, "places 2"], evaluated: Bool[Tensor, " places"]) -> None:
-        """Take in one evaluation, of the members that are ``evaluated`` at their present step."""
+        """Record one evaluation of the members that are ``evaluated`` at their current step."""
         if self.curve is not None:
             running = evaluated & ~self._ended()
             record_point(self.curve, self._slots, correct, self.step, running)
@@ -109,7 +109,7 @@ class Tracking:
             self.final.copy_(torch.where(running, correct, self.final))
 
     def ended(self) -> list[bool]:
-        """Whether a member has ended, at every place; it has where the place is empty."""
+        """Whether the member at each place has ended; true for empty places."""
         return self._ended().tolist()
 
     def _ended(self) -> Bool[Tensor, " places"]:
@@ -118,7 +118,7 @@ class Tracking:
         return self.step > self._budget
 
     def outcome(self, place: int, member: Member, observed: Observed) -> Outcome:
-        """The result of the member at a place, which has ended."""
+        """The outcome of the finished member at a place."""
         to_train, to_val, *further = (None if step == NEVER else step for step in self.reached[place].tolist())
         steps = self._budget
         if self._stop_when_decided and None not in (to_train, to_val, *further):
@@ -132,5 +132,5 @@ class Tracking:
         return Outcome(member.index, to_train, to_val, train, val, steps, observed, curve, named_further)
 
     def tensors(self) -> list[Tensor]:
-        """All that changes while members are trained."""
+        """All tensors that change during training."""
         return [self.step, self.since, self.reached, self.final, *([] if self.curve is None else [self.curve])]

@@ -1,4 +1,4 @@
-"""Training the cells of a diagram in one process: members wait in a queue, and a batch is kept full of them."""
+"""Training cells of a diagram in one process: members wait in a queue, and a batch is kept full."""
 
 import time
 from collections import deque
@@ -21,34 +21,34 @@ from grokking_pl.population.samples import same_samples
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
 SECONDS_BETWEEN_REPORTS = 0.3
-"""Time after which decided members leave their places; to look for them costs little at this distance."""
+"""Seconds between checks for members that have ended."""
 MOST_STEPS_BETWEEN_REPORTS = 1000
 
 SavedState = dict[str, Any]
-"""What `Batch.put` needs to go on with a member."""
+"""Saved state from which `Batch.put` resumes a member."""
 Job = tuple[Cell, SavedState | None]
-"""A cell to train, and the state of its member if it is on its way."""
+"""A cell to train, and the saved state of its member, if any."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What every worker must know of a diagram.
+    """Everything a worker needs to know about a diagram.
 
     Args:
-        grid: the runs.
-        base: settings of ``grok fit`` that the cells change.
-        criteria: what decides a phase.
-        observe: when to look at the embeddings.
+        grid: grid of runs.
+        base: `grok fit` settings that the cells change.
+        criteria: criteria for phases.
+        observe: when to observe the embeddings.
         budget: steps of a run.
-        runs: how many a worker has, about.
-        places: members per batch; None for a choice by size.
-        device: where to train.
+        runs: approximate number of runs per worker.
+        places: members per batch; None to choose by size.
+        device: device to train on.
         compiled: whether to compile the step.
-        threads: threads of a worker.
-        checkpoint_seconds: time between two checkpoints.
+        threads: threads per worker.
+        checkpoint_seconds: seconds between checkpoints.
         keep_curves: whether to keep the curves of the runs.
         stop_when_decided: whether a run ends as soon as its phase is decided, or trains for the whole budget.
-        dividing: the axes whose values are of several kinds, so that no batch goes along them.
+        dividing: axes whose values have different kinds, so that batches are divided along them.
     """
 
     grid: Grid
@@ -68,28 +68,28 @@ class Plan:
 
 
 class Source:
-    """Where a worker gets its members from, and tells how it gets on."""
+    """The source of a worker's members, which also receives its reports."""
 
     def fetch(self, count: int) -> list[Job]:
-        """The next jobs, at most ``count``; none if all are taken."""
+        """The next jobs, at most ``count``; empty if none are left."""
         raise NotImplementedError
 
     def report(self, report: Report) -> None:
-        """Tell how many steps were made, and which members are done."""
+        """Report steps made and members finished."""
         raise NotImplementedError
 
 
 def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) -> None:
-    """Train what the source gives until it gives no more.
+    """Train cells until the source is empty.
 
     Args:
         plan: the diagram.
-        source: gives cells and takes outcomes.
-        name: of the file that holds the states of members on their way.
-        folder: where that file is.
+        source: source of cells and receiver of outcomes.
+        name: name of the file with the states of unfinished members.
+        folder: folder of that file.
 
     Raises:
-        UserError: the members cannot be trained as a batch, or the memory is too small for as many.
+        UserError: the members cannot be trained as a batch, or memory is too small for them.
     """
     worker = Worker(plan, source, name, folder)
     try:
@@ -100,7 +100,7 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
 
 
 class Worker:
-    """Trains members of any kind, in one batch after another; the arguments are those of `train_cells`."""
+    """Trains members of any kind, one batch after another; arguments as in `train_cells`."""
 
     def __init__(self, plan: Plan, source: Source, name: str, folder: DiagramFolder) -> None:
         self._plan = plan
@@ -115,11 +115,11 @@ class Worker:
         self._saved_at = self._reported_at = time.monotonic()
 
     def train(self) -> None:
-        """Train members until the source has no more."""
+        """Train members until the source is empty."""
         runs = self._plan.runs
         while self._waiting or self._fetch(1):
             template = self._waiting[0][0]
-            # A batch of one would need a graph of its own.
+            # A batch of one would need its own graph.
             places = max(2, min(self._plan.places or places_for(template, self._plan.device), runs))
             with needing_memory(places):
                 self._batch = self._empty_batch(template, places)
@@ -127,7 +127,7 @@ class Worker:
             runs = len(self._waiting) if self._exhausted else self._plan.runs
 
     def save(self) -> None:
-        """Write the states of all members that are on their way."""
+        """Write the states of all unfinished members."""
         states = {member.index: saved for member, saved in self._waiting if saved}
         if self._batch is not None:
             states |= {member.index: saved for member, saved in _members_of(self._batch)}
@@ -135,7 +135,7 @@ class Worker:
         self._saved_at = time.monotonic()
 
     def _fetch(self, most: int) -> bool:
-        """Let up to ``most`` further members wait; whether there are any."""
+        """Fetch up to ``most`` further members to wait; return whether there are any."""
         jobs = self._source.fetch(most)
         for cell, saved in jobs:
             settings = self._plan.grid.settings(self._plan.base, cell)
@@ -162,7 +162,7 @@ class Worker:
         )
 
     def _train_batch(self, batch: Batch, kind: str) -> None:
-        """Keep a batch full with members of its kind until there are no more, or too few for it."""
+        """Keep a batch full with members of its kind until there are none left, or too few."""
         steps = batch.interval
         while True:
             self._fill(batch, kind)
@@ -178,7 +178,7 @@ class Worker:
                 self.save()
 
     def _fill(self, batch: Batch, kind: str) -> None:
-        """Give the empty places to members of the batch's kind, as far as they are next."""
+        """Fill empty places with the next members, as long as they are of the batch's kind."""
         while batch.free:
             if not self._waiting and not self._exhausted:
                 self._fetch(batch.free)
@@ -187,7 +187,7 @@ class Worker:
             batch.put(*self._waiting.popleft())
 
     def _advance(self, batch: Batch, steps: int) -> float:
-        """Train for some steps and report what came of them; returns the seconds, without those of compiling."""
+        """Train for some steps and report; return the seconds taken, without compiling."""
         before = batch.steps
         compile_seconds = batch.compile_seconds
         start = time.monotonic()
@@ -210,7 +210,7 @@ class Worker:
 
 
 def share_samples(plan: Plan, builder: MemberBuilder) -> bool:
-    """Whether all cells have the same samples, so that a batch holds them once."""
+    """Whether all cells have the same samples, so that a batch stores them once."""
     if any(path.split(".")[0] == "data" for axis in plan.grid.axes for path in plan.grid.paths_of(axis)):
         return False
     cell = plan.grid.cell(0)
@@ -225,7 +225,7 @@ def _members_of(batch: Batch) -> list[tuple[Member, SavedState]]:
 
 
 def _is_worth_compacting(batch: Batch, seconds_per_step: float) -> bool:
-    """Whether a batch with as many places as there are members would win back what compiling it costs."""
+    """Whether compiling a smaller batch, with one place per member, would pay off."""
     places = len(batch.members)
     kept = max(2, places - batch.free)
     left = max((batch.budget - step for step in batch.steps if step is not None), default=0)

@@ -1,4 +1,4 @@
-"""What an optimizer must be for many networks at once: numbers of each network, and an update of stacked tensors."""
+"""Base class of optimizers for many networks: options per network, and an update of stacked tensors."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -9,19 +9,19 @@ from torch import Tensor
 from grokking_pl.errors import UserError
 
 OPTIONS = 6
-"""Numbers that describe how one network's group is optimised; the first is always the learning rate."""
+"""Number of options per group of a network; the first is always the learning rate."""
 
 COEFFICIENTS = 7
-"""Numbers that an update multiplies with; they depend on the options and the number of the update alone."""
+"""Number of coefficients of an update, which depend only on the options and the update number."""
 
 
 class UpdateRule(ABC):
-    """The update of one parameter of every network, with options of each network's own.
+    """The update of one parameter of every network, with each network's own options.
 
-    Rules that are equal are the same computation, so that networks with such rules can be trained as one batch.
+    Equal rules are the same computation, so that networks with equal rules can be trained as one batch.
 
     Attributes:
-        moments: tensors that it keeps for each parameter, one or two.
+        moments: number of moments per parameter, one or two.
     """
 
     moments: ClassVar[int] = 1
@@ -30,7 +30,7 @@ class UpdateRule(ABC):
     def coefficients(
         self, options: Float[Tensor, "*places 6"], step: Float[Tensor, " *places"]
     ) -> Float[Tensor, "*places 7"]:
-        """The numbers that `step` multiplies with, for update number ``step`` (from 1), in double precision."""
+        """The coefficients of `step` for update number ``step`` (from 1), in double precision."""
 
     @abstractmethod
     def step(
@@ -44,11 +44,11 @@ class UpdateRule(ABC):
         """Update one parameter of every network, and its moments, in place.
 
         Args:
-            parameter: the parameter, stacked.
+            parameter: stacked parameter.
             gradient: its gradient.
-            first: its first moment; 0 before the first update.
-            second: its second moment, where the rule has two.
-            coefficients: those of each network.
+            first: first moment; 0 before the first update.
+            second: second moment, if the rule has two.
+            coefficients: coefficients of each network.
         """
 
     def __eq__(self, other: object) -> bool:
@@ -67,10 +67,9 @@ def columns(coefficients: Float[Tensor, "members 7"], parameter: Float[Tensor, "
 
 
 def refuse_options(kind: type, options: dict[str, Any], *names: str) -> None:
-    """Raise a `UserError` for a switch of an optimizer that no rule knows."""
+    """Raise a `UserError` for optimizer options that no rule supports."""
     for name in names:
         if options.get(name):
             raise UserError(
-                f"a population cannot train with {kind.__name__}'s {name}: leave it out, or train with grok fit or "
-                "grok sweep"
+                f"a diagram cannot train with {kind.__name__}'s {name}: remove it, or train with grok fit or grok sweep"
             )

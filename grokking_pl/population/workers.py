@@ -1,4 +1,4 @@
-"""One training process per core: cells go out, outcomes come back, and a process that dies takes only its own along."""
+"""Training processes, one per core; a process that dies loses only its own members."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from grokking_pl.runs.diagram_folder import DiagramFolder
 from grokking_pl.runs.error_log import kept_traceback
 
 TakeReport = Callable[[Report], None]
-"""Takes what a worker tells of its members."""
+"""Receives a worker's report."""
 
 
 def train_in_processes(
@@ -29,18 +29,18 @@ def train_in_processes(
     workers: int,
     name: str,
 ) -> None:
-    """Train cells in ``workers`` processes; ``take`` gets every report as it comes.
+    """Train cells in ``workers`` processes, passing every report to ``take``.
 
     Args:
         plan: the diagram.
-        jobs: what to train, with the states of members that are on their way.
-        folder: the diagram's folder.
-        take: gets every report.
+        jobs: cells to train, with the states of resumed members.
+        folder: folder of the diagram.
+        take: receives every report.
         workers: number of processes.
-        name: begins the names of the files that hold the states.
+        name: prefix of the names of the state files.
 
     Raises:
-        UserError: a worker met a mistake of the user, or died; the others have finished theirs.
+        UserError: a worker raised a `UserError` or died; the others have finished.
     """
     context = get_context("spawn")
     processes: dict[connection.Connection, Any] = {}
@@ -75,11 +75,11 @@ def train_in_processes(
                     jobs = iter(())
     finally:
         for pipe in processes:
-            pipe.close()  # the worker notices, and saves its members
+            pipe.close()  # the worker notices and saves its members
         for process in processes.values():
             process.join(20)
     if failures:
-        raise UserError(f"{failures[0]}; what was finished is kept: run the same command again to resume")
+        raise UserError(f"{failures[0]}; finished runs are kept: run the same command again to resume")
 
 
 class _Pipe(Source):
@@ -97,7 +97,7 @@ class _Pipe(Source):
 
 @contextlib.contextmanager
 def _starting_in(folder: Path) -> Iterator[str]:
-    """Start processes in a folder without modules: a new interpreter looks for Python's own first where it starts."""
+    """Start processes in a folder without modules, since a new interpreter imports from its working directory first."""
     work = os.getcwd()
     os.chdir(folder)
     try:
@@ -108,14 +108,14 @@ def _starting_in(folder: Path) -> Iterator[str]:
 
 def _work(plan: Plan, pipe: Any, name: str, path: Path, where_the_user_works: str) -> None:
     os.chdir(where_the_user_works)
-    # Ctrl-C reaches every process of the terminal; the first one decides.
+    # Ctrl-C reaches every process of the terminal; the first one handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with kept_traceback(path, name):
             try:
                 train_cells(plan, _Pipe(pipe), name, DiagramFolder(path, plan.grid.axes, plan.grid.seeds))
             except (ConnectionError, EOFError):
-                os._exit(0)  # the states are saved, and nobody listens
+                os._exit(0)  # the states are saved, and nothing is listening
     except UserError as error:
         with contextlib.suppress(OSError):
             pipe.send(("failed", str(error)))
@@ -138,7 +138,7 @@ class _Here(Source):
 
 
 def train_here(plan: Plan, jobs: Iterator[Job], folder: DiagramFolder, take: TakeReport, name: str) -> None:
-    """Train cells in this process; the arguments are those of `train_in_processes`."""
+    """Train cells in this process; arguments as in `train_in_processes`."""
     threads = torch.get_num_threads()
     try:
         train_cells(plan, _Here(jobs, take), f"{name}_0", folder)

@@ -1,1 +1,1 @@
-"""Reports to explore: a run or a diagram as one HTML file that needs nothing else."""
+"""Interactive reports: a run or a diagram as one self-contained HTML file."""

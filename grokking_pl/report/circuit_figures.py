@@ -8,11 +8,11 @@ from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.report.page import GRID, MUTED, styled
 
 EXPLAINED = 0.85
-"""Share of a neuron's variance from which on a frequency explains it, as `FourierProgress` counts."""
+"""Fraction of a neuron's variance above which a frequency explains it, as in `FourierProgress`."""
 
 
 def frequencies_over_time(steps: Int[np.ndarray, " n"], spectra: Float[np.ndarray, "n frequencies"]) -> go.Figure:
-    """Draw the share of the embeddings' power at each frequency, a row for each, over the measurements."""
+    """Draw the fraction of the embeddings' power by frequency (rows) over the measured steps."""
     heat = go.Heatmap(
         z=_short(spectra.T),
         x=[str(step) for step in steps],
@@ -25,7 +25,7 @@ def frequencies_over_time(steps: Int[np.ndarray, " n"], spectra: Float[np.ndarra
 
 
 def over_pairs(values: Float[np.ndarray, "p q"], name: str, axes: tuple[str, str]) -> go.Figure:
-    """Draw a number for each pair as a map, b or its frequency to the right and a downwards."""
+    """Draw a value for each pair as a map, with b or its frequency to the right and a downwards."""
     down, right = axes
     heat = go.Heatmap(
         z=_short(values),
@@ -41,7 +41,7 @@ def over_pairs(values: Float[np.ndarray, "p q"], name: str, axes: tuple[str, str
 
 
 def neurons_by_frequency(frequency: Int[np.ndarray, " n"], share: Float[np.ndarray, " n"], most: int) -> go.Figure:
-    """Draw the number of neurons whose variance a frequency explains most of, and of those that it explains."""
+    """Draw the numbers of neurons of each frequency, and of those whose variance it explains."""
     places = list(range(1, most + 1))
     figure = go.Figure()
     for chosen, name, colour in (
@@ -55,5 +55,5 @@ def neurons_by_frequency(frequency: Int[np.ndarray, " n"], share: Float[np.ndarr
 
 
 def _short(values: Real[np.ndarray, "rows columns"]) -> list[list[float]]:
-    """Numbers of three digits, which is more than a colour shows."""
+    """Numbers to three digits, more than a colour shows."""
     return [[float(f"{value:.3g}") for value in row] for row in values.tolist()]

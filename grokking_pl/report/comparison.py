@@ -1,4 +1,4 @@
-"""Several runs side by side: grouped by all settings but the seed, with medians, bands and steps to thresholds."""
+"""Comparison of runs, grouped by all settings but the seed: medians, bands and steps to thresholds."""
 
 import math
 from collections import Counter
@@ -23,29 +23,29 @@ NO_SETTINGS = (
     "seed_everything", "run_dir", "config", "ckpt_path", "fork", "trainer.logger", "trainer.default_root_dir",
     "trainer.enable_progress_bar",
 )  # fmt: skip
-"""What may differ between the runs of a group."""
+"""Settings that may differ within a group."""
 MOST_DIFFERENCES = 3
-"""Settings that a group's name lists; with more it has the name of its first run."""
+"""Most settings in a group's name; with more, it gets the name of its first run."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seeds alone.
+    """Runs that differ only in their seeds.
 
     Args:
-        name: the settings in which it differs from other groups.
-        runs: at least one.
+        name: settings in which it differs from other groups.
+        runs: at least one run.
     """
 
     name: str
     runs: tuple[RunResults, ...]
 
     def steps(self, column: str) -> MedianInterval:
-        """The median of the steps to a threshold, infinite for never, with its interval."""
+        """The median steps to a threshold, infinite for never, with an interval."""
         return median_interval([_steps(run.summary.get(column)) for run in self.runs])
 
     def first_step(self, metric: str, threshold: float) -> MedianInterval:
-        """The median of the first logged step at which a metric is at least a threshold, with its interval."""
+        """The median of the first logged step with a metric at or above a threshold, with an interval."""
         firsts = []
         for run in self.runs:
             reached = run.metrics.step[run.metrics[metric] >= threshold]
@@ -53,16 +53,16 @@ class Group:
         return median_interval(firsts)
 
     def curve(self, metric: str) -> pd.DataFrame:
-        """The median of a metric at every step that any run logged, and its quartiles: step, median, low, high.
+        """The median and quartiles of a metric at every step logged by any run: step, median, low, high.
 
-        Between its own steps a run's value is interpolated linearly; beyond its last one it has none.
+        A run's values are interpolated linearly between its own steps; beyond its last step it has none.
         """
         curves = [run.metrics[["step", metric]].dropna().astype(float) for run in self.runs]
         steps = np.unique(np.concatenate([curve.step.to_numpy() for curve in curves]))
         values = np.stack(
             [np.interp(steps, curve.step, curve[metric], left=np.nan, right=np.nan) for curve in curves if len(curve)]
         )
-        # Where half of the runs have ended, a median of the others would be of a choice.
+        # Where half of the runs have ended, the median of the rest would be biased.
         steps, values = (part[..., np.isfinite(values).mean(0) >= 0.5] for part in (steps, values))
         low, median, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=0)
         return pd.DataFrame({"step": steps, "median": median, "low": low, "high": high})
@@ -70,12 +70,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs, and the metric that is compared.
+    """Groups of runs and the metric compared.
 
     Args:
-        groups: in the order in which their first runs were given.
-        metric: a column that every run has.
-        threshold: of the metric, to which steps are counted; None for the runs' own thresholds of their accuracies.
+        groups: groups, in the order of their first runs.
+        metric: column that every run has.
+        threshold: threshold of the metric, to which steps are counted; None for the runs' own accuracy thresholds.
     """
 
     groups: tuple[Group, ...]
@@ -84,16 +84,16 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per group: runs, phases, steps to the thresholds with intervals, the metric at the end."""
+        """A table with one row per group: runs, phases, steps to thresholds with intervals, final metric."""
         return pd.DataFrame([self._row(group) for group in self.groups])
 
     @property
     def curves(self) -> pd.DataFrame:
-        """The curve of each group, as `Group.curve` has it, with a column ``group``."""
+        """The curves of all groups (see `Group.curve`), with a column ``group``."""
         return pd.concat([group.curve(self.metric).assign(group=group.name) for group in self.groups])
 
     def figure(self) -> Figure:
-        """The metric over steps: the median of each group, its quartiles as a band."""
+        """Draw the metric over steps: the median of each group, with quartiles as a band."""
         runs = {group.name: len(group.runs) for group in self.groups}
         return comparison_curves(self.curves, self.metric, runs, self.threshold)
 
@@ -121,12 +121,12 @@ class Comparison:
 
 
 def compare_runs(paths: Sequence[Path], metric: str = "val_accuracy", threshold: float | None = None) -> Comparison:
-    """Read runs, group those that differ in their seeds alone, and see that they have the metric in common.
+    """Read runs, group those that differ only in their seeds, and check that all have the metric.
 
     Args:
-        paths: folders of runs, or folders that hold such.
+        paths: folders of runs, or folders that contain such folders.
         metric: a column of ``metrics.csv`` or ``measures.csv``.
-        threshold: counts the steps until the metric is at least this.
+        threshold: count the steps until the metric reaches this value.
 
     Raises:
         UserError: a folder holds no run, a file is corrupt, or a run lacks the metric.
@@ -139,30 +139,30 @@ def compare_runs(paths: Sequence[Path], metric: str = "val_accuracy", threshold:
 
 
 def run_folders(path: Path) -> list[Path]:
-    """A run's folder, or those of the runs in a folder, of a sweep for example.
+    """A run's folder, or the folders of the runs in a folder, such as a sweep's.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no run.
     """
     if not path.is_dir():
-        what = "is a file and not a folder" if path.exists() else "does not exist"
-        raise UserError(f"{path} {what}: give folders of runs, or a folder that holds some")
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {what}: give folders of runs, or a folder that contains runs")
     if is_run(path):
         return [path]
     below = sorted(folder for pattern in ("*", "runs/*") for folder in path.glob(pattern) if is_run(folder))
     if not below:
         hint = ": it is a diagram, whose figure compares its runs" if (path / "diagram.json").exists() else ""
-        raise UserError(f"{path} holds no run (summary.json, metrics.csv), and no folder of one{hint}")
+        raise UserError(f"{path} contains no run (summary.json, metrics.csv){hint}")
     return below
 
 
 def group_runs(runs: Sequence[RunResults]) -> list[Group]:
-    """Runs that differ in their seeds alone, together."""
+    """Group runs that differ only in their seeds."""
     members: dict[str, list[RunResults]] = {}
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
         own = {name: value for name, value in flatten(run.config).items() if not _is_no_setting(name)}
-        # A folder without a configuration is a group of its own.
+        # A folder without a configuration is its own group.
         key = value_text(own) if own else str(run.path)
         members.setdefault(key, []).append(run)
         settings[key] = own
@@ -171,7 +171,7 @@ def group_runs(runs: Sequence[RunResults]) -> list[Group]:
 
 
 def _names(settings: dict[str, dict[str, Any]], folders: dict[str, str]) -> dict[str, str]:
-    """What groups are called: by what tells them apart, or by their first run's folder where that is much."""
+    """Names of groups: the settings in which they differ, or their first run's folder if there are many."""
     if len(settings) == 1:
         return dict(folders)
     everything = dict.fromkeys(name for own in settings.values() for name in own)
@@ -195,4 +195,4 @@ def _steps(value: Any) -> float:
 
 def _in_common(runs: Sequence[RunResults]) -> str:
     shared = set.intersection(*({str(name) for name in run.metrics} for run in runs)) - {"step", "phase_name"}
-    return f"all of them have {', '.join(sorted(shared))}" if shared else "the runs have no metric in common"
+    return f"all runs have {', '.join(sorted(shared))}" if shared else "the runs have no metric in common"

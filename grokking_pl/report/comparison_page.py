@@ -1,4 +1,4 @@
-"""The report of several runs: what each group came to, and both accuracies over steps."""
+"""The report of several runs: the outcome of each group, and both accuracies over steps."""
 
 import math
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ def comparison_page(folders: Sequence[Path]) -> Page:
     """The report of several runs.
 
     Args:
-        folders: of runs, or folders that hold such.
+        folders: folders of runs, or folders that contain such folders.
 
     Raises:
         UserError: a folder holds no run, a file is corrupt, or a run has no validation accuracy.
     """
     comparison = compare_runs(folders)
     runs = sum(len(group.runs) for group in comparison.groups)
-    page = Page("Comparison", f"<p>{runs} runs in {len(comparison.groups)} groups that differ in their settings.</p>")
+    page = Page("Comparison", f"<p>{runs} runs in {len(comparison.groups)} groups with different settings.</p>")
     page.add("Outcome", grid_table(*_outcome(comparison)))
     for metric, words in MEASURES.items():
         if all(metric in run.metrics and run.metrics[metric].notna().any() for run in _runs(comparison)):

@@ -1,4 +1,4 @@
-"""The report of a diagram: every cell's phase and steps, by seed or by majority, and the curves of a chosen cell."""
+"""The report of a diagram: phase and steps of every cell, by seed or by majority, and the curves of a chosen cell."""
 
 import html
 import math
@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.axis_labels import axis_labels, steps_in_words
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 from grokking_pl.plots.theory import THEORY_COLOUR
@@ -20,19 +21,19 @@ from grokking_pl.report.run_figures import step_axis
 
 MEASURES = {
     "phase": "phase",
-    "steps_to_train": "steps to training threshold",
-    "steps_to_val": "steps to validation threshold",
+    "steps_to_train": steps_in_words("steps_to_train"),
+    "steps_to_val": steps_in_words("steps_to_val"),
     "rqi": "RQI at the end",
     "effective_dimension": "effective dimension at the end",
 }
 TICKS = 11
 MOST_LETTERS = 400
-"""Cells up to which there is room for the letter of the phase, and the share of the seeds that agree."""
+"""Most cells with room for the letter of the phase and the fraction of the seeds that agree."""
 CONTROLS = """<div class="controls">
 <label>runs <select id="view">{views}</select></label>
 <label>colour <select id="measure">{measures}</select></label>
 </div>"""
-MAP_LABEL = "The grid of runs. Arrow keys move the chosen cell; what it holds is told beside the grid"
+MAP_LABEL = "The grid of runs. Arrow keys move the chosen cell; its results are beside the grid"
 
 
 def diagram_page(folder: Path) -> Page:
@@ -43,14 +44,15 @@ def diagram_page(folder: Path) -> Page:
     """
     results = read_diagram(folder)
     grid = results.grid
-    axes = " and ".join(map(grid.label_of, grid.plane))
+    labels = axis_labels(list(grid.plane), grid.labels)
+    axes = " and ".join(labels.values())
     of_contenders = f" of {len(grid.contenders)} contenders" if grid.contenders else ""
     subtitle = f"{len(grid)} runs{of_contenders} over {axes}, of at most {results.steps} steps each."
     page = Page(folder.resolve().name, f"<p>{html.escape(subtitle)}</p>")
     parts = []
     if len(results.runs) < len(grid):
         words = (
-            f"This diagram is not finished: {len(results.runs)} of {len(grid)} runs have ended, the others are blank."
+            f"This diagram is not finished: {len(results.runs)} of {len(grid)} runs have ended; the others are blank."
         )
         parts.append(paragraph(words, "warning"))
     runs_in_phase = Counter(run["phase"] for run in results.runs.values())
@@ -89,28 +91,28 @@ def diagram_page(folder: Path) -> Page:
     for measure, words in measures.items():
         page.figures[f"map-{measure}"] = _map(results, measure, words)
     parts.append(CONTROLS.format(views=_options(views), measures=_options(measures, measures)))
+    paths = html.escape("".join(f"{label}: {', '.join(grid.paths_of(axis))}. " for axis, label in labels.items()))
     picture = (
         f'<figure><div class="plot" id="map" tabindex="0" role="application" aria-label="{MAP_LABEL}"></div>'
         "<figcaption>Point at a cell for its coordinates, steps and phase; click it, or move with the arrow keys, for "
-        "its curves.</figcaption></figure>"
+        f"its curves. {paths}</figcaption></figure>"
     )
     page.add("Phases", *parts, columns(picture, _detail(page, results)))
     return page
 
 
 def measures_of(results: DiagramResults) -> dict[str, str]:
-    """What can be shown of each cell, with its words."""
+    """The quantities that can be shown per cell, with their labels."""
     thresholds = results.criteria.get("further_thresholds") or ()
-    words = [f"steps to {which} accuracy {level:g}" for level in thresholds for which in ("training", "validation")]
-    return MEASURES | dict(zip(further_columns(thresholds), words, strict=True))
+    return MEASURES | {column: steps_in_words(column) for column in further_columns(thresholds)}
 
 
 def _detail(page: Page, results: DiagramResults) -> str:
-    """The place of the chosen cell: its words, its runs, and their curves."""
+    """The part of the page with the chosen cell's description, runs and curves."""
     told = '<div id="cell-words" aria-live="polite"></div><div class="scroll"><table id="cell-runs"></table></div>'
     if not results.curves:
         words = (
-            "This folder keeps no curves.csv, so there are no curves to show: grok diagram writes one for new diagrams."
+            "This folder has no curves.csv, so there are no curves to show; grok diagram writes one for new diagrams."
         )
         return f"<div>{told}{paragraph(words, 'note')}</div>"
     figure = styled(
@@ -137,11 +139,11 @@ def _threshold(results: DiagramResults, name: str, colour: str) -> dict[str, Any
 
 
 Cells = list[list[dict[int, int]]]
-"""The number of the run of each seed, by the seed's position, in each cell of each row; only those that ended."""
+"""Run numbers of finished runs by seed index, for each cell of each row."""
 
 
 def _cells(results: DiagramResults) -> list[Cells]:
-    """The cells of each contender; where there are none, those of the grid alone."""
+    """The cells of each contender, or of the grid if there are none."""
     lengths = [len(values) for values in results.grid.plane.values()]
     rows = lengths[0] if len(lengths) == 2 else 1
     cells: list[Cells] = [
@@ -154,7 +156,7 @@ def _cells(results: DiagramResults) -> list[Cells]:
 
 
 def _start(results: DiagramResults, cells: Cells) -> list[int]:
-    """The cell that is shown first: one that groks, if any does."""
+    """The cell shown first: one that groks, if there is one."""
     full = [(x, y) for y, row in enumerate(cells) for x, cell in enumerate(row) if cell] or [(0, 0)]
 
     def groks(place: tuple[int, int]) -> bool:
@@ -169,14 +171,14 @@ def _chosen(results: DiagramResults, cell: dict[int, int], seed: int | None) -> 
 
 
 def _majority(runs: list[dict[str, Any]]) -> tuple[Phase, int]:
-    """The most frequent phase, the better one of two that are as frequent, and the number of runs in it."""
+    """The most frequent phase (in a tie, the better one), and its number of runs."""
     runs_in_phase = Counter(run["phase"] for run in runs)
     majority = max(Phase, key=lambda phase: runs_in_phase[str(phase)])
     return majority, runs_in_phase[str(majority)]
 
 
 def _median(runs: list[dict[str, Any]], name: str) -> float | None:
-    """The median, where a run that never passed counts as one that would take longer than all others."""
+    """The median, with never as longer than all others."""
     never = float("inf")
     middle = statistics.median(never if run[name] is None else run[name] for run in runs)
     return middle if middle < never else None
@@ -190,22 +192,23 @@ def _values(results: DiagramResults, cells: Cells, measure: str, seed: int | Non
         if measure == "phase":
             return list(Phase).index(_majority(runs)[0])
         middle = _median(runs, measure)
-        # Steps are drawn by their logarithm; never is drawn as the background.
+        # Steps are drawn on a logarithmic scale; never is the background.
         return middle if middle is None or not measure.startswith("steps") else _log10(middle)
 
     return [[value(cell) for cell in row] for row in cells]
 
 
 def _words(results: DiagramResults, cells: Cells, seed: int | None) -> list[list[str]]:
-    """The words for each cell on hover."""
-    axes, label = results.grid.plane, results.grid.label_of
+    """The hover text of each cell."""
+    axes = results.grid.plane
+    label = axis_labels(list(axes), results.grid.labels)
     across = list(axes.items())[-1]
     up = next(iter(axes.items())) if len(axes) == 2 else None
 
     def say(x: int, y: int, cell: dict[int, int]) -> str:
-        coordinates = [f"{label(across[0])}: {tick(across[1][x])}"]
+        coordinates = [f"{label[across[0]]}: {tick(across[1][x])}"]
         if up:
-            coordinates.append(f"{label(up[0])}: {tick(up[1][y])}")
+            coordinates.append(f"{label[up[0]]}: {tick(up[1][y])}")
         runs = _chosen(results, cell, seed)
         if not runs:
             return "<br>".join([*map(html.escape, coordinates), "not finished"])
@@ -224,7 +227,7 @@ def _words(results: DiagramResults, cells: Cells, seed: int | None) -> list[list
 
 
 def _letters(results: DiagramResults, cells: Cells, seed: int | None) -> list[list[str]]:
-    """The letter of each cell's phase, and the share of its seeds where they disagree."""
+    """The letter of each cell's phase, with the fraction of seeds where they disagree."""
 
     def say(cell: dict[int, int]) -> str:
         runs = _chosen(results, cell, seed)
@@ -239,7 +242,7 @@ def _letters(results: DiagramResults, cells: Cells, seed: int | None) -> list[li
 
 
 def _runs_of_cells(results: DiagramResults, cells: Cells) -> list[list[list[list[str]]]]:
-    """Of each cell, one row per run: its number, its seed, phase, steps, accuracies and representation."""
+    """For each cell, one row per run: number, seed, phase, steps, accuracies and representation metrics."""
     seeds = results.grid.seeds
 
     def row(seed: int, index: int) -> list[str]:
@@ -255,8 +258,9 @@ def _runs_of_cells(results: DiagramResults, cells: Cells) -> list[list[list[list
 
 
 def _map(results: DiagramResults, measure: str, words: str) -> go.Figure:
-    """The grid in one measure, without its values, which ``page.js`` puts in."""
-    axes = [(results.grid.label_of(name), values) for name, values in results.grid.plane.items()]
+    """The map of one quantity, without values, which are set by ``page.js``."""
+    plane = results.grid.plane
+    axes = list(zip(axis_labels(list(plane), results.grid.labels).values(), plane.values(), strict=True))
     heat: dict[str, Any] = {"xgap": 1, "ygap": 1, "hovertemplate": "%{customdata}<extra></extra>", "hoverongaps": True}
     if measure == "phase":
         phases = len(Phase)
@@ -302,7 +306,7 @@ def _ticks(name: str, values: list[Any]) -> dict[str, Any]:
 
 
 def tick(value: Any) -> str:
-    """A coordinate in few characters.
+    """Format a coordinate briefly.
 
     >>> tick(0.00046415888), tick("grokking_pl.tasks.addition"), tick(3)
     ('0.000464', 'addition', '3')

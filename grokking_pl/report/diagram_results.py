@@ -1,4 +1,4 @@
-"""What the folder of a diagram holds: its grid, the rows of the runs that have ended, and their curves."""
+"""Results of a diagram, read from its folder: grid, finished runs and curves."""
 
 import json
 import math
@@ -23,21 +23,21 @@ RESULTS = (
     "effective_dimension",
 )
 MOST_RUNS = 100_000
-"""The most runs that a browser can show on one page, with the numbers of each."""
+"""Most runs that a browser can show on one page with their numbers."""
 CURVES = ("step", "train_accuracy", "val_accuracy", "rqi")
 
 
 @dataclass(frozen=True)
 class DiagramResults:
-    """A diagram, finished or not.
+    """The results of a diagram, finished or not.
 
     Args:
-        path: the folder.
-        grid: all its runs.
+        path: folder of the diagram.
+        grid: grid of all runs.
         steps: steps within which a phase is decided.
-        criteria: the options of the phases.
-        runs: phase and results of each run that has ended, by its number; None for never and for not measured.
-        curves: step, both accuracies and RQI of such a run, by its number; empty if the folder keeps none.
+        criteria: options of the phases.
+        runs: phase and results of each finished run, by run number; None for never and for not measured.
+        curves: step, both accuracies and RQI of each finished run, by run number; empty if no curves were kept.
     """
 
     path: Path
@@ -48,9 +48,9 @@ class DiagramResults:
     curves: dict[int, dict[str, list[float | None]]]
 
     def place(self, index: int) -> tuple[int, int, int, int]:
-        """Position of a run among contenders, on the first axis, on the last one, and of its seed.
+        """Index of a run's contender, of its values on the first and last axis, and of its seed.
 
-        Of one axis the first is 0, and so is that among contenders where there are none.
+        With one axis the first index is 0; without contenders theirs is 0.
         """
         sizes = [len(values) for values in self.grid.plane.values()]
         rest, x = divmod(index, sizes[-1])
@@ -69,7 +69,7 @@ def read_diagram(path: Path) -> DiagramResults:
     try:
         description = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise corrupt(record, "it is no JSON") from None
+        raise corrupt(record, "not valid JSON") from None
     try:
         grid = Grid(
             description["axes"],
@@ -84,13 +84,13 @@ def read_diagram(path: Path) -> DiagramResults:
     except (KeyError, TypeError, ValueError, AttributeError):
         empty = True
     if empty or not 1 <= len(grid.plane) <= 2:
-        raise corrupt(record, "it describes no grid")
+        raise corrupt(record, "it does not describe a grid")
     folder = DiagramFolder(path, grid.axes, grid.seeds, further=further)
     runs = _read_runs(folder, further)
     if len(runs) > MOST_RUNS:
         raise UserError(f"the diagram in {path} has {len(runs)} runs; a report can show at most {MOST_RUNS}")
     if not runs:
-        raise UserError(f"no run of the diagram in {path} has ended yet: run its grok diagram on, then ask again")
+        raise UserError(f"no run of the diagram in {path} has ended yet: continue it with grok diagram first")
     return DiagramResults(path, grid, steps, criteria, runs, _read_curves(folder, runs))
 
 
@@ -100,7 +100,7 @@ def _read_runs(folder: DiagramFolder, further: list[str]) -> dict[int, dict[str,
     for index, row, _ in folder.rows("runs", folder.columns):
         named = dict(zip(folder.columns, row, strict=True))
         if named["phase"] not in phases:
-            raise corrupt(folder.table, f"it has a phase {named['phase']!r}")
+            raise corrupt(folder.table, f"unknown phase {named['phase']!r}")
         runs[index] = {"phase": named["phase"], **{name: _number(named[name]) for name in (*RESULTS, *further)}}
     return runs
 

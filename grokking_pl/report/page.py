@@ -1,4 +1,4 @@
-"""One HTML file: sections of text and figures, their data, and the libraries that draw them, with nothing outside."""
+"""Self-contained HTML pages: sections of text and figures, their data and the plotting libraries."""
 
 import html
 import json
@@ -15,19 +15,19 @@ from plotly.offline import get_plotlyjs
 from grokking_pl import __version__
 
 INK, MUTED, GRID, PAPER = "#222222", "#666666", "#e3e3e3", "#ffffff"
-"""What figures are drawn in on a light page; on a dark one ``page.js`` exchanges exactly these."""
+"""Colours of figures on a light page; on a dark page ``page.js`` replaces exactly these."""
 
 
 @dataclass
 class Page:
-    """A report.
+    """A report page.
 
     Args:
-        title: what it is about.
-        subtitle: a line below the title, in HTML.
-        sections: heading and HTML of each.
-        figures: by the name under which `plot` has put them into a section.
-        data: what ``page.js`` needs besides, by the name of what it moves.
+        title: title of the page.
+        subtitle: line below the title, as HTML.
+        sections: heading and HTML of each section.
+        figures: figures by the name given to `plot`.
+        data: further data for ``page.js``, by name.
     """
 
     title: str
@@ -37,24 +37,24 @@ class Page:
     data: dict[str, Any] = field(default_factory=dict)
 
     def add(self, heading: str, *parts: str) -> None:
-        """Add a section of pieces of HTML."""
+        """Add a section made of pieces of HTML."""
         self.sections.append((heading, "\n".join(parts)))
 
     def plot(self, name: str, figure: go.Figure, label: str, caption: str = "") -> str:
-        """Keep a figure, and return the HTML of its place.
+        """Add a figure to the page, and return the HTML of its container.
 
         Args:
-            name: its name; letters and dashes.
-            figure: in the colours of a light page.
-            label: says what it shows to those who do not see it.
-            caption: a line below it.
+            name: name of the figure; letters and dashes.
+            figure: figure in the colours of a light page.
+            label: description for screen readers.
+            caption: line below the figure.
         """
         self.figures[name] = figure
         below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
         return f'<figure><div class="plot" id="{name}" aria-label="{html.escape(label)}"></div>{below}</figure>'
 
     def render(self) -> str:
-        """The whole file."""
+        """Render the HTML file."""
         assets = files("grokking_pl.report") / "assets"
         figures = {name: json.loads(figure.to_json()) for name, figure in self.figures.items()}
         data = json.dumps({"figures": figures, **self.data}, separators=(",", ":"), allow_nan=False)
@@ -74,7 +74,7 @@ class Page:
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph; ``note`` for what is missing, ``warning`` for what is wrong."""
+    """A paragraph of kind ``note`` (something missing), ``warning`` (something wrong) or none."""
     return f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>"
 
 
@@ -87,7 +87,7 @@ def table(rows: Mapping[str, str] | Iterable[tuple[str, str]], caption: str = ""
 
 
 def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a head; the first value of each row names it."""
+    """A table with a header; the first value of each row is the row's header."""
     cells = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in head)
     lines = (
         f'<tr><th scope="row">{html.escape(row[0])}</th>'
@@ -99,17 +99,17 @@ def grid_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def columns(*parts: str) -> str:
-    """Pieces side by side where there is room."""
+    """Pieces side by side if there is room."""
     return f'<div class="columns">{"".join(parts)}</div>'
 
 
 def chip(word: str, colour: str) -> str:
-    """A word with its colour before it."""
+    """A word preceded by its colour."""
     return f'<span class="chip"><span class="swatch" style="background:{colour}"></span>{html.escape(word)}</span>'
 
 
 def styled(figure: go.Figure, height: int = 380, **layout: Any) -> go.Figure:
-    """Give a figure the look that all have."""
+    """Apply the common style to a figure."""
     axis = {"gridcolor": GRID, "linecolor": GRID, "zerolinecolor": GRID, "automargin": True}
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
@@ -128,7 +128,7 @@ def styled(figure: go.Figure, height: int = 380, **layout: Any) -> go.Figure:
 
 
 def number(value: float | int | None, nothing: str = "never") -> str:
-    """A number as people write it.
+    """Format a number for readers.
 
     >>> number(17699.1), number(0.04531), number(801), number(None)
     ('17699', '0.04531', '801', 'never')
@@ -147,7 +147,7 @@ def log_axis(title: str, low: float, high: float) -> dict[str, Any]:
 
 
 def log_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Where a logarithmic axis has its ticks, and their words: at 1, 2 and 5, or where it is long at powers of ten.
+    """Ticks of a logarithmic axis and their labels: at 1, 2 and 5, or for long axes at powers of ten.
 
     >>> log_ticks(150, 900)
     ([100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0], ['100', '200', '500', '1000', '2000', '5000'])

@@ -1,4 +1,4 @@
-"""Figures of one run, for plotly: its curves, its embeddings, their spectrum, and its trajectories."""
+"""Plotly figures of one run: curves, embeddings, spectrum and trajectories."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,9 +17,9 @@ from grokking_pl.report.page import GRID, INK, MUTED, log_axis, styled
 from grokking_pl.report.run_results import Snapshots
 
 MOST_NAMES = 60
-"""Symbols from which on their names are told on hover alone."""
+"""Number of symbols above which names appear only on hover."""
 MOST_LINES = 24
-"""Trajectories drawn of a run; of more symbols, evenly spaced ones."""
+"""Most trajectories drawn; with more symbols, evenly spaced ones."""
 
 ACCURACIES = {
     "train_accuracy": ("training accuracy", INK, "dash"),
@@ -30,9 +30,9 @@ ACCURACIES = {
 LOSSES = {
     "train_loss": ("training loss", INK, "dash"),
     "val_loss": ("validation loss", VAL_COLOUR, "solid"),
-    "restricted_loss": ("restricted loss: key frequencies alone, all pairs", THEORY_COLOUR, "solid"),
-    "excluded_loss": ("excluded loss: without them, training pairs", THEORY_COLOUR, "dash"),
-    "loss": ("loss of the batch", MUTED, "dot"),
+    "restricted_loss": ("restricted loss: key frequencies only, all pairs", THEORY_COLOUR, "solid"),
+    "excluded_loss": ("excluded loss: without key frequencies, training pairs", THEORY_COLOUR, "dash"),
+    "loss": ("batch loss", MUTED, "dot"),
 }
 
 
@@ -41,12 +41,12 @@ def curves(
     names: Mapping[str, tuple[str, str, str]],
     marks: Sequence[tuple[str, float, float, str]] = (),
 ) -> go.Figure | None:
-    """Draw metrics over steps; None if there are none of them.
+    """Draw metrics over steps; None if none of them exist.
 
     Args:
         metrics: one row per step.
         names: label, colour and dash of each column to draw.
-        marks: which accuracy passed, at which step, which threshold, and the colour, of each.
+        marks: accuracy, step, threshold and colour of each threshold crossing.
     """
     figure = go.Figure()
     for name, (label, colour, dash) in names.items():
@@ -61,7 +61,7 @@ def curves(
         figure.add_scatter(
             x=[step] * 3,
             y=[0, threshold, 1],
-            name=f"{which} passes {threshold:g} at step {step:g}",
+            name=f"{which} accuracy ≥ {threshold:g} at step {step:g}",
             mode="lines+markers",
             line={"color": colour, "width": 1},
             marker={"size": [0, 10, 0], "color": colour, "opacity": 1},
@@ -79,10 +79,10 @@ def step_axis(steps: Sequence[float] | pd.Series) -> dict[str, Any]:
 
 
 def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
-    """What the slider shows at each step: every symbol's place, and the spectra.
+    """The data for the slider at each step: positions of the symbols, and spectra.
 
-    One-dimensional embeddings are drawn over the symbol's number, where a linear structure is a straight line; others
-    at their first two principal components.
+    One-dimensional embeddings are drawn against the symbol's number, so that a linear structure is a straight line;
+    others by their first two principal components.
     """
     embeddings = snapshots.embeddings
     p = embeddings.shape[1]
@@ -108,7 +108,7 @@ def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
 
 
 def embedding_map(snapshots: Snapshots, views: Mapping[str, Any]) -> go.Figure:
-    """Draw the embeddings at the last step; ``page.js`` sets the ranges of the axes."""
+    """Draw the embeddings at the last step; ``page.js`` sets the axis ranges."""
     one = snapshots.embeddings.shape[2] == 1
     count = len(snapshots.symbols)
     figure = go.Figure(
@@ -143,7 +143,7 @@ def embedding_map(snapshots: Snapshots, views: Mapping[str, Any]) -> go.Figure:
 
 
 def spectrum_bars(shares: Sequence[Sequence[float]], steps: Sequence[int], title: str) -> go.Figure:
-    """Draw the shares of the first step, and those of the last one, which the slider moves."""
+    """Draw the fractions at the first step and at the last, which the slider changes."""
     places = list(range(1, len(shares[0]) + 1))
     figure = go.Figure(
         [
@@ -176,7 +176,7 @@ def trajectories(
             mode="lines",
             name=symbols[k],
             line={"width": 1.6},
-            meta={"share": k / max(1, len(symbols) - 1)},  # page.js gives it its colour
+            meta={"share": k / max(1, len(symbols) - 1)},  # page.js sets the colour
             hovertemplate=f"{symbols[k]}: %{{y:.3g}} at step %{{x:.4g}}<extra></extra>",
         )
     low, high = float(values.min()), float(values.max())
@@ -187,7 +187,7 @@ def trajectories(
 
 
 def _short(values: Real[np.ndarray, "..."]) -> Any:
-    """Lists of numbers of five digits, which is more than a screen shows."""
+    """Lists of numbers to five digits, more than a screen shows."""
     array = np.asarray(values, dtype=float)
     if array.ndim > 1:
         return [_short(row) for row in array]

@@ -1,4 +1,4 @@
-"""The report of a run: phase, curves, embeddings over its steps, their spectrum, and theory against measurement."""
+"""The report of a run: phase, curves, embeddings over steps, their spectrum, and theory against measurement."""
 
 import html
 from pathlib import Path
@@ -10,6 +10,7 @@ import yaml
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.axis_labels import in_words
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
 from grokking_pl.plots.principal_axes import principal_axes
@@ -32,7 +33,7 @@ from grokking_pl.theory import Trajectories
 
 STEP_SCALE = (
     '<div class="controls"><label><input type="checkbox" id="log-steps" checked> logarithmic steps</label>'
-    '<span class="note">(step 0 has no place on a logarithmic axis)</span></div>'
+    '<span class="note">(step 0 is not on a logarithmic axis)</span></div>'
 )
 SLIDER = """<div class="controls">
 <button type="button" id="play">Play</button>
@@ -65,7 +66,7 @@ def run_page(folder: Path) -> Page:
 
 
 def _what(config: dict[str, Any]) -> str:
-    """Architecture and data in words."""
+    """Name the architecture and the data."""
     model = (config.get("model") or {}).get("init_args") or {}
     data = config.get("data") or {}
     task = (data.get("init_args") or {}).get("task") or {}
@@ -79,7 +80,7 @@ def _add_outcome(page: Page, results: RunResults) -> None:
     parts = []
     if summary.get("status") != "finished":
         state = summary.get("status", "not finished")
-        parts.append(paragraph(f"This run is {state}: the report shows what there is so far.", "warning"))
+        parts.append(paragraph(f"This run is {state}; the report shows the results so far.", "warning"))
     if "phase" in summary:
         phase = Phase(summary["phase"])
         so_far = "" if summary.get("phase_decided", True) else " (so far)"
@@ -88,18 +89,19 @@ def _add_outcome(page: Page, results: RunResults) -> None:
         phase = Phase(results.metrics["phase_name"].dropna().iloc[-1])
         parts.append(f'<p class="big">{chip(f"{phase} (so far)", PHASE_COLOURS[phase])}</p>')
     else:
-        parts.append(paragraph("The phase is not known: the callback PhaseTracker would have found it.", "note"))
+        parts.append(paragraph("The phase is unknown; the callback PhaseTracker determines it.", "note"))
     rows = {}
+    tracker = results.options_of("PhaseTracker") or {}
     for name, which in (("train", "training"), ("val", "validation")):
         if f"steps_to_{name}" in summary:
             step = summary[f"steps_to_{name}"]
-            rows[f"{which} accuracy passed"] = "never" if step is None else f"at step {step}"
+            threshold = tracker.get(f"{name}_threshold", 0.9)
+            rows[f"{which} accuracy >= {threshold:g}"] = "not reached" if step is None else f"at step {step}"
         if summary.get(f"{name}_accuracy") is not None:
             rows[f"{which} accuracy at the end"] = number(summary[f"{name}_accuracy"])
     for name in ("rqi", "predicted_accuracy", "effective_dimension"):
         if summary.get(name) is not None:
-            words = "RQI" if name == "rqi" else name.replace("_", " ")
-            rows[f"{words} at the end"] = number(summary[name])
+            rows[f"{in_words(name)} at the end"] = number(summary[name])
     for name in ("steps", "seed", "seconds"):
         if name in summary:
             rows[name] = str(summary[name])
@@ -119,7 +121,7 @@ def _add_curves(page: Page, results: RunResults) -> None:
     accuracies = curves(metrics, ACCURACIES, marks)
     losses = curves(metrics, LOSSES)
     if accuracies is None and losses is None:
-        words = "There are no curves: metrics.csv holds no accuracies or losses, which the callback PhaseTracker logs."
+        words = "There are no curves: metrics.csv has no accuracies or losses, which the callback PhaseTracker logs."
         page.add("Curves", paragraph(words, "note"))
         return
     parts = []
@@ -144,7 +146,7 @@ def _add_curves(page: Page, results: RunResults) -> None:
 
 
 def _other_metrics(metrics: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
-    """Steps and values of each metric that the other figures do not show."""
+    """Steps and values of each metric not shown in other figures."""
     shown = {*ACCURACIES, *LOSSES, "step", "epoch", "phase"}
     numeric = metrics.select_dtypes("number").columns
     others = {name: metrics.dropna(subset=name) for name in map(str, numeric) if name not in shown}
@@ -158,25 +160,23 @@ def _other_metrics(metrics: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
 def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
     heading = "Embeddings and their spectrum"
     if snapshots is None:
-        words = (
-            "There are no embeddings on record: of a network that has them, the callback EmbeddingSnapshots keeps them."
-        )
+        words = "No embeddings were recorded; the callback EmbeddingSnapshots records them for networks that have them."
         page.add(heading, paragraph(words, "note"))
         return
     views = embedding_views(snapshots)
     page.data["embeddings"] = views
     one = snapshots.embeddings.shape[2] == 1
     caption = (
-        "Each symbol's embedding over its number: where it is a straight line, equal sums have equal embeddings."
+        "Embedding of each symbol by its number: on a straight line, equal sums have equal embeddings."
         if one
         else "Each symbol at its first two principal components."
     )
     parts = [page.plot("embeddings", embedding_map(snapshots, views), "The embeddings at the chosen step", caption)]
     bars = []
     if not one:
-        bars.append(("components", "principal component", "share of the variance in each principal component"))
+        bars.append(("components", "principal component", "fraction of the variance in each principal component"))
     if views["fourier"]:
-        bars.append(("fourier", "frequency", "share of the power at each frequency of the symbols' order"))
+        bars.append(("fourier", "frequency", "fraction of the power at each frequency over the symbols"))
     for name, title, words in bars:
         figure = spectrum_bars(views[name], snapshots.steps, title)
         label = f"{words[0].upper()}{words[1:]}, at the first step and at the chosen one"
@@ -187,12 +187,12 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
 
 
 def _add_circuit(page: Page, circuit: Circuit | None) -> None:
-    """Show how a network adds modulo p; nothing for one that does not."""
+    """Add figures of how a network adds modulo p, if it does."""
     if circuit is None:
         return
     parts = []
     if circuit.steps is not None and circuit.spectra is not None and len(circuit.steps) > 1:
-        words = "The share of the embeddings' power at each frequency, over the steps."
+        words = "Fraction of the embeddings' power at each frequency, over steps."
         figure = frequencies_over_time(circuit.steps, circuit.spectra)
         parts.append(page.plot("frequencies", figure, "Frequencies of the embeddings over steps", words))
     if circuit.neuron_frequency is not None and circuit.neuron_share is not None:
@@ -201,17 +201,17 @@ def _add_circuit(page: Page, circuit: Circuit | None) -> None:
         words = "Neurons by the frequency that explains most of their variance over all pairs (a, b)."
         parts.append(page.plot("neurons", figure, "Number of neurons by frequency", words))
     if circuit.logits is not None:
-        words = "The output of the right result, for all pairs (a, b)."
-        figure = over_pairs(circuit.logits, "right output", ("a", "b"))
-        parts.append(page.plot("logits", figure, "The right output over all pairs", words))
+        words = "The output for the correct result, for all pairs (a, b)."
+        figure = over_pairs(circuit.logits, "correct output", ("a", "b"))
+        parts.append(page.plot("logits", figure, "The correct output over all pairs", words))
     spectrum = circuit.logit_spectrum.copy()
     spectrum[0, 0] = 0
     share = spectrum / spectrum.sum() if spectrum.sum() else spectrum
-    words = "The share of the variance of all outputs at each frequency of a and of b: addition is on the diagonal."
-    figure = over_pairs(share, "share", ("frequency of a", "frequency of b"))
+    words = "Fraction of the outputs' variance at each frequency of a and of b; addition is on the diagonal."
+    figure = over_pairs(share, "fraction", ("frequency of a", "frequency of b"))
     parts.append(page.plot("logit-spectrum", figure, "Spectrum of the outputs over both operands", words))
     for head, pattern in enumerate([] if circuit.attention is None else circuit.attention):
-        words = f"Head {head}: how much the last token takes from a, for all pairs (a, b)."
+        words = f"Head {head}: attention of the last token to a, for all pairs (a, b)."
         figure = over_pairs(pattern, f"head {head}", ("a", "b"))
         parts.append(page.plot(f"attention-{head}", figure, f"Attention of head {head} to a over all pairs", words))
     page.add("The circuit of modular addition", columns(*parts))
@@ -223,14 +223,14 @@ def _add_theory(page: Page, results: RunResults) -> None:
         comparison = compare(results)
     except UserError as error:
         words = (
-            f"The effective theory is not compared: {error}. Where it applies, the callback EffectiveTheory does so."
+            f"No comparison with the effective theory: {error}. The callback EffectiveTheory compares where it applies."
         )
         page.add(heading, paragraph(words, "note"))
         return
     quality = results.options_of("RepresentationQuality")
     threshold = (quality or {}).get("threshold", 0.95)
     if quality is None:
-        measured = "not known: the callback RepresentationQuality measures it"
+        measured = "unknown; measured by the callback RepresentationQuality"
     elif comparison.measured_steps is None:
         measured = f"never in {results.summary.get('steps', 'these')} steps"
     else:
@@ -243,7 +243,7 @@ def _add_theory(page: Page, results: RunResults) -> None:
             "nullity n₀ of the training set": str(comparison.n0),
             "unique structure implied": "yes" if comparison.unique else "no",
             "accuracy of an ideal model": number(comparison.ideal_accuracy),
-            "accuracy of the network on validation": number(results.summary.get("val_accuracy"), "not known"),
+            "validation accuracy of the network": number(results.summary.get("val_accuracy"), "unknown"),
             "structure predicted after 1/(λ₃η)": number(comparison.predicted_steps)
             + " steps" * bool(comparison.predicted_steps),
             f"structure measured, RQI above {threshold:g}": measured,
@@ -251,7 +251,7 @@ def _add_theory(page: Page, results: RunResults) -> None:
         f"The prediction, from the training set alone, is {comparison.source}.",
     )
     panels = _theory_panels(page, comparison.trajectories, comparison.predicted_steps, comparison.measured_steps)
-    missing = "The embeddings' trajectories are not on record; the callback EffectiveTheory keeps them."
+    missing = "The embeddings' trajectories were not recorded; the callback EffectiveTheory records them."
     words = paragraph(f"Effective theory: {comparison.words}.") if comparison.words else ""
     page.add(heading, numbers, words, panels or paragraph(missing, "note"))
 
@@ -259,16 +259,16 @@ def _add_theory(page: Page, results: RunResults) -> None:
 def _theory_panels(page: Page, both: Trajectories | None, predicted: float | None, measured: int | None) -> str:
     if both is None:
         return ""
-    # Theory and network on one axis: the first principal one of the network's last embeddings.
+    # Both on the first principal axis of the network's last embeddings.
     axis = principal_axes(both.network[-1])[0]
     panels = []
     for name, steps, values, mark, caption in (
         ("theory", both.theory_steps, both.theory @ axis, predicted, "Effective theory; dashed: 1/(λ₃η)."),
-        ("network", both.network_steps, both.network @ axis, measured, "Network; dashed: RQI passes its threshold."),
+        ("network", both.network_steps, both.network @ axis, measured, "Network; dashed: RQI crosses its threshold."),
     ):
         figure = trajectories(steps, values, both.symbols, mark)
         figure.update_yaxes(title={"text": "normalised embedding"})
         label = f"Normalised embeddings over steps, one line per symbol, in the {name}"
         panels.append(page.plot(f"{name}-trajectories", figure, label, caption))
-    words = "The two have step axes of their own, for a network trained by Adam is not on the clock of a gradient flow."
+    words = "The panels have separate step axes: a network trained by Adam does not follow the time of a gradient flow."
     return columns(*panels) + paragraph(words, "note")

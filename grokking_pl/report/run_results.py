@@ -1,4 +1,4 @@
-"""What the folder of a run holds, read with standard tools."""
+"""Results of a run, read from its folder with standard tools."""
 
 import json
 import zipfile
@@ -19,12 +19,12 @@ from grokking_pl.theory import Trajectories
 
 @dataclass(frozen=True)
 class Snapshots:
-    """The embeddings of a run over its steps.
+    """The embeddings of a run over steps.
 
     Args:
         steps: updates made, ascending.
-        embeddings: at each step; what a symbol has in more dimensions than one is laid out in one.
-        symbols: the name of each symbol.
+        embeddings: embeddings at each step; those with several dimensions per symbol are flattened.
+        symbols: name of each symbol.
     """
 
     steps: list[int]
@@ -34,16 +34,16 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Circuit:
-    """What a network that adds modulo p computes, as ``FourierProgress`` wrote it; None for what it has not.
+    """How a network adds modulo p, as written by ``FourierProgress``; None for missing parts.
 
     Args:
         logit_spectrum: power of the outputs at each frequency of a and b.
-        steps: of the spectra.
-        spectra: share of the embeddings' power at each frequency, at each step.
-        logits: the right output of each pair.
-        attention: what the last token takes from a, of each head and pair.
-        neuron_frequency: of each neuron; 0 for none.
-        neuron_share: of its variance that the frequency explains.
+        steps: steps of the spectra.
+        spectra: fraction of the embeddings' power at each frequency, at each step.
+        logits: correct output of each pair.
+        attention: attention of the last token to a, by head and pair.
+        neuron_frequency: frequency of each neuron; 0 for none.
+        neuron_share: fraction of its variance explained by the frequency.
     """
 
     logit_spectrum: Float[np.ndarray, "k l"]
@@ -57,16 +57,16 @@ class Circuit:
 
 @dataclass(frozen=True)
 class RunResults:
-    """A run. What its folder lacks is empty or None.
+    """The results of a run; whatever its folder lacks is empty or None.
 
     Args:
-        path: the folder.
-        summary: the outcome.
+        path: folder of the run.
+        summary: outcome.
         metrics: one row per step, ascending.
-        config: the full configuration.
-        snapshots: the embeddings over steps.
-        trajectories: what the callback ``EffectiveTheory`` wrote.
-        circuit: what the callback ``FourierProgress`` wrote.
+        config: full configuration.
+        snapshots: embeddings over steps.
+        trajectories: trajectories written by the callback ``EffectiveTheory``.
+        circuit: results of the callback ``FourierProgress``.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class RunResults:
     circuit: Circuit | None = None
 
     def options_of(self, callback: str) -> dict[str, Any] | None:
-        """The options with which a callback watched the run; None if it did not."""
+        """The options of a callback in the run; None if it was not used."""
         for settings in (self.config.get("trainer") or {}).get("callbacks") or []:
             if isinstance(settings, dict) and str(settings.get("class_path", "")).rsplit(".", 1)[-1] == callback:
                 return settings.get("init_args") or {}
@@ -109,11 +109,11 @@ def _read_summary(path: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise corrupt(path, "it is no JSON") from None
+        raise corrupt(path, "not valid JSON") from None
     if not isinstance(summary, dict):
-        raise corrupt(path, "it holds no names and values")
+        raise corrupt(path, "it has no names and values")
     if summary.get("phase", "confusion") not in set(map(str, Phase)):
-        raise corrupt(path, f"there is no phase {summary['phase']!r}")
+        raise corrupt(path, f"unknown phase {summary['phase']!r}")
     return summary
 
 
@@ -123,16 +123,16 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, on_bad_lines="skip")
     except (OSError, ValueError):
-        raise corrupt(path, "it is no CSV") from None
+        raise corrupt(path, "not valid CSV") from None
     if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"]):
-        raise corrupt(path, "it has no column of steps")
+        raise corrupt(path, "it has no step column")
     if "phase_name" in frame and not set(frame["phase_name"].dropna()) <= set(map(str, Phase)):
-        raise corrupt(path, "it has a phase that there is not")
+        raise corrupt(path, "it has an unknown phase")
     return frame.dropna(subset="step").sort_values("step", kind="stable")
 
 
 def _with_measures(metrics: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
-    """The metrics, with what ``grok measure`` said of the same and of other steps, which was asked later."""
+    """The metrics, merged with later measurements by ``grok measure``."""
     if measures.empty:
         return metrics
     both = measures.set_index("step").combine_first(metrics.set_index("step"))
@@ -145,7 +145,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
-        raise corrupt(path, "it is no YAML") from None
+        raise corrupt(path, "not valid YAML") from None
     return config if isinstance(config, dict) else {}
 
 
@@ -155,7 +155,7 @@ def _read_snapshots(path: Path) -> Snapshots | None:
         return None
     steps, embeddings, symbols = (arrays[name] for name in ("steps", "embeddings", "symbols"))
     if embeddings.ndim < 3 or embeddings.shape[:2] != (len(steps), len(symbols)) or not len(steps):
-        raise corrupt(path, f"{len(steps)} steps and {len(symbols)} symbols have embeddings {embeddings.shape}")
+        raise corrupt(path, f"{len(steps)} steps and {len(symbols)} symbols, but embeddings {embeddings.shape}")
     flat = embeddings.reshape(*embeddings.shape[:2], -1).astype(float)
     finite = np.isfinite(flat).all((1, 2))
     if not finite.any():
@@ -179,7 +179,7 @@ def _read_circuit(path: Path) -> Circuit | None:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in Circuit.__dataclass_fields__ if name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise corrupt(path, "it is no archive of arrays") from None
+        raise corrupt(path, "not an archive of arrays") from None
     if "logit_spectrum" not in arrays:
         raise corrupt(path, "it lacks logit_spectrum")
     finite = all(np.isfinite(array).all() for array in arrays.values())
@@ -195,9 +195,9 @@ def _read_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray] | 
     except KeyError as error:
         raise corrupt(path, f"it lacks {error.args[0]}") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise corrupt(path, "it is no archive of arrays") from None
+        raise corrupt(path, "not an archive of arrays") from None
 
 
 def corrupt(path: Path, reason: str) -> UserError:
     """The error for a file that cannot be read."""
-    return UserError(f"{path} is corrupt ({reason}): move it away, and the report leaves its part out")
+    return UserError(f"{path} is corrupt ({reason}): move it away to leave its part out of the report")

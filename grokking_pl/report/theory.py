@@ -1,4 +1,4 @@
-"""What the effective theory says of a run, beside what the run did (section 3.2 of the paper)."""
+"""Comparison of a run with the effective theory (section 3.2 of the paper)."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from grokking_pl.report.run_results import RunResults
 from grokking_pl.theory import Trajectories, predict, theory_beside_network
 
 POINTS = 120
-UNFAITHFUL = "its structure does not keep this task's results apart, so that a network may well find another"
+UNFAITHFUL = "its structure does not separate this task's results, so a network may find another one"
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Comparison:
     """Theory and measurement of one run.
 
     Args:
-        lambda_3: the grokking rate.
-        n0: the nullity of the training set's equations.
+        lambda_3: grokking rate.
+        n0: nullity of the training set's equations.
         unique: whether a unique structure is implied.
-        ideal_accuracy: the accuracy of an ideal model.
+        ideal_accuracy: accuracy of an ideal model.
         predicted_steps: 1 / (lambda_3 eta); None for never.
-        measured_steps: step at which RQI passed its threshold; None if it did not, or was not measured.
-        trajectories: of the embeddings, in both; None if they are not known.
-        source: where the prediction comes from.
-        words: what else is to be said of it; may be empty.
+        measured_steps: step at which RQI crossed its threshold; None if it did not, or was not measured.
+        trajectories: trajectories of the embeddings in theory and network; None if unknown.
+        source: source of the prediction.
+        words: further remarks; may be empty.
     """
 
     lambda_3: float
@@ -43,10 +43,10 @@ class Comparison:
 
 
 def compare(results: RunResults) -> Comparison:
-    """What the callback ``EffectiveTheory`` recorded, or else the same from the run's configuration.
+    """Compare theory and run, as recorded by the callback ``EffectiveTheory`` or else from the run's configuration.
 
     Raises:
-        UserError: theory says nothing of the run; the message tells why.
+        UserError: the theory does not apply to the run; the message says why.
     """
     summary = results.summary
     measured = summary.get("steps_to_rqi")
@@ -71,7 +71,7 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
     experiment = _build(results.config, int(results.summary.get("seed", results.config.get("seed_everything") or 0)))
     module, data = experiment.module, experiment.data
     if not hasattr(data, "table") or not hasattr(module.network, "combine"):
-        raise UserError("theory is about embeddings of the symbols of an operation table")
+        raise UserError("the theory is about embeddings of an operation table's symbols")
     if not module.representation.adds:
         raise UserError("the network does not add its embeddings, but the theory is about sums E_a + E_b")
     prediction = predict(data.table, data.train_indices)
@@ -102,4 +102,4 @@ def _build(config: dict[str, Any], seed: int) -> Experiment:
         experiment.build()
         return experiment
     except (OSError, ImportError) as error:
-        raise UserError(f"the run's data cannot be built again ({error})") from None
+        raise UserError(f"the run's data cannot be rebuilt ({error})") from None

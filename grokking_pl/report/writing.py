@@ -1,4 +1,4 @@
-"""The report of a folder, of whichever kind it is, or of several runs, as a file."""
+"""Writing the report of a run, a diagram or several runs to a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,22 +7,23 @@ from grokking_pl.errors import UserError
 
 
 def write_report(folders: Path | Sequence[Path], output: Path | None = None) -> Path:
-    """Write the report of a folder, or of several runs on one page, whole or not at all.
+    """Write the report of a folder, or of several runs on one page, atomically.
 
     Args:
-        folders: of a run or of a diagram; or several of runs.
-        output: the file; None for ``report.html`` in the folder, and for ``comparison.html`` where one works.
+        folders: folder of a run or of a diagram; or several of runs.
+        output: output file; None for ``report.html`` in the folder, or for ``comparison.html`` in the working
+            directory.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        UserError: a folder holds nothing of the kind, a file in it is corrupt, or the report cannot be written.
+        UserError: a folder has neither, a file in it is corrupt, or the report cannot be written.
     """
     several = [] if isinstance(folders, Path) else list(folders)
     folder = folders if isinstance(folders, Path) else several[0]
     kind = "runs" if len(several) > 1 else kind_of(folder)
-    # Plots and tensors take seconds to import; mistakes and help are answered before.
+    # Imported here because plots and torch take seconds; errors and help come first.
     from grokking_pl.runs.files import write_atomically
 
     if kind == "runs":
@@ -46,27 +47,27 @@ def write_report(folders: Path | Sequence[Path], output: Path | None = None) -> 
 
 
 def kind_of(folder: Path) -> str:
-    """Whether a folder holds a ``run`` or a ``diagram``.
+    """The kind of a folder: ``run`` or ``diagram``.
 
     Raises:
-        UserError: it holds neither, or does not exist.
+        UserError: it is neither, or does not exist.
     """
     if not folder.is_dir():
-        what = "is a file and not a folder" if folder.exists() else "does not exist"
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {what}: give the folder of a run or of a diagram")
     if (folder / "diagram.json").exists():
         return "diagram"
     if is_run(folder):
         return "run"
     below = sorted(path for path in folder.iterdir() if path.is_dir() and (is_run(path) or _is_diagram(path)))
-    hint = f"; there is one below it, {below[0]}" if below else ""
+    hint = f"; it contains one, {below[0]}" if below else ""
     raise UserError(
-        f"{folder} holds neither a run (summary.json, metrics.csv) nor a diagram (diagram.json, runs.csv){hint}"
+        f"{folder} is neither a run (summary.json, metrics.csv) nor a diagram (diagram.json, runs.csv){hint}"
     )
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run, finished or not."""
+    """Whether a folder is a run's, finished or not."""
     return (folder / "summary.json").exists() or (folder / "metrics.csv").exists()
 
 

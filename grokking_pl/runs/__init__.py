@@ -1,4 +1,4 @@
-"""Runs on disk: the folder, its checkpoints and its loggers."""
+"""Runs on disk: folders, checkpoints and loggers."""
 
 from grokking_pl.runs.checkpoint_io import SafeCheckpointIO
 from grokking_pl.runs.csv_metrics import CSVMetrics

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, whenever the process is killed, and that hold no pickled code."""
+"""Checkpoints written atomically and without pickled code."""
 
 import zipfile
 from pathlib import Path
@@ -13,13 +13,13 @@ from grokking_pl.runs.resumable import OUTLINE, outline
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Writes whole files or none, and reads tensors and plain values only."""
+    """Writes files atomically, and reads only tensors and plain values."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint atomically.
 
         Raises:
-            UserError: the disk is full or the folder cannot be written; the previous checkpoint is left as it was.
+            UserError: the disk is full or the folder is not writable; the previous checkpoint is kept.
         """
         target = Path(path)
         with writing(target, "make room, or choose another folder with --run_dir"):
@@ -33,21 +33,21 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint.
 
         Raises:
-            UserError: there is no such file, or it is no checkpoint of Lightning.
+            UserError: the file does not exist or is not a Lightning checkpoint.
         """
         try:
             checkpoint = torch.load(path, map_location=map_location, weights_only=weights_only is not False)
         except FileNotFoundError:
             raise UserError(f"the checkpoint {path} does not exist") from None
         except IsADirectoryError:
-            raise UserError(f"{path} is a folder, and no checkpoint: name the file in it") from None
+            raise UserError(f"{path} is a folder, not a checkpoint: give the file in it") from None
         except MemoryError:
             raise
-        except Exception as error:  # whatever a file that is no checkpoint makes an unpickler do
-            raise UserError(f"{path} is no checkpoint, or is corrupt ({type(error).__name__})") from None
-        # A file of an old torch is no archive, and has no checksums.
+        except Exception as error:  # unpicklers raise anything on other files
+            raise UserError(f"{path} is not a checkpoint, or is corrupt ({type(error).__name__})") from None
+        # Files of old torch versions are not archives and have no checksums.
         if zipfile.is_zipfile(path) and not is_whole_archive(Path(path)):
-            raise UserError(f"{path} is corrupt: a checksum is wrong")
+            raise UserError(f"{path} is corrupt (wrong checksum)")
         if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-            raise UserError(f"{path} is no checkpoint of a run: it holds no state_dict")
+            raise UserError(f"{path} is not a checkpoint of a run: it has no state_dict")
         return checkpoint

@@ -1,4 +1,4 @@
-"""The metrics of a run as one CSV file: one row per step, one column per metric, whole after any interruption."""
+"""The metrics of a run as one CSV file: one row per step, one column per metric, intact after interruptions."""
 
 import csv
 import math
@@ -13,28 +13,28 @@ from grokking_pl.errors import UserError
 from grokking_pl.runs.files import RESUME_ADVICE, write_table, writing
 
 LATE_SHARE = 0.1
-"""Rows that come late are put among the others once there are so many of them that it is worth writing all anew."""
+"""Fraction of late rows at which the file is rewritten to sort them in."""
 
 
 class CSVMetrics(Logger):
     """Writes ``metrics.csv``, where metrics logged at the same step share a row, and ``hyperparameters.csv``.
 
-    Lightning's CSV logger starts its file anew when a run is resumed; this one continues after the step that the run
-    was resumed from, so that an interrupted run leaves the file of an uninterrupted one.
+    Lightning's CSV logger restarts its file when a run is resumed; this one continues after the step from which the run
+    resumed, so that an interrupted run leaves the same file as an uninterrupted one.
 
     Args:
-        path: the file.
-        resume_step: keep the rows up to this step of a file that exists; None starts the file anew.
+        path: path of the file.
+        resume_step: keep the rows of an existing file up to this step; None starts a new file.
     """
 
     def __init__(self, path: Path, resume_step: int | None = None) -> None:
         super().__init__()
         self.path = path
         self._columns = ["step"]
-        self._rows: dict[int, dict[str, Any]] = {}  # by step, the rows that are not yet in the file
+        self._rows: dict[int, dict[str, Any]] = {}  # rows not yet in the file, by step
         self._started = False
-        self._last_step = -math.inf  # of the rows in the file
-        self._num_rows = 0  # in the file
+        self._last_step = -math.inf  # last step in the file
+        self._num_rows = 0  # rows in the file
         self._resume_step = resume_step
         self._hyperparameters: dict[str, Any] = {}
 
@@ -45,14 +45,14 @@ class CSVMetrics(Logger):
 
     @property
     def version(self) -> str:
-        """A run folder holds one run, so there is one version."""
+        """The single version: a run folder holds one run."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Write ``hyperparameters.csv`` beside the metrics: one row per hyperparameter, its name and its value.
+        """Write ``hyperparameters.csv`` beside the metrics, with one row per hyperparameter: name and value.
 
-        That of a resumed run is written with its first metrics: until then its checkpoint may turn out not to fit.
+        For a resumed run it is written with the first metrics, since its checkpoint may not fit.
         """
         self._hyperparameters |= params if isinstance(params, Mapping) else vars(params)
         if self._started or self._resume_step is None:
@@ -67,10 +67,10 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Add metrics to the row of a step, which some callbacks do when later steps have theirs already.
+        """Add metrics to the row of a step, possibly after those of later steps.
 
-        A step is the number of updates made. What a module logs comes from Lightning, which adds the epoch and counts
-        the update that was just made from 0.
+        A step is the number of updates made. A module's own metrics come from Lightning, which adds the epoch and
+        counts the last update from 0.
         """
         if not self._started:
             self._start()
@@ -79,10 +79,10 @@ class CSVMetrics(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows in memory to the file, but for a few that belong before others that are there already.
+        """Write the rows in memory to the file, except a few that belong before rows already there.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         if self._started:
             late = sum(step <= self._last_step for step in self._rows)
@@ -93,13 +93,13 @@ class CSVMetrics(Logger):
         """Write all rows in memory to the file.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         self._save(everything=True)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Write what is left; nothing, where a run failed before its first metrics."""
+        """Write the remaining rows, unless the run failed before its first metrics."""
         if self._started or status == "success":
             self.save_all()
 
@@ -145,12 +145,12 @@ class CSVMetrics(Logger):
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a ``metrics.csv``, those that are whole; none if there is no file.
+    """Read the complete rows of a ``metrics.csv``; empty if there is no file.
 
-    A process that was killed while it wrote leaves half a line at the end, which has no value in its last columns.
+    A process killed while writing leaves half a line at the end, without values in its last columns.
 
     Raises:
-        UserError: it is no table of metrics by step.
+        UserError: it is not a table of metrics by step.
         OSError: it cannot be read.
     """
     try:

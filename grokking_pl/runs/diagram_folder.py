@@ -1,4 +1,4 @@
-"""The folder of a diagram: its grid, a table with one row per run, their curves, and what is left to train."""
+"""The folder of a diagram: its grid, a table with one row per run, their curves, and unfinished states."""
 
 import csv
 import io
@@ -23,20 +23,20 @@ RESULT_COLUMNS = [
 CURVE_COLUMNS = ["seed", "step", "train_accuracy", "val_accuracy", "rqi", "predicted_accuracy", "effective_dimension"]
 
 PART = re.compile(r"(runs|curves)\.rank\d+\.csv")
-"""The name of a part of a table, which one process of a job writes."""
+"""Name of a part of a table, written by one process of a job."""
 
 ADVICE = "make room, then run the same command again"
-WITHOUT = {"runs": "to train its runs again", "curves": "to continue without the curves of the runs that have ended"}
-"""What becomes of a diagram without a table."""
+WITHOUT = {"runs": "to train its runs again", "curves": "to continue without the curves of the finished runs"}
+"""Consequence of a missing table."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Which runs have ended.
+    """The finished runs.
 
     Args:
-        flags: 1 for each run that has, by its number.
-        phases: how many came to which phase.
+        flags: 1 for each finished run, by run number.
+        phases: number of finished runs in each phase.
     """
 
     flags: bytearray
@@ -46,25 +46,25 @@ class Finished:
         return self.phases.total()
 
     def left(self) -> Iterator[int]:
-        """The numbers of the runs that have not ended."""
+        """The numbers of the unfinished runs."""
         return (index for index, flag in enumerate(self.flags) if not flag)
 
 
 class DiagramFolder:
-    """The files of a diagram. Rows are appended as runs end; a row half written by a killed process is run again.
+    """The files of a diagram. Rows are appended as runs end; a row half written by a killed process is trained again.
 
-    The first process of a job writes ``runs.csv``, every other one a part ``runs.rank<number>.csv``; the first merges
-    them. So it is with ``curves.csv``, where curves are kept.
+    The first process of a job writes ``runs.csv``, each other one a part ``runs.rank<number>.csv``, which the first
+    merges. The same holds for ``curves.csv``, if curves are kept.
 
     Args:
         path: the folder.
-        axes: the values on each axis of the grid; the last axis changes fastest.
-        seeds: with which every cell is run; the seed changes slowest.
-        rank: number of the process in its job.
-        further: columns of ``runs.csv`` beside those that every diagram has.
+        axes: values on each axis of the grid; the last axis changes fastest.
+        seeds: seeds of every cell; the seed changes slowest.
+        rank: rank of the process in its job.
+        further: columns of ``runs.csv`` in addition to those of every diagram.
 
     Attributes:
-        states: the states of members that are still in training.
+        states: states of the members still in training.
     """
 
     def __init__(
@@ -92,28 +92,28 @@ class DiagramFolder:
 
     @property
     def curves(self) -> Path:
-        """The curves of the runs, one row per step; cells are empty where nothing was measured."""
+        """The curves of the runs, one row per step; cells without a measurement are empty."""
         return self.path / "curves.csv"
 
     @property
     def standings(self) -> Path:
-        """How the contenders of a tournament did, one row per contender."""
+        """The standings of a tournament, one row per contender."""
         return self.path / "standings.csv"
 
     def write_standings(self, text: str) -> None:
         """Write the standings.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         with writing(self.standings, ADVICE):
             write_atomically(self.standings, text)
 
     def claim(self, description: dict[str, Any]) -> None:
-        """Make the folder, or see that it holds the same diagram.
+        """Create the folder, or check that it holds the same diagram.
 
         Raises:
-            UserError: it holds another one, or cannot be written.
+            UserError: it holds another diagram, or is not writable.
         """
         record = self.path / "diagram.json"
         if self.table.exists() and not record.exists():
@@ -121,26 +121,26 @@ class DiagramFolder:
         claim_folder(record, description, "diagram", "--folder")
 
     def check(self) -> None:
-        """See that all can be read, and that nothing is in the place of a figure, before anything is written.
+        """Check that all files can be read and no figure's name is taken, before anything is written.
 
         Raises:
-            UserError: a file is damaged, or something else is in its place.
+            UserError: a file is damaged, or something else has its name.
         """
         for figure in self.figures:
             if figure.exists() and not figure.is_file():
-                raise UserError(f"{figure} is not a file, but the diagram writes one of this name: move it away")
+                raise UserError(f"{figure} is not a file, but the diagram writes a file of this name: move it away")
         for name, columns in (("runs", self.columns), ("curves", self.curve_columns)):
             for _ in self.rows(name, columns):
                 pass
         self.states.load()
 
-    # The tables.
+    # Tables.
 
     def finished(self) -> Finished:
-        """Which runs have ended, by the table and its parts.
+        """The finished runs, from the table and its parts.
 
         Raises:
-            UserError: one of them is damaged.
+            UserError: a table is damaged.
         """
         flags, phases = bytearray(self._runs), Counter[str]()
         for index, phase, _ in self._lines():
@@ -151,18 +151,18 @@ class DiagramFolder:
 
     @property
     def figures(self) -> list[Path]:
-        """The figure of the phases, in two formats."""
+        """The phase diagram's figure, in two formats."""
         return [self.path / f"phases.{ending}" for ending in ("png", "svg")]
 
     def is_tidy(self) -> bool:
-        """Whether nothing is left of the work: no parts of tables, and no states of members."""
+        """Whether no parts of tables and no states of members are left."""
         return not (self._parts("runs") or self._parts("curves") or self.states)
 
     def merge(self) -> None:
-        """Write the tables anew: every run once, in the order of their numbers, and no parts.
+        """Rewrite the tables: each run once, in order, without parts.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         lines = {(index, 0): line for index, _, line in self._lines()}
         curves = {
@@ -177,7 +177,7 @@ class DiagramFolder:
             part.unlink()
 
     def _parts(self, name: str) -> list[Path]:
-        """The parts that other processes of a job wrote; no other file has such a name."""
+        """The parts written by other processes of a job."""
         return sorted(path for path in self.path.glob(f"{name}.rank*.csv") if PART.fullmatch(path.name))
 
     def _write(self, path: Path, columns: list[str], lines: dict[tuple[int, int], str]) -> None:
@@ -187,18 +187,18 @@ class DiagramFolder:
             write_atomically(path, header.getvalue() + "".join(lines[key] for key in sorted(lines)))
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add runs to the table, or to this process's part of it.
+        """Append runs to the table, or to this process's part of it.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         self._append(self._mine, self.columns, rows)
 
     def append_curves(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add points of the curves of runs that ended, or to this process's part of them.
+        """Append points of finished runs to the curves, or to this process's part of them.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         if self._my_curves == self.curves and not self.curves.exists():
             self._write(self.curves, self.curve_columns, {})
@@ -215,17 +215,17 @@ class DiagramFolder:
             file.write(text.getvalue())
 
     def _lines(self) -> Iterator[tuple[int, str, str]]:
-        """Number, phase and line of every whole row of the table, as often as it was written."""
+        """Number, phase and line of every complete row of the table, duplicates included."""
         phase = self.columns.index("phase")
         return ((index, row[phase], line) for index, row, line in self.rows("runs", self.columns))
 
     def rows(self, name: str, columns: list[str]) -> Iterator[tuple[int, list[str], str]]:
-        """Number of the run, values and line of every whole row of a table and its parts.
+        """Run number, values and line of every complete row of a table and its parts.
 
-        Half a line at the end of a file is what a killed process leaves, and no row.
+        Half a line at the end of a file comes from a killed process and is ignored.
 
         Raises:
-            UserError: one of the files is damaged otherwise.
+            UserError: a file is damaged in another way.
         """
         table = self.path / f"{name}.csv"
         for path in (table, *self._parts(name)):
@@ -240,15 +240,15 @@ class DiagramFolder:
                         if row is not None:
                             yield (*row, line)
             except UnicodeDecodeError:
-                raise _is_damaged(path, name, "it holds bytes that are no text") from None
+                raise _is_damaged(path, name, "it is not text") from None
             except (OSError, csv.Error, _BadLine) as error:
                 raise _is_damaged(path, name, getattr(error, "strerror", None) or str(error)) from None
 
     def _read_row(self, line: str, columns: list[str]) -> tuple[int, list[str]] | None:
-        """Number of the run, and the values, of a line; None if it is half of one."""
+        """Run number and values of a line; None for half a line."""
         if not line.endswith("\n"):
             if not line.isprintable():
-                raise _BadLine("its last line holds what is no text")
+                raise _BadLine("its last line is not text")
             return None
         axes = len(self.axes)
         row = next(csv.reader([line]), [])
@@ -257,19 +257,19 @@ class DiagramFolder:
         index = 0
         for name, position, text in zip(("seed", *self.axes), self._positions, (row[axes], *row[:axes]), strict=True):
             if text not in position:
-                raise _BadLine(f"a line has {text!r} as its {name}, which the diagram does not have")
+                raise _BadLine(f"a line has {name} {text!r}, which the diagram does not have")
             index = index * len(position) + position[text]
         for name, text in zip(columns[axes + 1 :], row[axes + 1 :], strict=True):
             if name == "step" or (text and name != "phase"):
                 try:
                     int(text) if name == "step" else float(text)
                 except ValueError:
-                    raise _BadLine(f"a line has {text!r} as its {name}, which is no number") from None
+                    raise _BadLine(f"a line has {name} {text!r}, which is not a number") from None
         return index, row
 
 
 class _BadLine(Exception):
-    """What is wrong with a line of a table."""
+    """A line of a table is invalid."""
 
 
 def _is_damaged(path: Path, name: str, reason: str) -> UserError:
@@ -277,7 +277,7 @@ def _is_damaged(path: Path, name: str, reason: str) -> UserError:
 
 
 def value_text(value: Any) -> str:
-    """A value of an axis as it is written in tables: a number with up to twelve digits, so 1e-05 and 0.3.
+    """Format an axis value for tables: numbers with up to twelve digits, so 1e-05 and 0.3.
 
     >>> value_text(10**-5 * 0.9999999999999999), value_text(3), value_text(None)
     ('1e-05', '3', 'null')
@@ -293,7 +293,7 @@ def value_text(value: Any) -> str:
 
 
 def _result(value: Any) -> str:
-    """A result as text; empty for never and for not measured."""
+    """Format a result; empty for never and for not measured."""
     if isinstance(value, str):
         return value
     return "" if value is None or math.isnan(value) else repr(value)

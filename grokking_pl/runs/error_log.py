@@ -1,4 +1,4 @@
-"""Where the traceback of a command that failed is kept: ``error.log`` in its folder, one file for each process."""
+"""Tracebacks of failed commands: ``error.log`` in the folder, one file per process."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ GLOBAL_RANKS = ("RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_R
 
 @contextlib.contextmanager
 def kept_traceback(folder: Path, process: str | None = None) -> Iterator[None]:
-    """Write the traceback of whatever goes wrong in the block, unless its message says all, and raise it again.
+    """Write the traceback of an exception in the block to a file, unless its message is enough, and re-raise it.
 
-    The exception gets the attribute ``log``, the file's path.
+    The exception gets the attribute ``log``, the path of the file.
 
     Args:
-        folder: where the file is written; that of an earlier failure is removed when the block ends well.
-        process: names the file of this process; None for its rank in the job, the first one's being ``error.log``.
+        folder: folder of the file; the file of an earlier failure is removed if the block succeeds.
+        process: name of this process in the file's name; None for its rank in the job (``error.log`` for the first).
     """
     name = rank() if process is None else process
     path = folder / (f"error_{name}.log" if name else "error.log")
@@ -30,7 +30,7 @@ def kept_traceback(folder: Path, process: str | None = None) -> Iterator[None]:
         raise
     except Exception as error:
         if find_user_error(error) is None:
-            with contextlib.suppress(OSError):  # on a full disk there is the line without it
+            with contextlib.suppress(OSError):  # on a full disk the message is shown without it
                 write_atomically(path, "".join(traceback.format_exception(error)))
                 error.log = path  # type: ignore[attr-defined]
         raise
@@ -40,7 +40,7 @@ def kept_traceback(folder: Path, process: str | None = None) -> Iterator[None]:
 
 
 def rank() -> str:
-    """The rank of this process in its job, before any connection; empty for the first one, or the only one."""
+    """The rank of this process in its job, before they connect; empty for the first or only one."""
     for name in GLOBAL_RANKS:
         if os.environ.get(name):
             return os.environ[name].lstrip("0")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and folders in which one command works at a time."""
+"""Atomic files, and folders locked by one command at a time."""
 
 import csv
 import errno
@@ -25,25 +25,25 @@ except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What file systems answer that have no locks, as some network file systems."""
+"""Errors of file systems without locks, such as some network file systems."""
 
 RESUME_ADVICE = "make room, then resume from the last checkpoint with --ckpt_path last"
-"""What to do where a run could not write."""
+"""Advice if a run could not write."""
 
 TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.\w+)?")
-"""How the files are named that are not yet whole."""
+"""Names of temporary files."""
 
 # Files.
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes the place of ``path`` when the block ends, so that nobody ever sees half of it.
+    """A new file that replaces ``path`` when the block ends, so that half of it is never seen.
 
-    If the block fails, what was there before is left as it was.
+    If the block fails, the previous file is kept.
 
     Raises:
-        OSError: the disk is full, or the folder is missing or cannot be written.
+        OSError: the disk is full, or the folder is missing or not writable.
     """
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         yield file
@@ -53,7 +53,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """As `atomic_file`, for what opens the new file itself, by a name that ends as that of ``path``."""
+    """Like `atomic_file`, for writers that open the file themselves; it has the suffix of ``path``."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
@@ -64,13 +64,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file by `atomic_file`."""
+    """Write a file by `atomic_file`."""
     with atomic_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a whole CSV file by `atomic_file`; a row that lacks a column has an empty cell there."""
+    """Write a CSV file by `atomic_file`; missing values are empty cells."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -79,15 +79,15 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
-    """Write a whole compressed ``.npz`` file by `atomic_file`."""
+    """Write a compressed ``.npz`` file by `atomic_file`."""
     with atomic_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def is_whole_archive(path: Path) -> bool:
-    """Whether every member of a ``.npz`` file or of a checkpoint has the checksum that was written with it.
+    """Whether every member of a ``.npz`` file or checkpoint has the right checksum.
 
-    NumPy and torch do not look.
+    NumPy and torch do not check.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -97,9 +97,9 @@ def is_whole_archive(path: Path) -> bool:
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a matplotlib figure by `atomic_file`, in the format that the path ends with; the same one, the same bytes.
+    """Write a matplotlib figure by `atomic_file`, in the format of the suffix, reproducibly.
 
-    An SVG would hold the date, and names drawn at random.
+    By default, SVG files contain the date and random ids.
     """
     from matplotlib import rc_context  # takes a second to import
 
@@ -109,7 +109,7 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def json_text(value: Any) -> str:
-    """A value as valid JSON, which knows neither NaN nor infinity: null stands for both."""
+    """Format a value as valid JSON, with null for NaN and infinity."""
     return json.dumps(_with_finite_numbers(value), indent=2, allow_nan=False) + "\n"
 
 
@@ -124,7 +124,7 @@ def _with_finite_numbers(value: Any) -> Any:
 
 
 def remove_temporary_files(folder: Path) -> None:
-    """Remove what `atomic_file` left in a folder when its process was killed; no other process may be writing there."""
+    """Remove temporary files of killed processes from a folder in which no other process is writing."""
     for path in folder.rglob(".*.tmp*"):
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
@@ -132,11 +132,11 @@ def remove_temporary_files(folder: Path) -> None:
 
 @contextmanager
 def writing(path: Path, advice: str) -> Iterator[None]:
-    """Turn what a full disk or a lost folder raises into a `UserError`.
+    """Turn errors of a full disk or missing folder into a `UserError`.
 
     Args:
-        path: what is written.
-        advice: what the user can do.
+        path: file being written.
+        advice: advice for the user.
     """
     try:
         yield
@@ -149,15 +149,15 @@ def writing(path: Path, advice: str) -> Iterator[None]:
 
 
 class FolderLock:
-    """Keeps a folder for the command that works in it, from ``with`` to the end of the block or of the process.
+    """Lock a folder for one command, from ``with`` to the end of the block or of the process.
 
-    The operating system releases the lock of a process that is killed. Child processes that inherit ``descriptor``
-    hold the lock as well, for as long as they live.
+    The operating system releases the lock of a killed process. Child processes that inherit ``descriptor`` keep the
+    lock as long as they live.
 
     Args:
-        folder: the folder; made if it is missing.
-        option: the option with which a user chooses another folder.
-        is_first: whether this is the first process of its job, which takes the lock for all of them.
+        folder: folder to lock; created if missing.
+        option: option with which the user chooses another folder.
+        is_first: whether this is the first process of its job, which takes the lock for all.
     """
 
     def __init__(self, folder: Path, option: str, is_first: bool = True) -> None:
@@ -170,7 +170,7 @@ class FolderLock:
         """Take the lock.
 
         Raises:
-            UserError: another command works in the folder, or it cannot be written.
+            UserError: another command uses the folder, or it is not writable.
         """
         if not self._is_first:
             return self
@@ -182,7 +182,7 @@ class FolderLock:
             except BlockingIOError:
                 self._file.close()
                 raise UserError(
-                    f"another command, or a run that it left behind, works in {self._folder}: wait until it ends, or "
+                    f"another command, or a run that it left behind, uses {self._folder}: wait until it ends, or "
                     f"{self._advice}"
                 ) from None
             except OSError as error:
@@ -215,16 +215,16 @@ def _lock(file: IO[str]) -> None:
 
 
 def claim_folder(record: Path, description: Mapping[str, Any], content: str, option: str) -> None:
-    """Write down what a folder is for, or see that it already is for the same.
+    """Record the purpose of a folder, or check that the recorded one is the same.
 
     Args:
-        record: the JSON file in the folder that says so.
-        description: what the folder is for.
-        content: what that is called, as in "diagram".
-        option: the option with which a user chooses another folder.
+        record: JSON file in the folder that records it.
+        description: purpose of the folder.
+        content: its name, as in "diagram".
+        option: option with which the user chooses another folder.
 
     Raises:
-        UserError: the folder is for something else, or the record cannot be read or written.
+        UserError: the folder has another purpose, or the record cannot be read or written.
     """
     described = json.loads(json_text(description))
     try:
@@ -244,13 +244,13 @@ def claim_folder(record: Path, description: Mapping[str, Any], content: str, opt
 
 
 def is_taken(folder: Path, content: str, option: str, alternative: str = "") -> UserError:
-    """The error that a folder holds something that must not be overwritten.
+    """The error for a folder whose content must not be overwritten.
 
     Args:
         folder: the folder.
-        content: what it holds.
-        option: the option with which a user chooses another folder.
-        alternative: what else the user can do, before all.
+        content: its content.
+        option: option with which the user chooses another folder.
+        alternative: what else the user can do, mentioned first.
     """
     other = f"{alternative}, choose" if alternative else "choose"
     return UserError(f"{folder} holds {content}: {other} another folder with {option}, or delete this one")

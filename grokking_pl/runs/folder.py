@@ -1,4 +1,4 @@
-"""The folder of a run: where each of its files is, and what state they say the run is in."""
+"""The folder of a run: paths of its files, and the state of the run."""
 
 import json
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from typing import Any
 from grokking_pl.runs.files import RESUME_ADVICE, is_taken, json_text, write_atomically, writing
 
 LEFT_BY_FAILED_START = (".lock", "error.log")
-"""What a command that trained nothing leaves in its folder."""
+"""Files left by a command that trained nothing."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run. All are readable with standard tools.
+    """The files of a run, all readable with standard tools.
 
     Args:
         path: the folder.
@@ -38,7 +38,7 @@ class RunFolder:
 
     @property
     def measures(self) -> Path:
-        """What kept checkpoints were measured to be after training, one row per step."""
+        """Measurements of kept checkpoints after training, one row per step."""
         return self.path / "measures.csv"
 
     @property
@@ -48,12 +48,12 @@ class RunFolder:
 
     @property
     def settings_history(self) -> Path:
-        """Which settings have changed while the run went on, each with the step from which it held."""
+        """Settings changed when resuming, each with the step from which it applies."""
         return self.path / "settings_history.json"
 
     @property
     def predictions(self) -> Path:
-        """A prediction for each sample of the validation set, one row per sample."""
+        """Predictions for the validation set, one row per sample."""
         return self.path / "predictions.csv"
 
     @property
@@ -62,7 +62,7 @@ class RunFolder:
         return self.path / "weights"
 
     def read_summary(self) -> dict[str, Any]:
-        """The outcome of the run; empty if there is none that can be read."""
+        """Read the outcome of the run; empty if there is none or it is unreadable."""
         try:
             summary = json.loads(self.summary.read_text())
         except (OSError, ValueError, RecursionError):
@@ -73,17 +73,17 @@ class RunFolder:
         """Write the outcome of the run.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         with writing(self.summary, RESUME_ADVICE):
             write_atomically(self.summary, json_text(summary))
 
     def holds_unfinished(self) -> bool:
-        """Whether it holds a run that can be resumed from a checkpoint."""
+        """Whether the folder holds an unfinished run with a checkpoint."""
         return self.checkpoint.exists() and self.read_summary().get("status") != "finished"
 
     def check_free(self) -> None:
-        """See that a new run would overwrite none. One that ended before its first checkpoint has nothing to lose.
+        """Check that a new run would overwrite none; runs without a checkpoint may be overwritten.
 
         Raises:
             UserError: the folder holds another run.
@@ -98,7 +98,7 @@ class RunFolder:
             raise is_taken(self.path, "an unfinished run", "--run_dir", "resume it with --ckpt_path last")
 
     def check_not_rewound(self, checkpoint: Path) -> None:
-        """See that a finished run does not lose its end to one that goes on from an earlier checkpoint.
+        """Check that a finished run does not lose its end by resuming from an earlier checkpoint.
 
         Raises:
             UserError: the run is finished, and the checkpoint is not its last one.
@@ -110,7 +110,7 @@ class RunFolder:
             )  # fmt: skip
 
     def check_empty(self) -> None:
-        """See that a run that begins from another's checkpoint would be mixed with nothing.
+        """Check that a run started from another run's checkpoint has an empty folder.
 
         Raises:
             UserError: the folder holds files.
@@ -118,4 +118,4 @@ class RunFolder:
         self.check_free()
         held = sorted(path.name for path in self.path.iterdir() if path.name not in LEFT_BY_FAILED_START)
         if held:
-            raise is_taken(self.path, f"{held[0]}, and the checkpoint is another run's", "--run_dir")
+            raise is_taken(self.path, f"{held[0]}, but the checkpoint is from another run", "--run_dir")

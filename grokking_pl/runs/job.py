@@ -1,4 +1,4 @@
-"""A job's processes: which of them this one is, before Lightning has connected them, and how others are started."""
+"""The processes of a job: this one's rank before Lightning connects them, and how to start others."""
 
 import os
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 import grokking_pl
 
 GROK = [sys.executable, str(Path(grokking_pl.__file__).with_name("__main__.py"))]
-"""The command ``grok`` in a process of its own, by file: ``-m`` would look for modules first where the user works."""
+"""The ``grok`` command for subprocesses, by file: ``-m`` would import from the working directory first."""
 
 RANKS = ("RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "OMPI_COMM_WORLD_RANK", "NODE_RANK", "GROUP_RANK", "LOCAL_RANK")
-"""Where torchrun, SLURM, LSF, MPI and Lightning itself say it: all are 0, or absent, in the first process alone."""
+"""Rank variables of torchrun, SLURM, LSF, MPI and Lightning: all 0 or absent only in the first process."""
 
 
 def is_first_process() -> bool:
-    """Whether this process has global rank 0, and so writes the job's files; a process by itself does."""
+    """Whether this process has global rank 0 (or is the only one) and so writes the job's files."""
     return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)

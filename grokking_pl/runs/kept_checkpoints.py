@@ -1,4 +1,4 @@
-"""The checkpoints of a run that are kept beside its last one, a file per step."""
+"""Checkpoints kept in addition to the last one, one file per step."""
 
 import math
 import re
@@ -23,21 +23,21 @@ class KeptCheckpoints:
         return self.path / f"step_{step:08d}.ckpt"
 
     def steps(self) -> list[int]:
-        """The steps of which checkpoints are kept, in ascending order."""
+        """The steps of the kept checkpoints, ascending."""
         names = (re.fullmatch(r"step_(\d{8,})\.ckpt", path.name) for path in self.path.glob("step_*.ckpt"))
         return sorted(int(name[1]) for name in names if name)
 
     def remove_after(self, step: int) -> None:
-        """Remove the checkpoints of later steps: they are another run's, or of a part that is trained again."""
+        """Remove checkpoints of later steps, which are from another run or will be trained again."""
         for later in self.steps():
             if later > step:
                 self.file(later).unlink(missing_ok=True)
 
 
 def is_log_spaced(step: int) -> bool:
-    """Whether a step is 0 or one of ten in each power of ten, evenly spaced on a logarithmic axis.
+    """Whether a step is 0 or one of ten per decade, evenly spaced on a logarithmic axis.
 
-    It depends on no last step, so that a run that is trained further keeps the same ones.
+    It does not depend on the last step, so a run that is trained further keeps the same steps.
 
     >>> [step for step in range(130) if is_log_spaced(step)]
     [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 79, 100, 126]

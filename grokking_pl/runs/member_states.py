@@ -1,4 +1,4 @@
-"""The states of a diagram's members that are still in training, from which they go on after an interruption."""
+"""States of a diagram's unfinished members, for resuming after an interruption."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,20 +10,20 @@ from grokking_pl.errors import UserError
 from grokking_pl.runs.files import atomic_file, writing
 
 MemberState = dict[str, Any]
-"""Parameters, moments, what interventions remember, how far the member is, and what was seen of it."""
+"""Parameters, moments, states of interventions, progress and observations of a member."""
 
 TENSORS = ("parameters", "first", "second")
 KINDS: dict[str, type] = {"step": int, "since": list, "reached": list, "final": list}
-"""What is kept of how far a member is."""
+"""Entries that record a member's progress."""
 
 GATHERED = "resumed"
 
 
 class MemberStates:
-    """The files of states in a diagram's folder, one for each worker, written whole.
+    """The state files in a diagram's folder, one per worker, written atomically.
 
     Args:
-        path: their folder.
+        path: folder of the files.
         runs: number of runs of the diagram.
     """
 
@@ -36,10 +36,10 @@ class MemberStates:
         return any(self._path.glob("*.pt"))
 
     def save(self, name: str, states: Mapping[int, MemberState]) -> None:
-        """Write the states of a worker's members, by their numbers.
+        """Write the states of a worker's members, by run number.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         file = self._path / f"{name}.pt"
         with writing(file, "make room, then run the same command again"):
@@ -48,13 +48,13 @@ class MemberStates:
                 torch.save(dict(states), opened)
 
     def load(self) -> dict[int, MemberState]:
-        """The latest state of every member that was still in training.
+        """Read the latest state of every unfinished member.
 
         Raises:
-            UserError: a file is damaged, or something else is in its place.
+            UserError: a file is damaged, or something else has its name.
         """
         if self._path.exists() and not self._path.is_dir():
-            raise UserError(f"{self._path} is not a folder, but the diagram writes into one of this name: move it away")
+            raise UserError(f"{self._path} is not a folder, but the diagram needs this folder: move it away")
         states: dict[int, MemberState] = {}
         for file in sorted(self._path.glob("*.pt")):
             for index, state in self._load_file(file).items():
@@ -63,11 +63,11 @@ class MemberStates:
         return states
 
     def gather(self, states: Mapping[int, MemberState], unfinished: Iterable[int]) -> None:
-        """Make one file of all states, so that no worker to come overwrites those of one that was.
+        """Merge all states into one file, so that new workers do not overwrite those of earlier ones.
 
         Args:
-            states: what `load` returned.
-            unfinished: numbers of the runs that have not ended; the states of the others are dropped.
+            states: result of `load`.
+            unfinished: numbers of the unfinished runs; other states are dropped.
         """
         self.save(GATHERED, {index: states[index] for index in unfinished if index in states})
         for file in self._path.glob("*.pt"):
@@ -84,13 +84,13 @@ class MemberStates:
             saved = torch.load(file, weights_only=True, map_location="cpu")
         except MemoryError:
             raise
-        except Exception as error:  # whatever a file that holds no states makes an unpickler do
+        except Exception as error:  # unpicklers raise anything on other files
             raise _is_damaged(file, getattr(error, "strerror", None) or "it holds no states") from None
         if not isinstance(saved, dict):
             raise _is_damaged(file, "it holds no states")
         for index, state in saved.items():
             if not (isinstance(index, int) and 0 <= index < self._runs):
-                raise _is_damaged(file, f"it is of a run {index!r}, which the diagram does not have")
+                raise _is_damaged(file, f"it has run {index!r}, which the diagram does not have")
             if not _is_whole(state):
                 raise _is_damaged(file, f"it lacks a part of the state of run {index}")
         return saved
@@ -101,7 +101,7 @@ def _is_whole(state: Any) -> bool:
         weights, first, second = ({name: value.shape for name, value in state[part].items()} for part in TENSORS)
         tracked = all(isinstance(state["tracking"][name], kind) for name, kind in KINDS.items())
         kept = isinstance(state["interventions"], list) and isinstance(state["observed"], dict)
-        # An optimizer without second moments keeps numbers in their place.
+        # Optimizers without second moments store numbers instead.
         moments = weights.keys() == second.keys() and all(second[name] in (weights[name], ()) for name in weights)
         return weights == first != {} and moments and tracked and kept
     except (AttributeError, KeyError, TypeError):
@@ -110,5 +110,5 @@ def _is_whole(state: Any) -> bool:
 
 def _is_damaged(file: Path, reason: str) -> UserError:
     return UserError(
-        f"{file} is damaged ({reason}): restore it from a copy, or move it away to train its runs from their start"
+        f"{file} is damaged ({reason}): restore it from a copy, or move it away to train its runs from the start"
     )

@@ -1,4 +1,4 @@
-"""Names of runs that tell their parameters, and what W&B's agent says of the run that it started."""
+"""Run names from parameters, and runs started by W&B's agent."""
 
 import json
 import os
@@ -11,15 +11,15 @@ from typing import Any
 import yaml
 
 LONGEST = 160
-"""Characters of a name: file systems take 255, of which a prefix and an ending need some."""
+"""Most characters of a name: file systems allow 255, and a prefix and a suffix need some."""
 
 
 OPERATORS = str.maketrans({"*": "×", "/": "÷"})
-"""Operators that no folder's name can hold, as signs that are no other operator's."""
+"""Replacements for operators that cannot be in a folder name."""
 
 
 def run_name(parameters: Mapping[str, Any]) -> str:
-    """A name, fit for a folder, of a run's parameters: each by its last two words, or more if another ends with them.
+    """A folder name from a run's parameters, each by its last two words, or by more if ambiguous.
 
     >>> run_name({"model.decoder.lr": 1e-4, "model.embeddings.lr": 0.01, "seed_everything": 3})
     'decoder.lr=0.0001,embeddings.lr=0.01,seed_everything=3'
@@ -47,12 +47,12 @@ def _value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class WandbSweepRun:
-    """A run that W&B's agent started.
+    """A run started by W&B's agent.
 
     Args:
         sweep: W&B's name of the sweep.
         run: W&B's name of the run.
-        parameters: the hyperparameters that the sweep sets, by their path on the command line.
+        parameters: hyperparameters set by the sweep, by their path on the command line.
     """
 
     sweep: str
@@ -61,7 +61,7 @@ class WandbSweepRun:
 
     @classmethod
     def of_this_process(cls) -> "WandbSweepRun | None":
-        """The run that this process, or any other of the same training, was started for; None if by no agent."""
+        """The run for which this process, or another one of the same training, was started; None without an agent."""
         sweep, run = os.environ.get("WANDB_SWEEP_ID"), os.environ.get("WANDB_RUN_ID")
         if not sweep or not run:
             return None
@@ -73,12 +73,12 @@ class WandbSweepRun:
 
     @property
     def name(self) -> str:
-        """The name under which W&B shows the run."""
+        """The run's name in W&B."""
         return run_name(self.parameters) or self.run
 
     @property
     def folder(self) -> Path:
-        """The run's folder below that of all runs."""
+        """The run's folder, relative to that of all runs."""
         return (
             Path("sweeps") / self.sweep / (f"{run_name(self.parameters)}_{self.run}" if self.parameters else self.run)
         )

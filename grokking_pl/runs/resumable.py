@@ -1,4 +1,4 @@
-"""What a run is resumed from, its checkpoint and its files: whole, or an error that names the file."""
+"""Checks of a run's checkpoint and files before resuming; errors name the file."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ from grokking_pl.runs.files import is_whole_archive
 from grokking_pl.runs.folder import RunFolder
 
 OUTLINE = "outline"
-"""Where a checkpoint says what it was written with, so that what is missing is known from what never was there."""
+"""Key of a checkpoint's outline, which tells what is missing from what never existed."""
 
 PLAIN = (bool, int, float, str, bytes, type(None))
-"""Kinds of plain values; a bool is an int too, and so comes first."""
+"""Types of plain values; bool first, because it is a subclass of int."""
 
 KINDS: dict[str, type | tuple[type, ...]] = {
     "state_dict": Mapping,
@@ -31,16 +31,16 @@ KINDS: dict[str, type | tuple[type, ...]] = {
     "optimizer_states": list,
     "lr_schedulers": list,
 }
-"""What Lightning keeps of a training, beside the module's and callbacks' own."""
+"""Lightning's entries in a checkpoint, besides those of module and callbacks."""
 
 WRITTEN_WHOLE = {".csv", ".json", ".yaml", ".png", ".npz", ".gif", ".mp4"}
-"""Kinds of files that a run writes in its folder."""
+"""Suffixes of files that a run writes to its folder."""
 
 
 def outline(checkpoint: Mapping[str, Any]) -> str:
-    """A digest of the names in a checkpoint, of the kinds of its values and of the shapes of its tensors.
+    """A digest of a checkpoint's names, value types and tensor shapes.
 
-    It says nothing of what the values are, and nothing of itself, so that a checkpoint can hold it.
+    It excludes the values and itself, so that a checkpoint can contain it.
 
     >>> outline({"step": 1, "loss": 0.5}) == outline({"step": 2, "loss": 0.3})
     True
@@ -62,34 +62,34 @@ def _kinds(value: Any) -> Any:
 
 
 def check_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """See that a checkpoint has all that a run needs to go on from it; whether it fits the run is seen later.
+    """Check that a checkpoint has everything needed to resume; whether it fits the run is checked later.
 
     Raises:
-        UserError: something is missing, or not of its kind.
+        UserError: something is missing or has the wrong type.
     """
     for name, kind in KINDS.items():
         if name not in checkpoint:
             raise _is_damaged(path, f"it has no {name}")
         value = checkpoint[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise _is_damaged(path, f"its {name} is of the wrong kind, {type(value).__name__}")
+            raise _is_damaged(path, f"its {name} has the wrong type, {type(value).__name__}")
         if isinstance(value, int) and value < 0:
             raise _is_damaged(path, f"its {name} is {value}")
     _check_places(checkpoint, path)
     _check_version(checkpoint["pytorch-lightning_version"], path)
     if OUTLINE in checkpoint and checkpoint[OUTLINE] != outline(checkpoint):
-        raise _is_damaged(path, "it lacks something that it was written with, or has it of another kind")
+        raise _is_damaged(path, "an entry is missing or has another type than when written")
 
 
 def _check_places(checkpoint: Mapping[str, Any], path: Path) -> None:
-    """See that the positions in streams of batches, which are taken up when the training begins, are numbers."""
+    """Check that the positions in the streams of batches are numbers, before training starts there."""
     try:
         places = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", [])
         consumed = [place["consumed"] for place in places if "consumed" in place]
     except (AttributeError, KeyError, TypeError):
-        raise _is_damaged(path, "its loops do not say where in the data it is") from None
+        raise _is_damaged(path, "its loops have no position in the data") from None
     if any(type(number) is not int or number < 0 for number in consumed):
-        raise _is_damaged(path, f"its place in the data is {consumed}")
+        raise _is_damaged(path, f"its position in the data is {consumed}")
 
 
 def _check_version(text: str, path: Path) -> None:
@@ -99,30 +99,30 @@ def _check_version(text: str, path: Path) -> None:
         raise _is_damaged(path, f"its pytorch-lightning_version is {text!r}") from None
     if major != Version(lightning_version).major:
         raise UserError(
-            f"{path} says that Lightning {text} wrote it, and {lightning_version} is installed: resume it with the "
-            "version that wrote it, or train anew in another folder with --run_dir"
+            f"{path} was written by Lightning {text}, but {lightning_version} is installed: resume it with the "
+            "version that wrote it, or start again in another folder with --run_dir"
         )
 
 
 def _is_damaged(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} is damaged, and no run can be resumed from it ({reason}): resume from another checkpoint with "
-        "--ckpt_path FILE, or train anew in another folder with --run_dir"
+        f"{path} is damaged and cannot be resumed from ({reason}): resume from another checkpoint with "
+        "--ckpt_path FILE, or start again in another folder with --run_dir"
     )
 
 
 def check_files(folder: RunFolder) -> None:
-    """See that a resumed run can read and write what its folder holds.
+    """Check that a resumed run can read and write the files in its folder.
 
     Raises:
-        UserError: a file is damaged, or something else is in its place.
+        UserError: a file is damaged, or something else has its name.
     """
     for path in sorted(folder.path.iterdir()):
         if path.suffix in WRITTEN_WHOLE and not path.is_file():
-            raise UserError(f"{path} is not a file, but the run writes one of this name: move it away to resume")
+            raise UserError(f"{path} is not a file, but the run writes a file of this name: move it away to resume")
     for path in (folder.checkpoint.parent, folder.weights, folder.path / "tensorboard"):
         if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is not a folder, but the run writes into one of this name: move it away to resume")
+            raise UserError(f"{path} is not a folder, but the run needs this folder: move it away to resume")
     try:
         read_rows(folder.metrics)
     except OSError as error:
@@ -133,10 +133,10 @@ def check_files(folder: RunFolder) -> None:
 
 
 def check_weights(folder: RunFolder) -> None:
-    """See that the weights that a run has kept can be read at its end.
+    """Check that the weights kept by a run are readable.
 
     Raises:
-        UserError: a file of them is damaged.
+        UserError: a file is damaged.
     """
     for path in sorted(folder.weights.glob("step_*.npz")):
         if not is_whole_archive(path):
@@ -155,6 +155,6 @@ def _check_summary(path: Path) -> None:
         whole = False
     if not whole:
         raise UserError(
-            f"{path} is damaged, so that nothing says whether the run is finished: restore it from a copy, or delete "
-            "it to resume the run as an unfinished one"
+            f"{path} is damaged, so it is unknown whether the run is finished: restore it from a copy, or delete "
+            "it to resume the run as unfinished"
         )

@@ -1,4 +1,4 @@
-"""Weights & Biases, online where there is a key and a network, offline everywhere else."""
+"""Weights & Biases: online with a key and a network, otherwise offline."""
 
 import netrc
 import os
@@ -19,21 +19,21 @@ from grokking_pl.runs.naming import WandbSweepRun
 
 PUBLIC_HOST = "api.wandb.ai"
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
-"""How W&B is told a run ended; 255 is what it shows as killed, and not as failed."""
+"""Exit codes for W&B by status; it shows 255 as killed, not failed."""
 
 OFFLINE_MODES = ("offline", "dryrun", "disabled")
 
 
 class WandbRun(WandbLogger):
-    """Lightning's W&B logger, which falls to offline mode instead of asking for a key or waiting for a network.
+    """Lightning's W&B logger, which falls back to offline mode instead of asking for a key or waiting for a network.
 
     Args:
         project: W&B project.
-        name: name of the run; null takes the name of the run folder.
+        name: name of the run; null for the name of the run folder.
         entity: W&B user or team; null for the default one.
         group: group of the run.
         tags: tags of the run.
-        offline: do not even try to reach the server.
+        offline: do not try to reach the server.
         log_model: upload checkpoints.
     """
 
@@ -49,8 +49,8 @@ class WandbRun(WandbLogger):
     ) -> None:
         self._sweep_run = WandbSweepRun.of_this_process()
         self._arguments: dict[str, Any] = {"project": project, "log_model": log_model}
-        # The run is started here and handed to Lightning: what Lightning would start it with makes W&B warn, and so
-        # does a project beside that of a sweep.
+        # The run is started here and passed to Lightning: Lightning's own start makes W&B warn, and so does a project
+        # in addition to a sweep's.
         self._options: dict[str, Any] = {
             "project": None if self._sweep_run else project,
             "name": name,
@@ -60,9 +60,9 @@ class WandbRun(WandbLogger):
             "dir": ".",
             "resume": "allow",
         }
-        self._offline_reason = "as asked" if offline else why_offline()
+        self._offline_reason = "as requested" if offline else why_offline()
         if self._offline_reason:
-            # Lightning's own way to offline mode is an environment variable, which W&B reads but once.
+            # Lightning's own offline mode is an environment variable, which W&B reads only once.
             import wandb  # takes a second to import
 
             self._options["settings"] = wandb.Settings(silent=True)
@@ -72,7 +72,7 @@ class WandbRun(WandbLogger):
         super().__init__(**self._arguments)
 
     def put_in(self, folder: Path) -> None:
-        """Keep the run's files in a folder, after which the run is named if it has no name."""
+        """Keep the run's files in a folder, which also names the run if it has no name."""
         self._options["dir"] = str(folder)
         self._options["name"] = (
             self._options["name"] or (self._sweep_run.name if self._sweep_run else None) or folder.name
@@ -80,14 +80,14 @@ class WandbRun(WandbLogger):
         super().__init__(**self._arguments, save_dir=folder)
         if self._offline_reason and os.environ.get("WANDB_MODE") != "disabled" and is_first_process():
             print(
-                f"W&B is offline ({self._offline_reason}); afterwards: wandb sync {folder}/wandb/offline-run-*",
+                f"W&B is offline ({self._offline_reason}); to upload: wandb sync {folder}/wandb/offline-run-*",
                 file=sys.stderr,
             )
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run, started when it is first asked for."""
+        """W&B's run, started at first access."""
         if not self._started:
             import wandb
 
@@ -100,17 +100,17 @@ class WandbRun(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
-        """Log the hyperparameters; those that a sweep sets are in the run already, and locked."""
+        """Log the hyperparameters, without those set by a sweep, which are locked."""
         locked = self._sweep_run.parameters if self._sweep_run else {}
         given = params if isinstance(params, Mapping) else vars(params)
         super().log_hyperparams({name: value for name, value in given.items() if name not in locked})
 
     def conclude(self, summary: dict[str, Any], folder: Path) -> None:
-        """Put the outcome of a run into its summary, and its figures and final embeddings among its media.
+        """Add the outcome of a run to its summary, and its figures and final embeddings to its media.
 
         Args:
-            summary: what ``summary.json`` holds; a value that is null there has no entry.
-            folder: of the run, whose ``.png`` files and ``embeddings.npz`` are sent.
+            summary: content of ``summary.json``; null values are left out.
+            folder: folder of the run, whose ``.png`` files and ``embeddings.npz`` are uploaded.
         """
         import wandb
 
@@ -130,7 +130,7 @@ class WandbRun(WandbLogger):
         run.summary.update({name: value for name, value in summary.items() if value is not None})
 
     def finalize(self, status: str) -> None:
-        """End the run, so that the next run of this process does not log into this one."""
+        """End the run, so that the next run of this process does not log to it."""
         super().finalize(status)
         if self._started:
             fallback = 0 if status == "success" else 1
@@ -139,7 +139,7 @@ class WandbRun(WandbLogger):
 
 
 def why_offline() -> str | None:
-    """Why W&B cannot be reached: no key, no network, or the user's WANDB_MODE. None where it can."""
+    """Why W&B cannot be reached: no key, no network, or the user's WANDB_MODE. None if it can."""
     if os.environ.get("WANDB_MODE") in OFFLINE_MODES:
         return f"WANDB_MODE={os.environ['WANDB_MODE']}"
     import wandb  # takes a second to import
@@ -158,7 +158,7 @@ def why_offline() -> str | None:
 
 
 def in_netrc(*hosts: str) -> bool:
-    """Whether the user's netrc file, where `wandb login` puts a key, has one for any of the hosts."""
+    """Whether the user's netrc file, where `wandb login` stores keys, has one for any of the hosts."""
     files = [os.environ.get("NETRC"), Path.home() / ".netrc", Path.home() / "_netrc"]
     path = next((Path(file) for file in files if file and Path(file).exists()), None)
     try:

@@ -1,4 +1,4 @@
-"""The weights of a network at chosen steps: a compressed file per step in the run's folder, nothing of it in memory."""
+"""Snapshots of a network's weights: one compressed file per step, nothing kept in memory."""
 
 import shutil
 from collections.abc import Iterable, Mapping
@@ -27,35 +27,35 @@ class WeightSnapshots:
         return self.path / f"step_{step:08d}.npz"
 
     def write(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """Write the weights at a step; the file is whole or absent.
+        """Write the weights at a step, atomically.
 
         Raises:
-            UserError: the disk is full or the folder cannot be written.
+            UserError: the disk is full or the folder is not writable.
         """
         with writing(self.file(step), RESUME_ADVICE):
             self.path.mkdir(parents=True, exist_ok=True)
             write_arrays(self.file(step), **{name: _as_array(value) for name, value in weights.items()})
 
     def read(self, step: int) -> dict[str, Tensor]:
-        """The weights at a step, on the CPU; those in half precision come in single.
+        """Read the weights at a step, on the CPU; half precision is converted to single.
 
         Raises:
-            OSError: there is no such file.
+            OSError: the file does not exist.
         """
         with np.load(self.file(step)) as file:
             return {name: torch.from_numpy(file[name]) for name in file}
 
     def steps(self) -> list[int]:
-        """The steps of which there are weights, in ascending order."""
+        """The steps with weights, ascending."""
         return sorted(int(file.stem.removeprefix("step_")) for file in self.path.glob("step_*.npz"))
 
     def keep_only(self, steps: Iterable[int]) -> None:
-        """Remove the weights at all other steps, which are of another run or of a part that is trained again."""
+        """Remove the weights at all other steps, which are from another run or will be trained again."""
         for step in set(self.steps()) - set(steps):
             self.file(step).unlink()
 
     def take_from(self, other: "WeightSnapshots", steps: Iterable[int]) -> list[int]:
-        """Copy the weights of some steps that are not here from another run's folder; those that are in neither."""
+        """Copy missing weights from another run's folder; return the steps missing in both."""
         missing = []
         for step in set(steps) - set(self.steps()):
             if other.file(step).exists():
@@ -68,6 +68,6 @@ class WeightSnapshots:
 
 
 def _as_array(weight: Tensor) -> np.ndarray:
-    """The weight as NumPy's, which has no bfloat16."""
+    """Convert a weight to NumPy, which has no bfloat16."""
     dtype = torch.promote_types(weight.dtype, torch.float32) if weight.is_floating_point() else weight.dtype
     return weight.detach().to("cpu", dtype).numpy()

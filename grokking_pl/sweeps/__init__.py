@@ -1,4 +1,4 @@
-"""Sweeps in the schema of Weights & Biases, without a server: which runs they make, and running them."""
+"""Sweeps in the schema of Weights & Biases, without a server: expansion and execution."""
 
 from grokking_pl.sweeps.sweep_file import SweepFile, read_sweep
 

@@ -1,4 +1,4 @@
-"""The distributions of a sweep's parameters, by the names and with the options that Weights & Biases gives them."""
+"""Distributions of a sweep's parameters, with the names and options of Weights & Biases."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -49,13 +49,13 @@ CONTINUOUS: dict[str, Draw] = {
     "log_normal": _log_normal,
     "beta": _beta,
 }
-"""Each also exists with ``q_`` before its name, which rounds what was drawn to multiples of ``q``."""
+"""Each also exists with the prefix ``q_``, which rounds values to multiples of ``q``."""
 
 DISCRETE = ("constant", "categorical", "categorical_w_probabilities", "int_uniform")
 
 
 def distribution_of(spec: Mapping[str, Any]) -> str | None:
-    """The distribution that a parameter names, or that its other options imply."""
+    """The distribution that a parameter names or that its options imply."""
     if "distribution" in spec:
         name: str = spec["distribution"]
         return name
@@ -72,14 +72,14 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
     """Raise a `UserError` unless values can be drawn from the distribution of the parameter ``path``.
 
     Raises:
-        UserError: no distribution is named or implied, or an option of it is missing or out of range.
+        UserError: no distribution is named or implied, or an option is missing or out of range.
     """
     name = distribution_of(spec)
     if name is None:
         raise UserError(f"the parameter {path} has no value, no values, and no min and max")
     plain = name.removeprefix("q_")
     if name not in DISCRETE and plain not in CONTINUOUS:
-        raise UserError(f"the parameter {path} has the distribution {name!r}, which W&B does not name")
+        raise UserError(f"the parameter {path} has the distribution {name!r}, which W&B does not have")
     if name == "constant" and "value" not in spec:
         raise UserError(f"the parameter {path} is constant and has no value")
     if name.startswith("categorical"):
@@ -89,22 +89,22 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
         if weights is not None and (
             len(weights) != len(values) or min(weights) < 0 or not math.isclose(sum(weights), 1, rel_tol=1e-6)
         ):
-            raise UserError(f"the parameter {path} has the probabilities {weights}; one for each value, of sum 1")
+            raise UserError(f"the parameter {path} has the probabilities {weights}; give one per value, with sum 1")
     if name == "int_uniform" or "uniform" in plain:
         low, high = spec.get("min"), spec.get("max")
         for end in (low, high):
             _refuse_text(path, end)
         numbers = all(isinstance(end, int | float) and math.isfinite(end) for end in (low, high))
         if not numbers or not low <= high:  # type: ignore[operator]
-            raise UserError(f"the parameter {path} runs from {low!r} to {high!r}; give numbers min and max, min first")
+            raise UserError(f"the parameter {path} runs from {low!r} to {high!r}; give numbers min <= max")
         if plain.endswith("_values") and low <= 0:  # type: ignore[operator]
-            raise UserError(f"the parameter {path} is logarithmic and begins at {low}; it must begin above 0")
+            raise UserError(f"the parameter {path} is logarithmic and starts at {low}; it must start above 0")
     if name.startswith("q_") and not spec.get("q", 1) > 0:
         raise UserError(f"the parameter {path} is rounded to multiples of {spec['q']}; q must be above 0")
 
 
 def _refuse_text(path: str, value: Any) -> None:
-    """Raise a `UserError` for a number that YAML takes for a text, such as 6e-5, which has no point."""
+    """Raise a `UserError` for a number that YAML reads as text, such as 6e-5, which has no decimal point."""
     if not isinstance(value, str):
         return
     try:
@@ -113,7 +113,7 @@ def _refuse_text(path: str, value: Any) -> None:
         return
     number = f"{float(mantissa):.12g}"
     written = f"{number if '.' in number else number + '.0'}e{int(exponent):+d}"
-    raise UserError(f"the parameter {path} has {value!r}, which YAML takes for a text: write {written}")
+    raise UserError(f"the parameter {path} has {value!r}, which YAML reads as text: write {written}")
 
 
 def draw(spec: Mapping[str, Any], rng: np.random.Generator) -> Any:
@@ -134,10 +134,10 @@ def draw(spec: Mapping[str, Any], rng: np.random.Generator) -> Any:
 
 
 def grid_values(path: str, spec: Mapping[str, Any]) -> list[Any]:
-    """All values of a parameter of a grid.
+    """The values of a parameter in a grid.
 
     Raises:
-        UserError: there are infinitely many.
+        UserError: there are infinitely many values.
     """
     name = distribution_of(spec)
     if name == "constant":
@@ -146,6 +146,4 @@ def grid_values(path: str, spec: Mapping[str, Any]) -> list[Any]:
         return list(spec["values"])
     if name == "int_uniform":
         return list(range(spec["min"], spec["max"] + 1))
-    raise UserError(
-        f"the parameter {path} has the distribution {name} and so no finite grid: give values, or use random"
-    )
+    raise UserError(f"the parameter {path} has the distribution {name} and no finite grid: give values, or use random")

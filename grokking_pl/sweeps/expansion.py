@@ -1,4 +1,4 @@
-"""Which runs a sweep makes: every point of its grid, or as many random points as are asked for."""
+"""Expansion of a sweep into runs: all points of its grid, or random points."""
 
 import itertools
 from typing import Any
@@ -13,30 +13,30 @@ MOST_RUNS = 10**5
 
 
 def expand(sweep: SweepFile, count: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
-    """The parameters of each run, by their paths.
+    """The parameters of each run, by path.
 
-    In a grid the last parameter changes fastest. A random run depends on the seed and on its own number alone, so that
-    more runs begin with the same ones.
+    In a grid the last parameter changes fastest. A random run depends only on the seed and its own number, so that more
+    runs start with the same ones.
 
     Args:
         sweep: the sweep.
-        count: the number of runs; None for the sweep's ``run_cap``, or all of a grid.
-        seed: of random points.
+        count: number of runs; None for the sweep's ``run_cap``, or all of a grid.
+        seed: seed of random points.
 
     Raises:
-        UserError: the method needs W&B's server, or the number of runs is not known or too large.
+        UserError: the method needs W&B's server, or the number of runs is unknown or too large.
     """
     if sweep.method == "bayes":
         raise UserError(
-            "the method bayes chooses each run by the results of those before, on W&B's server: use wandb sweep and "
-            "wandb agent; grid and random run here"
+            "the method bayes chooses runs from earlier results, on W&B's server: use wandb sweep and "
+            "wandb agent; grok sweep runs grid and random"
         )
     if count is not None and count < 1:
         raise UserError(f"count is {count}; it must be at least 1")
     limit = count or sweep.run_cap
     if sweep.method == "random":
         if limit is None:
-            raise UserError("a random sweep has no end: say how many runs with --count, or with run_cap in its file")
+            raise UserError("a random sweep has no end: give the number of runs by --count, or by run_cap in its file")
         _check_number(limit)
         generators = (np.random.default_rng([seed, number]) for number in range(limit))
         return [{path: draw(spec, rng) for path, spec in sweep.parameters.items()} for rng in generators]
@@ -49,4 +49,4 @@ def expand(sweep: SweepFile, count: int | None = None, seed: int = 0) -> list[di
 
 def _check_number(runs: int) -> None:
     if runs > MOST_RUNS:
-        raise UserError(f"the sweep has more than {MOST_RUNS} runs, each a process of its own: make it smaller")
+        raise UserError(f"the sweep has more than {MOST_RUNS} runs, each in its own process: make it smaller")

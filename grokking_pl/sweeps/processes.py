@@ -1,4 +1,4 @@
-"""The runs of a sweep as processes of ``grok fit``, several at a time."""
+"""The runs of a sweep as `grok fit` processes, several at a time."""
 
 import os
 import subprocess
@@ -16,17 +16,16 @@ SECONDS_BETWEEN_LOOKS = 0.1
 def run_processes(
     folder: SweepFolder, numbers: list[int], jobs: int, lock: int, ended: Callable[[int, int], None]
 ) -> None:
-    """Train runs, each from its last checkpoint if it has one.
+    """Train runs, each from its last checkpoint if there is one.
 
-    A run that fails does not end the others. If this process is told to stop, so are the runs, which write a checkpoint
-    first.
+    A failing run does not end the others. If this process is stopped, so are the runs, after writing a checkpoint.
 
     Args:
-        folder: of the sweep.
-        numbers: which of its runs to train.
-        jobs: how many at a time.
-        lock: file descriptor of the folder's lock, which the runs hold as well for as long as they live.
-        ended: told of each run its number and exit status.
+        folder: folder of the sweep.
+        numbers: numbers of the runs to train.
+        jobs: number of runs at a time.
+        lock: file descriptor of the folder's lock, which the runs also hold as long as they live.
+        ended: called with the number and exit status of each finished run.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {
@@ -58,7 +57,7 @@ def _start(folder: SweepFolder, number: int, lock: int, environment: dict[str, s
     parameters = [as_argument(path, value) for path, value in folder.runs[number].items()]
     words = [*folder.sweep.arguments, *parameters, f"--run_dir={run.path}", "--ckpt_path=auto"]
     with open(folder.log(number), "ab") as log:
-        # In a session of its own a run gets no Ctrl-C of the terminal: this process tells it, once, to stop.
+        # In its own session a run gets no Ctrl-C from the terminal; this process stops it, once.
         return subprocess.Popen(
             [*GROK, "fit", *words],
             env=environment,

@@ -1,4 +1,4 @@
-"""A sweep's file, in the schema of Weights & Biases: its command, metric and parameters, checked."""
+"""Sweep files in the schema of Weights & Biases: command, metric and parameters."""
 
 import itertools
 import shlex
@@ -17,15 +17,15 @@ METHODS = ("grid", "random", "bayes")
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep says.
+    """The content of a sweep file.
 
     Args:
         method: how parameters are chosen.
-        arguments: what the command gives ``grok fit`` besides the parameters.
-        parameters: the distribution of each parameter, by its path on the command line.
-        metric: the name of what is to be minimised or maximised; None if the sweep names none.
-        maximise: whether it is to be maximised.
-        run_cap: the greatest number of runs; None for no limit.
+        arguments: arguments of `grok fit` besides the parameters.
+        parameters: distribution of each parameter, by its path on the command line.
+        metric: name of the metric to optimise; None if not given.
+        maximise: whether to maximise it.
+        run_cap: maximum number of runs; None for no limit.
     """
 
     method: Literal["grid", "random", "bayes"]
@@ -37,20 +37,20 @@ class SweepFile:
 
 
 def read_sweep(path: Path) -> SweepFile:
-    """Read a sweep.
+    """Read and check a sweep file.
 
     Raises:
-        UserError: the file is no sweep, has no parameters, does not run ``grok fit``, or a distribution is wrong.
+        UserError: the file is not a sweep, has no parameters, does not run `grok fit`, or a distribution is invalid.
     """
     try:
         given = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        reason = getattr(error, "strerror", None) or f"it is no valid YAML{where}"
+        reason = getattr(error, "strerror", None) or f"not valid YAML{where}"
         raise UserError(f"cannot read the sweep {path}: {reason}") from None
     if not isinstance(given, dict):
-        raise UserError(f"{path} is no sweep: it must have method, command and parameters")
+        raise UserError(f"{path} is not a sweep: it must have method, command and parameters")
     method = given.get("method")
     if method not in METHODS:
         raise UserError(f"{path}: the method is {method!r}; it must be one of {', '.join(METHODS)}")
@@ -75,9 +75,9 @@ def read_sweep(path: Path) -> SweepFile:
 
 
 def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str, Any]]:
-    """Nested parameters, which W&B writes with a ``parameters`` at each level, by their names on the command line.
+    """Flatten nested parameters, which W&B writes with a ``parameters`` at each level, to command line names.
 
-    There ``init_args`` may be written or left out; here it is left out.
+    ``init_args`` is optional on the command line and left out here.
     """
     flat: dict[str, dict[str, Any]] = {}
     for name, spec in parameters.items():
@@ -105,11 +105,11 @@ MACROS = {
     "args_append_hydra": "the parameters for another program, Hydra",
     "args_override_hydra": "the parameters for another program, Hydra",
 }
-"""What else W&B puts in place of a word ``${...}`` of a command."""
+"""Meanings of W&B's other ``${...}`` words in a command."""
 
 
 def _arguments(path: Path, given: dict[str, Any], parameters: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The words after ``grok fit``, without those that stand for the parameters."""
+    """The arguments after `grok fit`, without placeholders for parameters."""
     command = given.get("command")
     words = _words_after_fit(command if isinstance(command, list) else [])
     if words is None:
@@ -134,7 +134,7 @@ def _arguments(path: Path, given: dict[str, Any], parameters: Mapping[str, Mappi
 
 
 def _words_after_fit(command: list[Any]) -> list[str] | None:
-    """The words of a command after ``fit``, of which several may be written as one element; None if there is none."""
+    """The words after ``fit`` in a command, whose elements may contain several words; None without ``fit``."""
     for position, element in enumerate(map(str, command)):
         words = shlex.split(element)
         if "fit" in words:

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what it is a sweep of, one folder per run, and one tidy table."""
+"""The folder of a sweep: its description, one folder per run, and one table."""
 
 import csv
 from dataclasses import asdict
@@ -12,13 +12,13 @@ from grokking_pl.sweeps.sweep_file import SweepFile
 
 
 class SweepFolder:
-    """``sweep.json``, ``runs.csv``, and ``runs/``, whose folders tell each run's number and parameters.
+    """``sweep.json``, ``runs.csv``, and ``runs/``, with folders named by number and parameters.
 
     Args:
         path: the folder.
-        sweep: what it is a sweep of.
-        runs: the parameters of each run.
-        seed: of random runs.
+        sweep: the sweep.
+        runs: parameters of each run.
+        seed: seed of random runs.
     """
 
     def __init__(self, path: Path, sweep: SweepFile, runs: list[dict[str, Any]], seed: int) -> None:
@@ -29,7 +29,7 @@ class SweepFolder:
 
     @property
     def table(self) -> Path:
-        """One row per run: its parameters, how it ended, and all single values of its summary."""
+        """The table, one row per run: parameters, status, and all scalar values of the summary."""
         return self.path / "runs.csv"
 
     def run(self, number: int) -> RunFolder:
@@ -37,14 +37,14 @@ class SweepFolder:
         return RunFolder(self.path / "runs" / f"{number:04d}_{run_name(self.runs[number])}")
 
     def log(self, number: int) -> Path:
-        """What a run printed."""
+        """The file with a run's output."""
         return self.run(number).path.with_suffix(self.run(number).path.suffix + ".log")
 
     def claim(self) -> None:
-        """See that the folder is of this sweep, or write down that it is.
+        """Check that the folder belongs to this sweep, or record it.
 
         Raises:
-            UserError: it holds another sweep, or cannot be written.
+            UserError: the folder has another sweep, or is not writable.
         """
         description = asdict(self.sweep) | {"seed": self.seed, "run_cap": None}
         claim_folder(self.path / "sweep.json", description, "sweep", "--folder")
@@ -52,17 +52,17 @@ class SweepFolder:
             (self.path / "runs").mkdir(exist_ok=True)
 
     def is_finished(self, number: int) -> bool:
-        """Whether a run has come to its end."""
+        """Whether a run is finished."""
         return self.run(number).read_summary().get("status") == "finished"
 
     def write_table(self, statuses: dict[int, str]) -> list[dict[str, Any]]:
-        """Write the table anew from the summaries of all runs.
+        """Rewrite the table from the summaries of all runs.
 
         Args:
-            statuses: how each run ended that was not finished before, by its number.
+            statuses: exit status of each run that was unfinished before, by run number.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         rows = [self._row(number, statuses.get(number, "finished")) for number in range(len(self.runs))]
         columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -83,7 +83,7 @@ class SweepFolder:
 
 
 def _last_logged(metrics: Path, name: str) -> float | None:
-    """The last value of a metric that is logged but not summed up."""
+    """The last value of a metric that is logged but not in the summary."""
     if not metrics.exists():
         return None
     with open(metrics, newline="") as file:

@@ -1,4 +1,4 @@
-"""What is learned: tables of binary operations, pure functions of their parameters."""
+"""Tasks: tables of binary operations, as pure functions of their parameters."""
 
 from grokking_pl.tasks.cayley import finite_group
 from grokking_pl.tasks.custom import from_operation

@@ -1,4 +1,4 @@
-"""Any finite group, given by its Cayley table."""
+"""Finite groups from their Cayley tables."""
 
 import os
 
@@ -18,13 +18,13 @@ def finite_group(
     """A finite group of p elements over all ordered pairs, from its Cayley table.
 
     Args:
-        cayley: p rows of p integers in 0 .. p - 1: row a, column b holds the product a b. Or the path of a CSV file of
-            the table, or any other file that `from_file` reads.
-        symbols: the names of the p elements; those in the file, or else their numbers, by default.
-        name: what the group is called in figures and messages.
+        cayley: p rows of p integers in 0 .. p - 1, where row a, column b holds the product a b; or the path of a CSV
+            file, or of any other file that `from_file` reads.
+        symbols: names of the p elements; by default those in the file, or else their numbers.
+        name: name of the group in figures and messages.
 
     Raises:
-        UserError: the table cannot be read, is empty or not square, or is not that of a group: an entry is out of
+        UserError: the table cannot be read, is empty or not square, or is not the table of a group: an entry is out of
             range, there is no identity, an element has no inverse, or the product is not associative.
 
     >>> finite_group([[0, 1], [1, 0]], name="Z2").commutative
@@ -38,8 +38,8 @@ def finite_group(
         if (product == UNDEFINED).any():
             left, right = _first(product == UNDEFINED)
             raise UserError(
-                f"{name}: not a group: {symbols[left]} × {symbols[right]} is blank in {cayley}; from_file reads tables "
-                "that are no group's"
+                f"{name}: not a group: {symbols[left]} × {symbols[right]} is blank in {cayley}; for a table that is "
+                "not a group use from_file"
             )
     else:
         product = _square(cayley, name)
@@ -48,9 +48,9 @@ def finite_group(
     try:
         _check_group(product, name)
     except UserError as error:
-        raise UserError(f"{error}; from_file reads tables that are no group's") from None
+        raise UserError(f"{error}; for a table that is not a group use from_file") from None
     if symbols is not None and len(symbols) != p:
-        raise UserError(f"{name}: {len(symbols)} symbols are named, expected {p}, one for each element")
+        raise UserError(f"{name}: {len(symbols)} symbol names given, expected {p}, one per element")
     names = integer_names(p) if symbols is None else tuple(symbols)
     a, b = ordered_pairs(p)
     return OperationTable(a, b, product.flatten(), names, names, is_commutative(product), name)
@@ -68,14 +68,14 @@ def _square(rows: list[list[int]], name: str) -> Int[Tensor, "p p"]:
     try:
         product = torch.as_tensor(rows)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{name}: the Cayley table holds more than integers 0 .. {p - 1}: {error}") from error
+        raise UserError(f"{name}: the Cayley table must hold integers 0 .. {p - 1} only: {error}") from error
     if product.is_floating_point() or product.dtype == torch.bool:
         raise UserError(f"{name}: the Cayley table holds {product.dtype}, expected integers 0 .. {p - 1}")
     return product.long().clone()
 
 
 def _check_group(product: Int[Tensor, "p p"], name: str) -> None:
-    """Closure, identity, inverses, associativity, in this order."""
+    """Check closure, identity, inverses and associativity, in this order."""
     p = len(product)
     outside = (product < 0) | (product >= p)
     if outside.any():
@@ -94,7 +94,7 @@ def _check_group(product: Int[Tensor, "p p"], name: str) -> None:
         raise UserError(f"{name}: not a group: {a} has no inverse: no b with a × b = b × a = {identity} (the identity)")
 
     for middle in _generators(product):
-        # Light's test: a middle factor g that associates with all a, b for each g of a generating set suffices.
+        # Light's test: it suffices to check (a g) b = a (g b) for every g in a generating set.
         left, right = product[product[:, middle]], product[:, product[middle]]  # (a g) b and a (g b)
         if not torch.equal(left, right):
             a, b = _first(left != right)
@@ -105,7 +105,7 @@ def _check_group(product: Int[Tensor, "p p"], name: str) -> None:
 
 
 def _generators(product: Int[Tensor, "p p"]) -> list[int]:
-    """Elements from whose products all others come; log2(p) of them at most where the table is a group's."""
+    """A generating set; at most log2(p) elements if the table is a group."""
     reached = torch.zeros(len(product), dtype=torch.bool)
     generators = []
     while not reached.all():

@@ -1,4 +1,4 @@
-"""A user's own operation, as a function of two integer tensors."""
+"""User-defined operations: any function of two integer tensors."""
 
 import pkgutil
 from collections.abc import Callable
@@ -19,21 +19,21 @@ def from_operation(
     unordered: bool = False,
     name: str | None = None,
 ) -> OperationTable:
-    """The table of any function c = operation(a, b) of the integers 0 .. p - 1.
+    """Tabulate any function c = operation(a, b) on the integers 0 .. p - 1.
 
-    The results may be any integers (or truth values): the result classes are the distinct values in ascending order,
-    named by them. Whether the operation commutes follows from its results.
+    The results may be any integers or booleans; the result classes are the distinct values in ascending order, which
+    also name them. Whether the operation commutes is determined from its results.
 
     Args:
-        operation: maps two integer tensors of equal length, the left and the right operands, to their results, a
-            tensor of that length; or its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
+        operation: function of two integer tensors of equal length, the left and right operands, that returns a tensor
+            of results of that length; or its dotted name, for example ``torch.maximum`` or ``my_tasks.gcd``.
         p: number of symbols.
-        unordered: take each pair once (a <= b); the operation must commute.
-        name: what the operation is called in figures and messages; the function's own name by default.
+        unordered: include each pair once (a <= b); the operation must commute.
+        name: name of the operation in figures and messages; by default the function's name.
 
     Raises:
-        UserError: no function is given, p is below 2, the results have the wrong shape or are no integers, the
-            operation changes its operands, or ``unordered`` is asked of an operation that does not commute.
+        UserError: operation is not a function, p is below 2, the results have the wrong shape or are not integers, the
+            operation modifies its operands, or ``unordered`` is set for an operation that does not commute.
 
     >>> table = from_operation(torch.maximum, p=3, unordered=True)
     >>> table.c.tolist(), table.results
@@ -42,8 +42,8 @@ def from_operation(
     operation = _imported(operation) if isinstance(operation, str) else operation
     if not callable(operation):
         raise UserError(
-            f"operation is a {type(operation).__name__}, expected a function such as torch.maximum; give files to "
-            "from_file, and tables of groups to finite_group"
+            f"operation is a {type(operation).__name__}, expected a function such as torch.maximum; for files use "
+            "from_file, for group tables finite_group"
         )
     name = name or str(getattr(operation, "__name__", type(operation).__name__))
     check_symbols(p, name)
@@ -53,7 +53,7 @@ def from_operation(
     if unordered and not commutative:
         i, j = (values != values.T).nonzero()[0].tolist()
         raise UserError(
-            f"{name}: unordered pairs need an operation that commutes, but {i} ∘ {j} = {values[i, j]} and "
+            f"{name}: unordered pairs need a commutative operation, but {i} ∘ {j} = {values[i, j]} and "
             f"{j} ∘ {i} = {values[j, i]}; set unordered to false"
         )
     if unordered:
@@ -63,24 +63,24 @@ def from_operation(
 
 
 def _imported(path: str) -> Any:
-    """What a dotted name stands for."""
+    """Import the object with this dotted name."""
     try:
         return pkgutil.resolve_name(path)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
             f"operation is {path}, which cannot be imported ({error}); expected the name of a function such as "
-            "torch.maximum; give files to from_file, and tables of groups to finite_group"
+            "torch.maximum; for files use from_file, for group tables finite_group"
         ) from None
 
 
 def _evaluate(
     operation: Callable[[Tensor, Tensor], Any], a: Int[Tensor, " pairs"], b: Int[Tensor, " pairs"], name: str
 ) -> Int[Tensor, " pairs"]:
-    """The results of these pairs, checked."""
+    """Evaluate and check the results of these pairs."""
     versions = a._version, b._version
     values = operation(a, b)
     if (a._version, b._version) != versions:
-        raise UserError(f"{name}: the operation changes its operands in place; let it return a new tensor")
+        raise UserError(f"{name}: the operation modifies its operands in place; return a new tensor instead")
     if not isinstance(values, Tensor):
         raise UserError(f"{name}: the operation returned a {type(values).__name__}, expected a tensor of integers")
     if values.shape != a.shape:
@@ -96,12 +96,12 @@ def _evaluate(
 
 
 def _classes(values: Int[Tensor, " samples"]) -> tuple[Int[Tensor, " results"], Int[Tensor, " samples"]]:
-    """The distinct values in ascending order, and the place of each sample's value among them."""
+    """The distinct values in ascending order, and the index of each sample's value among them."""
     low, high = map(int, torch.aminmax(values))
     if high - low > len(values):
         distinct, place = torch.unique(values, return_inverse=True)
         return distinct, place
-    # Many samples, few values: marking the values that occur is ten times faster than sorting the samples.
+    # With many samples and few values, marking those that occur is ten times faster than sorting.
     offset = values - low
     occurs = torch.zeros(high - low + 1, dtype=torch.bool)
     occurs[offset] = True

@@ -1,8 +1,8 @@
-"""Equations as sequences of tokens, as in the published program of Power et al. (2022), by its operators' names.
+"""Equations as token sequences, with the operator names of the published program of Power et al. (2022).
 
-A binary operation's equations are ``<|eos|> a op b = c <|eos|>``, a list task's ``<|eos|> op a1 .. an = b1 .. bn
-<|eos|>``. The vocabulary is ``<|eos|>``, ``=``, all operators in alphabetical order, the numbers 0 .. modulus - 1, and
-the permutations of five objects in lexicographic order: 239 tokens with the modulus 97.
+An equation is ``<|eos|> a op b = c <|eos|>`` for a binary operation and ``<|eos|> op a1 .. an = b1 .. bn <|eos|>`` for
+a list task. The vocabulary is ``<|eos|>``, ``=``, all operators in alphabetical order, the numbers 0 .. modulus - 1,
+and the permutations of five objects in lexicographic order: 239 tokens for modulus 97.
 """
 
 import math
@@ -45,7 +45,7 @@ from grokking_pl.tasks.table import OperationTable
 EOS, EQUALS = "<|eos|>", "="
 DEGREE = 5
 LONGEST_TABLE = 20_000_000
-"""More equations of a list task than this would not fit in memory."""
+"""Largest number of equations of a list task that fits in memory."""
 
 
 def _division(p: int) -> OperationTable:
@@ -102,21 +102,21 @@ SHORT_NAMES = {
     "even-addition_odd-multiplication": "+*",
     "even-addition_odd-subtraction": "+-",
 }
-"""The names that the published program gives to the data sets."""
+"""The published program's names for its data sets."""
 
 
 @dataclass(frozen=True, eq=False)
 class Equations:
-    """All equations of an operator, as token numbers, in the order of the published program.
+    """All equations of an operator as token ids, in the order of the published program.
 
     Args:
         operator: the operator's published name.
-        tokens: one row per equation, ``<|eos|>`` at both ends.
+        tokens: one row per equation, with ``<|eos|>`` at both ends.
         vocabulary: the name of each token.
-        answers: tokens after ``=``, the closing ``<|eos|>`` included.
+        answers: number of tokens after ``=``, including the closing ``<|eos|>``.
         symbols: names of the p symbols that the operator acts on.
-        first_symbol: the token number of the first of them; the others follow.
-        table: the operation; None for list tasks, which are not binary.
+        first_symbol: token id of the first symbol; the others follow.
+        table: operation table; None for list tasks.
     """
 
     operator: str
@@ -137,7 +137,7 @@ class Equations:
 
 
 def vocabulary(modulus: int = 97) -> tuple[str, ...]:
-    """The tokens, in the order of the published program."""
+    """The vocabulary, in the order of the published program."""
     elements = tuple("".join(map(str, element)) for element in permutations(range(DEGREE)))
     return (EOS, EQUALS, *sorted(OPERATORS), *map(str, range(modulus)), *elements)
 
@@ -149,18 +149,18 @@ def equations(
     operand_count: int | None = None,
     seed: int = 0,
 ) -> Equations:
-    """All equations of an operator.
+    """Generate all equations of an operator.
 
     Args:
         operator: one of `OPERATORS`, with or without its ``_mod_97``, or one of `SHORT_NAMES`.
-        modulus: how many numbers there are, and the modulus of arithmetic; published is 97.
-        operand_length: numbers in a list, for ``sort``, ``reverse`` and ``copy``; they are distinct.
-        operand_count: how many random lists, no two alike; None for all of them in lexicographic order.
+        modulus: modulus of the arithmetic and number of integer tokens; the published program has 97.
+        operand_length: length of the lists of ``sort``, ``reverse`` and ``copy``; their numbers are distinct.
+        operand_count: number of distinct random lists; None for all lists, in lexicographic order.
         seed: seed of the random lists.
 
     Raises:
-        UserError: the operator is unknown, a list has no length or a binary operator one, there are too many lists, or
-            the modulus does not suit the operator.
+        UserError: the operator is unknown, a list task has no operand_length, a binary operator has one, there are too
+            many lists, or the modulus does not suit the operator.
 
     >>> division = equations("/")
     >>> len(division), division.words(1)
@@ -178,7 +178,9 @@ def equations(
         table, symbols, first = None, words[numbers : numbers + modulus], numbers
     else:
         if operand_length is not None or operand_count is not None:
-            raise UserError(f"{operator} takes two operands: operand_length and operand_count are for {_or(LISTS)}")
+            raise UserError(
+                f"{operator} takes two operands: operand_length and operand_count apply only to {_or(LISTS)}"
+            )
         if operator in GROUPS:
             table, first = GROUPS[operator](DEGREE), numbers + modulus
         else:
@@ -196,7 +198,7 @@ def _published_name(operator: str) -> str:
     for name in (operator, SHORT_NAMES.get(operator), f"{operator}_mod_97"):
         if name in OPERATORS:
             return name
-    raise UserError(f"there is no operator {operator!r}: choose one of {_or((*OPERATORS, *SHORT_NAMES))}")
+    raise UserError(f"unknown operator {operator!r}; choose one of {_or((*OPERATORS, *SHORT_NAMES))}")
 
 
 def _or(names: Iterable[str]) -> str:
@@ -205,9 +207,9 @@ def _or(names: Iterable[str]) -> str:
 
 
 def _lists(operator: str, modulus: int, length: int | None, count: int | None, seed: int) -> Int[Tensor, "lists n"]:
-    """Lists of distinct numbers: all in lexicographic order, or random ones, no two alike."""
+    """Lists of distinct numbers: all in lexicographic order, or ``count`` distinct random ones."""
     if length is None or not 1 <= length <= modulus:
-        raise UserError(f"{operator}: operand_length is {length}; give a length of lists from 1 to {modulus}")
+        raise UserError(f"{operator}: operand_length is {length}; it must be from 1 to {modulus}")
     total = math.perm(modulus, length)
     if count is not None and not 2 <= count <= total:
         raise UserError(f"{operator}: operand_count is {count}; there are {total} lists of {length} distinct numbers")
@@ -222,7 +224,7 @@ def _lists(operator: str, modulus: int, length: int | None, count: int | None, s
         return _all_lists(modulus, length)[torch.from_numpy(draws.permutation(total)[:count])]
     lists = np.empty((0, length), dtype=np.int64)
     while len(lists) < count:
-        # The first entries of random orders of all numbers; repeated lists are dropped, the order of drawing kept.
+        # Each list is the start of a random permutation; duplicates are dropped, in the order drawn.
         drawn = draws.random((min(count, 1 + 10_000_000 // modulus), modulus)).argsort(1)[:, :length]
         lists = np.concatenate([lists, drawn])
         lists = lists[np.sort(np.unique(lists, axis=0, return_index=True)[1])]

@@ -1,4 +1,4 @@
-"""Arithmetic modulo p: +, -, × and / of residues."""
+"""Arithmetic modulo p: +, -, × and /."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def modular_addition(p: int, unordered: bool = False) -> OperationTable:
 
     Args:
         p: number of symbols and modulus.
-        unordered: take each pair once (a <= b) in place of all p² ordered pairs.
+        unordered: include each pair once (a <= b) instead of all p² ordered pairs.
 
     Raises:
         UserError: p is below 2.
@@ -47,7 +47,7 @@ def modular_multiplication(p: int, unordered: bool = False) -> OperationTable:
 
     Args:
         p: number of symbols and modulus, prime or not.
-        unordered: take each pair once (a <= b) in place of all p² ordered pairs.
+        unordered: include each pair once (a <= b) instead of all p² ordered pairs.
 
     Raises:
         UserError: p is below 2.
@@ -71,20 +71,20 @@ def modular_division(p: int) -> OperationTable:
     a = residues.repeat_interleave(p - 1)
     b = residues[1:].repeat(p)
     c = inverses(p)[b].mul_(a).remainder_(p)
-    # a / 0 does not exist, so that 0 / b has no mirror image: never commutative.
+    # a / 0 is undefined, so 0 / b has no mirror image: never commutative.
     return OperationTable(a, b, c, integer_names(p), integer_names(p), commutative=False, name=name)
 
 
 def modular_table(
     formula: str, operation: Callable[[Tensor, Tensor], Tensor], p: int, unordered: bool = False
 ) -> OperationTable:
-    """The table of ``operation`` modulo p, whose result classes are the p residues.
+    """Tabulate ``operation`` modulo p; the result classes are the p residues.
 
     Args:
-        formula: the operation as a reader would write it, without "(mod p)".
-        operation: maps two integer tensors to their results; any integers, reduced modulo p here.
+        formula: the operation in mathematical notation, without "(mod p)".
+        operation: maps two integer tensors to integer results, which are then reduced modulo p.
         p: number of symbols and modulus.
-        unordered: take each pair once (a <= b); only for operations known to commute.
+        unordered: include each pair once (a <= b); only for commutative operations.
     """
     name = f"{formula} (mod {p})"
     check_symbols(p, name)

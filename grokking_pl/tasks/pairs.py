@@ -1,4 +1,4 @@
-"""All pairs of operands: which samples a table has, and in which order."""
+"""Pairs of operands: the samples of a table and their order."""
 
 import torch
 from jaxtyping import Int
@@ -7,7 +7,7 @@ from torch import Tensor
 from grokking_pl.errors import UserError
 
 MAX_SYMBOLS = 20_000
-"""More symbols than this would need over 10 GB for the columns of the table alone."""
+"""With more symbols, the columns of the table alone would need over 10 GB."""
 
 
 def ordered_pairs(p: int) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
@@ -43,16 +43,16 @@ def check_symbols(p: int, name: str) -> None:
 
 
 def check_prime(p: int, name: str) -> None:
-    """Raise a `UserError` unless ``p`` is prime, which division modulo p needs."""
-    from sympy import isprime, nextprime, prevprime  # here, because importing sympy takes a second
+    """Raise a `UserError` unless ``p`` is prime, as division modulo p requires."""
+    from sympy import isprime, nextprime, prevprime  # imported here because sympy takes a second
 
     if not isprime(p):
         nearest = f"{prevprime(p)} or {nextprime(p)}" if p > 2 else "2"
-        raise UserError(f"{name}: p is {p}, expected a prime, so that every b != 0 has an inverse; try {nearest}")
+        raise UserError(f"{name}: p is {p}, expected a prime (every b != 0 needs an inverse); try {nearest}")
 
 
 def is_commutative(product: Int[Tensor, "p p"]) -> bool:
-    """Whether a ∘ b = b ∘ a for all pairs, given the results as a square."""
+    """Whether a ∘ b = b ∘ a for all pairs, given the square of results."""
     return torch.equal(product, product.T)
 
 

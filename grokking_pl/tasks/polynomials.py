@@ -1,8 +1,8 @@
-"""The further operators modulo p of Power et al. (2022), appendix A.1, and of their published program.
+"""Further operators modulo p of Power et al. (2022), appendix A.1, and of their published program.
 
-The paper is "Grokking: generalization beyond overfitting on small algorithmic datasets". Each operator is over all
-ordered pairs (x, y), and its result classes are the p residues. The formulas are in Horner's form,
-x³ + xy = x (x² + y), which needs the fewest temporaries for large p.
+Source: "Grokking: generalization beyond overfitting on small algorithmic datasets". Each operator acts on all ordered
+pairs (x, y); its result classes are the p residues. The formulas are in Horner's form, x³ + xy = x (x² + y), which
+needs the fewest temporaries for large p.
 """
 
 import torch
@@ -61,7 +61,7 @@ def x3_plus_xy(p: int = 97) -> OperationTable:
 
 
 def x3_plus_xy2_plus_y(p: int = 97) -> OperationTable:
-    """The polynomial x³ + xy² + y (mod p), on which networks were not seen to generalise.
+    """The polynomial x³ + xy² + y (mod p), on which Power et al. saw no generalisation.
 
     Args:
         p: number of symbols and modulus.

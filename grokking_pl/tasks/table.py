@@ -1,4 +1,4 @@
-"""The table of a binary operation (a, b) -> c: everything there is to learn about it."""
+"""The table of a binary operation (a, b) -> c."""
 
 from collections.abc import Sized
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from grokking_pl.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
-class OperationTable(Sized):  # with a base class, jsonargparse lets a config name any function that returns a table
+class OperationTable(Sized):  # the base class lets jsonargparse accept any function that returns a table
     """All samples of a binary operation over ``p`` symbols (section 2 of the paper).
 
     Args:
         a: left operand of each sample, in ``0 .. p - 1``.
         b: right operand of each sample, in ``0 .. p - 1``.
         c: result class of each sample, in ``0 .. num_results - 1``.
-        symbols: the name of each of the ``p`` symbols.
-        results: the name of each result class.
-        commutative: whether a ∘ b = b ∘ a for all pairs. A table of unordered pairs (a <= b) commutes.
-        name: what the operation is called in figures and messages.
+        symbols: name of each of the ``p`` symbols.
+        results: name of each result class.
+        commutative: whether a ∘ b = b ∘ a for all pairs; always true of a table of unordered pairs (a <= b).
+        name: name of the operation in figures and messages.
 
     Raises:
         UserError: the table is empty, its columns differ in length, or an entry is out of range.

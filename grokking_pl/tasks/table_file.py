@@ -1,4 +1,4 @@
-"""The table of any operation, from a file that a person or another program wrote."""
+"""Operation tables from files."""
 
 import csv
 import io
@@ -25,12 +25,12 @@ BRACKETED = re.compile(r"\s*(?:\w+\s*:=\s*)?(\[.*\])\s*;?\s*", re.DOTALL)
 
 
 class SquareTable(NamedTuple):
-    """What a file says of an operation.
+    """The contents of a table file.
 
     Args:
-        symbols: the name of each symbol.
-        results: the name of each result class.
-        values: row a, column b holds the class of a ∘ b; `UNDEFINED` where the file has a blank.
+        symbols: name of each symbol.
+        results: name of each result class.
+        values: row a, column b holds the class of a ∘ b; `UNDEFINED` where the entry is blank.
     """
 
     symbols: tuple[str, ...]
@@ -47,27 +47,27 @@ def from_file(
     unordered: bool = False,
     name: str | None = None,
 ) -> OperationTable:
-    """The table of any operation over p symbols, a group's or not, from a file.
+    """Read the table of any operation over p symbols, a group or not, from a file.
 
-    Row a, column b of the file holds a ∘ b, as a number or a name. A blank entry, or nan, is an undefined result: the
-    pair is left out. Whether the operation commutes follows from the pairs that are there in both orders.
+    Row a, column b of the file holds a ∘ b, as a number or a name. A blank or nan entry is an undefined result, and the
+    pair is left out. Whether the operation commutes is determined from the pairs present in both orders.
 
     Args:
-        path: NumPy's ``.npy``; or text whose entries are separated by commas, semicolons, tabs or blanks, such as CSV;
-            or nested lists ``[[1, 2], [2, 1]]``, as GAP prints them.
-        header: whether the first row and column name the symbols. By default they do if there is one row or column too
-            many for a square, or if they agree and the corner above them is blank or a sign such as ``*``.
-        first: number of the first symbol where entries are numbers: 0, or 1 as GAP counts. By default 1 if p occurs.
-        symbols: the names of the symbols, in the order of the rows. Without them and without a header, names stand in
-            the order of the row, or else the column, of the identity, which must come first.
+        path: a NumPy ``.npy`` file; text whose entries are separated by commas, semicolons, tabs or spaces, such as
+            CSV; or nested lists ``[[1, 2], [2, 1]]``, as GAP prints them.
+        header: whether the first row and column name the symbols. By default they do if there is one row or column more
+            than a square needs, or if they agree and the corner is blank or a sign such as ``*``.
+        first: number of the first symbol if entries are numbers: 0, or 1 as in GAP. By default 1 if p occurs.
+        symbols: names of the symbols, in the order of the rows. Without names and without a header, the order is that
+            of the identity's row, or else its column, which must come first.
         closed: whether every result must be one of the symbols. If not, the result classes are the distinct entries.
-        unordered: take each pair once (a <= b); the operation must commute. An undefined entry is taken from the other
-            side of the diagonal.
-        name: what the operation is called in figures and messages; the file's name by default.
+        unordered: include each pair once (a <= b); the operation must commute. An undefined entry is taken from across
+            the diagonal.
+        name: name of the operation in figures and messages; by default the name of the file.
 
     Raises:
         UserError: the file cannot be read, is empty, ragged or not square, an entry is not among the symbols, the
-            symbols are not named or not distinct, or ``unordered`` is asked of an operation that does not commute.
+            symbols are not named or not distinct, or ``unordered`` is set for an operation that does not commute.
     """
     name = name or Path(path).stem
     table = read_square(path, name, header, first, symbols, closed)
@@ -78,7 +78,7 @@ def from_file(
     if unordered and not commutative:
         i, j = conflict.nonzero()[0].tolist()
         raise UserError(
-            f"{name}: unordered pairs need an operation that commutes, but {table.symbols[i]} ∘ {table.symbols[j]} = "
+            f"{name}: unordered pairs need a commutative operation, but {table.symbols[i]} ∘ {table.symbols[j]} = "
             f"{table.results[values[i, j]]} and {table.symbols[j]} ∘ {table.symbols[i]} = "
             f"{table.results[values[j, i]]}; set unordered to false"
         )
@@ -96,31 +96,31 @@ def read_square(
     symbols: Sequence[str] | None = None,
     closed: bool = True,
 ) -> SquareTable:
-    """What a file says of an operation; see `from_file`."""
+    """Read a table file; see `from_file`."""
     if first not in (None, 0, 1):
         raise UserError(f"{name}: first is {first}, expected 0, or 1 for a table that counts from 1")
     cells = _read(Path(path), name)
     for number, row in enumerate(cells, 1):
         if len(row) != len(cells[0]):
             raise UserError(
-                f"{name}: row {number} of {path} has {len(row)} entries, expected {len(cells[0])}, as row 1"
+                f"{name}: row {number} of {path} has {len(row)} entries, expected {len(cells[0])} as in row 1"
             )
     rows, columns, cells = _without_header(cells, header, f"{name}: {path}")
     p = len(cells)
     check_symbols(p, name)
     if columns is not None and rows is not None:
         if sorted(rows) != sorted(columns):
-            raise UserError(f"{name}: the header row of {path} names other symbols than its header column")
+            raise UserError(f"{name}: the header row and header column of {path} name different symbols")
         place = {symbol: column for column, symbol in enumerate(columns)}
         cells = [[row[place[symbol]] for symbol in rows] for row in cells]
     named = rows or columns
     if symbols is not None and named is not None:
-        raise UserError(f"{name}: symbols are given, and {path} names them in its header; set symbols to null")
+        raise UserError(f"{name}: symbols are given, but the header of {path} names them too; set symbols to null")
     return _classes(cells, list(symbols) if symbols is not None else named, first, closed, name)
 
 
 def _read(path: Path, name: str) -> list[list[str]]:
-    """The entries as text, blank where undefined."""
+    """Read the entries as text, blank where undefined."""
     try:
         if path.suffix == ".npy":
             array = np.load(path, allow_pickle=False)
@@ -135,7 +135,7 @@ def _read(path: Path, name: str) -> list[list[str]]:
         raise
     except OSError as error:
         raise UserError(
-            f"{name}: cannot read the table {path}: {error.strerror}; give a CSV or .npy file, or a function to "
+            f"{name}: cannot read the table {path}: {error.strerror}; give a CSV or .npy file; for a function use "
             "from_operation"
         ) from None
     except (ValueError, EOFError, csv.Error, RecursionError) as error:
@@ -154,7 +154,7 @@ def _entries(text: str) -> list[list[object]]:
     if bracketed:
         entries: list[list[object]] = json.loads(bracketed[1])
         if not all(isinstance(row, list) for row in entries):
-            raise ValueError("it is not a list of lists")
+            raise ValueError("not a list of lists")
         return entries
     delimiter = next((delimiter for delimiter in DELIMITERS if delimiter in text), None)
     if delimiter is None:
@@ -163,9 +163,9 @@ def _entries(text: str) -> list[list[object]]:
 
 
 def _cell(entry: object) -> str:
-    """An entry as text: whole numbers without the .0 that programs give them where others are blank."""
+    """Format an entry as text, dropping the .0 that programs add to integers in a column with blanks."""
     text = "" if entry is None else str(entry).strip()
-    if text.isdecimal():  # most entries are, and the rest takes long
+    if text.isdecimal():  # the common case, and the rest is slow
         return text
     try:
         number = float(text)
@@ -179,12 +179,12 @@ def _cell(entry: object) -> str:
 def _without_header(
     cells: list[list[str]], header: bool | None, said: str
 ) -> tuple[list[str] | None, list[str] | None, list[list[str]]]:
-    """The names of the rows and of the columns, where there are any, and the entries."""
+    """Split off the names of rows and columns, if there are any, from the entries."""
     excess = len(cells) - len(cells[0])
     if abs(excess) > 1 or (excess and header is False):
         raise UserError(
             f"{said} has {len(cells)} rows of {len(cells[0])} entries, expected as many rows as entries"
-            + ("" if header is False else ", but for a header")
+            + ("" if header is False else ", apart from a header")
         )
     corner, first_row, first_column = cells[0][0], cells[0][1:], [row[0] for row in cells[1:]]
     if header is None and excess == 0:
@@ -200,7 +200,7 @@ def _without_header(
         rows, columns, cells = first_column, first_row, [row[1:] for row in cells[1:]]
     for names in (rows, columns):
         if names is not None and not _are_names(names):
-            raise UserError(f"{said} has the header {', '.join(names)!r}, expected a name of each symbol, once")
+            raise UserError(f"{said} has the header {', '.join(names)!r}, expected distinct names, one per symbol")
     return rows, columns, cells
 
 
@@ -211,12 +211,12 @@ def _are_names(entries: list[str]) -> bool:
 def _classes(
     cells: list[list[str]], symbols: list[str] | None, first: int | None, closed: bool, name: str
 ) -> SquareTable:
-    """Number the symbols and the results."""
+    """Assign numbers to the symbols and results."""
     p = len(cells)
     entries = {cell for row in cells for cell in row if cell}
     numeric = all(WHOLE.fullmatch(entry) for entry in entries)
     if symbols is not None and len({*symbols}) != p:
-        raise UserError(f"{name}: {len({*symbols})} symbols are named, expected {p}, one for each row")
+        raise UserError(f"{name}: {len({*symbols})} symbol names given, expected {p}, one per row")
     if not closed:
         names = sorted(entries, key=int) if numeric else sorted(entries)
         return SquareTable(
@@ -225,7 +225,7 @@ def _classes(
     if symbols is None and not numeric:
         symbols = next((line for line in (cells[0], [row[0] for row in cells]) if _are_names(line)), None)
         if symbols is None:
-            raise UserError(f"{name}: nothing says the order of the symbols; add a header, or give symbols")
+            raise UserError(f"{name}: the order of the symbols is unknown; add a header or give symbols")
     if symbols is not None and entries <= {*symbols}:
         place = {symbol: number for number, symbol in enumerate(symbols)}
     elif numeric and (symbols is None or not entries & {*symbols}):
@@ -242,7 +242,7 @@ def _classes(
         raise UserError(
             f"{name}: {symbols[a]} ∘ {symbols[b]} = {cells[a][b]}, expected "
             + (f"{known[0]} to {known[-1]}" if numeric else f"one of {', '.join(known[:10])}{' ...' * (p > 10)}")
-            + "; for results that are no symbols set closed to false"
+            + "; for results that are not symbols set closed to false"
         )
     assert symbols is not None
     return SquareTable(tuple(symbols), tuple(symbols), _numbers(cells, place))

@@ -7,11 +7,11 @@ from grokking_pl.tasks.table import OperationTable
 def addition(p: int, ordered: bool = False) -> OperationTable:
     """Addition i + j of the integers 0 .. p - 1, over unordered pairs i <= j.
 
-    The p(p + 1)/2 samples are in the order i outer, j inner; the 2p - 1 result classes are named by the sum.
+    The p(p + 1)/2 samples are ordered with i outer, j inner; the 2p - 1 result classes are named after the sums.
 
     Args:
         p: number of symbols; the paper has 10.
-        ordered: take all p² ordered pairs in place of each pair once, as figure 2 b does.
+        ordered: include all p² ordered pairs instead of each pair once, as in figure 2 b.
 
     Raises:
         UserError: p is below 2.

@@ -1,4 +1,4 @@
-"""The effective theory: what the training set alone predicts (section 3.2 of the paper)."""
+"""The effective theory: predictions from the training set alone (section 3.2 of the paper)."""
 
 from grokking_pl.theory.critical_fraction import (
     CriticalFraction,

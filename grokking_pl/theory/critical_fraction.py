@@ -1,4 +1,4 @@
-"""The critical training fraction r_c, where a unique structure is as likely as not (section 3.2)."""
+"""The critical training fraction r_c, where a unique structure has probability 1/2 (section 3.2)."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ class CriticalFraction:
     """The critical training fraction and its 95 % interval.
 
     Args:
-        r_c: the fraction at which the probability of a unique structure is 1/2.
-        low: where the upper end of the probability's Wilson interval passes 1/2.
-        high: where its lower end does.
+        r_c: fraction at which the probability of a unique structure is 1/2.
+        low: fraction at which the upper end of the probability's Wilson interval crosses 1/2.
+        high: fraction at which its lower end does.
     """
 
     r_c: float
@@ -32,7 +32,7 @@ class CriticalFraction:
 
 
 def critical_fraction(curve: UniqueStructure) -> CriticalFraction:
-    """Where the probability of a unique structure crosses 1/2, linear between neighbouring sizes.
+    """The fraction at which the probability of a unique structure crosses 1/2, by linear interpolation.
 
     The interval is that of the median critical size: the fractions at which the Wilson band of the curve contains 1/2.
 
@@ -45,13 +45,13 @@ def critical_fraction(curve: UniqueStructure) -> CriticalFraction:
 def critical_fraction_of(
     table: OperationTable, trials: int, seed: int = 0, device: torch.device | str = "cpu"
 ) -> CriticalFraction:
-    """The critical training fraction of a task, by Monte Carlo.
+    """Estimate the critical training fraction of a task by Monte Carlo.
 
     Args:
         table: the operation; it must commute.
         trials: number of random orders of the samples.
-        seed: of the orders.
-        device: where to compute.
+        seed: seed of the orders.
+        device: device to compute on.
 
     Raises:
         UserError: the operation does not commute, or trials is too small for an interval.
@@ -66,21 +66,21 @@ def critical_fraction_by_p(
     device: torch.device | str = "cpu",
     work: float = 5e8,
 ) -> pd.DataFrame:
-    """How the critical fraction of addition falls with the number of symbols p, one row per p.
+    """The critical fraction of addition for different numbers of symbols p, one row per p.
 
     The column ``r_c_p_over_log_p``, r_c p / log p, compares with the coupon collector's problem: a symbol is
-    undetermined unless it occurs in a training sample, and all p occur, with probability 1/2, near the fraction
-    (log p + 0.37) / p.
+    undetermined unless it occurs in a training sample, and all p occur with probability 1/2 near the fraction (log p +
+    0.37) / p.
 
     Args:
         ps: numbers of symbols.
-        trials: random orders for each p, fewer where ``work`` does not allow them.
-        seed: of the orders.
-        device: where to compute.
-        work: upper bound of p³ trials; at least 12 trials are made whatever it is.
+        trials: random orders for each p, fewer if limited by ``work``.
+        seed: seed of the orders.
+        device: device to compute on.
+        work: upper bound on p³ trials; at least 12 trials are always made.
 
     Raises:
-        UserError: a p is below 3, where addition has no parallelogram, or trials is below 1.
+        UserError: a p is below 3, for which addition has no parallelogram, or trials is below 1.
     """
     check_numbers_of_symbols(ps)
     check_trials(trials)
@@ -100,19 +100,19 @@ LEAST_TRIALS = 12
 
 
 def check_numbers_of_symbols(ps: Sequence[int]) -> None:
-    """Raise a `UserError` unless addition of each number of symbols has a parallelogram."""
+    """Raise a `UserError` unless addition has a parallelogram for each number of symbols."""
     for p in ps:
         if p < 3:
             raise UserError(f"p is {p}, expected at least 3 symbols: addition of 2 has no parallelogram")
 
 
 def _crossing(fractions: Float[Tensor, " sizes"], curve: Float[Tensor, " sizes"]) -> float:
-    """Where a rising curve first passes 1/2."""
+    """The fraction at which a rising curve first crosses 1/2."""
     x, y = np.concatenate([[0.0], fractions.numpy()]), np.concatenate([[0.0], curve.numpy()])
     above = int(np.argmax(y >= 0.5))
     if y[above] < 0.5:
         raise UserError(
-            f"the probability of a unique structure only reaches {y[-1]:.2f}, expected it to pass 1/2: take more trials"
+            f"the probability of a unique structure only reaches {y[-1]:.2f}, expected more than 1/2: use more trials"
         )
     if above == 0:
         return 0.0

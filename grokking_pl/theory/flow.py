@@ -1,13 +1,13 @@
-"""The trajectories that the effective theory predicts, in closed form (section 3.2, equations (4) to (9)).
+"""Trajectories of the effective theory, in closed form (section 3.2, equations (4) to (9)).
 
 With eigenvalues lambda_i and eigenvectors v_i of H = 2 G / (Z0 |P0(D)|) and a_i = v_i^T E(0):
 
 - linear flow, dE/dt = -H E (equation 9): E(t) = sum_i v_i a_i exp(-lambda_i t). Conserves C = sum of E_k; Z0 decays.
-- normalised flow, the gradient flow (equation 4) of l_eff = l0 / Z0: a Rayleigh quotient, hence
-  E(t) = sqrt(Z0) y(t) / |y(t)| where y(t) is the linear flow. Conserves Z0, and C if C = 0 (as it is for normalised
-  embeddings), for in general dC/dt = (2 l_eff / Z0) C.
+- normalised flow, the gradient flow (equation 4) of l_eff = l0 / Z0: a Rayleigh quotient, hence E(t) = sqrt(Z0) y(t) /
+  |y(t)| where y(t) is the linear flow. Conserves Z0, and C if C = 0 (as for normalised embeddings); in general dC/dt =
+  (2 l_eff / Z0) C.
 
-Both are exact at every t; time t is reached after t / eta steps of gradient descent.
+Both are exact at every t; time t corresponds to t / eta steps of gradient descent.
 """
 
 import torch
@@ -32,7 +32,7 @@ def normalised(embeddings: Float[Tensor, "*times p d"]) -> Float[Tensor, "*times
     centred = embeddings.double() - embeddings.double().mean(dim=-2, keepdim=True)
     sigma = centred.square().sum(dim=-1, keepdim=True).mean(dim=-2, keepdim=True).sqrt()
     if bool((sigma == 0).any()):
-        raise UserError("the embeddings are all equal, expected at least two to differ, to be normalised")
+        raise UserError("the embeddings are all equal and cannot be normalised; at least two must differ")
     return centred / sigma
 
 
@@ -87,7 +87,7 @@ def normalised_flow(
             commute, or ``train`` is not a set of the table's samples.
     """
     vectors, rates, amplitudes, times, z0 = _modes(initial, table, train, times)
-    # The slowest mode that is present at all sets the scale, so that y never underflows.
+    # Scale by the slowest mode present, so that y never underflows.
     slowest = rates[amplitudes.abs().amax(dim=1) > 0].min()
     decay = torch.exp(-(rates - slowest).clamp(min=0) * times[:, None])
     direction = decay[..., None] * amplitudes
@@ -110,7 +110,7 @@ def _modes(
     start, times = initial.double(), torch.as_tensor(times).to(initial.device).double()
     z0 = start.square().sum()
     if not z0 > 0:
-        raise UserError(f"{table.name}: the initial embeddings are all zero, which has no direction; start elsewhere")
+        raise UserError(f"{table.name}: the initial embeddings are all zero; expected non-zero embeddings")
     if times.numel() and times.min() < 0:
         raise UserError(
             f"{table.name}: a time is {float(times.min())}, expected times >= 0; the flow only runs forward"
@@ -120,6 +120,6 @@ def _modes(
     values = values.masked_fill(torch.arange(table.p, device=values.device) < ground_states(table, train).n0, 0.0)
     rates = values.clamp(min=0) * curvature_scale(table, train, float(z0)).to(values.device)
     amplitudes = vectors.T @ start
-    # Rounding must not seed a mode that is absent: it would outlive all others.
+    # Rounding must not seed an absent mode: it would outlive all others.
     absent = amplitudes.norm(dim=1) < table.p * torch.finfo(start.dtype).eps * z0.sqrt()
     return vectors, rates, amplitudes.masked_fill(absent[:, None], 0.0), times, z0

@@ -1,7 +1,7 @@
 """The effective loss and its Hessian, equations (5) and (8) of the paper.
 
-Notation: E (p x d) are the embeddings, G is the Gram matrix of the parallelogram equations (`gram_matrix`), |P0(D)|
-their number. A training set without parallelograms exerts no force: its loss, Hessian and rates are zero.
+Notation: E (p x d), the embeddings; G, the Gram matrix of the parallelogram equations (`gram_matrix`); |P0(D)|, their
+number. Without parallelograms, loss, Hessian and rates are zero.
 """
 
 import torch
@@ -20,7 +20,7 @@ def hessian(
     Args:
         table: the operation; it must commute.
         train: the training set as a mask or indices, possibly batched; None for all samples.
-        z0: Z0 = sum of |E_k|²; None for p, that of normalised one-dimensional embeddings.
+        z0: Z0 = sum of |E_k|²; None for p, as for normalised one-dimensional embeddings.
 
     Raises:
         UserError: the operation does not commute, or ``train`` is not a set of the table's samples.
@@ -43,7 +43,7 @@ def effective_loss(
     """The effective loss (equation 5), l_eff = l0 / Z0 with l0 = tr(E^T G E) / |P0(D)|; zero if P0(D) is empty.
 
     Args:
-        embeddings: one representation, or one at each of many times.
+        embeddings: one representation, or one per time.
         table: the operation; it must commute.
         train: the training set as a mask or indices; None for all samples.
 

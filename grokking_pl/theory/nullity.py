@@ -1,4 +1,4 @@
-"""Degeneracy of the ground states (equation 7): the nullity n0 of A(P0(D)), and whether only one structure is left."""
+"""Degeneracy of the ground states (equation 7): the nullity n0 of A(P0(D)), and uniqueness."""
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -12,7 +12,7 @@ from grokking_pl.tasks import OperationTable
 
 
 def nullity(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None) -> Int[Tensor, "*sets"]:
-    """The number n0 = p - rank A(P0(D)) of degrees of freedom of the ground states, in one embedding dimension.
+    """The degrees of freedom n0 = p - rank A(P0(D)) of the ground states, per embedding dimension.
 
     The rank is exact (see `grokking_pl.metrics.ground_states`). n0 = p if P0(D) is empty.
 
@@ -34,8 +34,8 @@ def is_unique(table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = N
     """Whether the training set implies the same ground states as the whole table: n0(D) = n0(D0).
 
     For addition n0(D0) = 2, the ground states are E_k = a + k b, and this is the paper's uniqueness up to translation
-    and scale. For addition in a finite abelian group n0(D0) = 1: the only ground state is the collapsed one, all E_k
-    equal, and uniqueness says that the training set's equations already enforce the collapse.
+    and scale. For addition in a finite abelian group n0(D0) = 1: the only ground state is the collapsed one, with all
+    E_k equal, and uniqueness means that the training set's equations already enforce the collapse.
 
     Args:
         table: the operation; it must commute.
@@ -63,11 +63,11 @@ def ground_state_basis(table: OperationTable, train: Shaped[Tensor, " n"] | None
 
 @once_per_table
 def is_faithful(table: OperationTable) -> bool:
-    """Whether the ground states of the whole table keep its result classes apart.
+    """Whether the ground states of the whole table separate its result classes.
 
-    If not, E_i + E_j cannot be decoded in the structure that the theory predicts: that is so for addition in any finite
-    group, whose ground state is collapsed. A circle, which networks find for modular addition, is no solution of these
-    linear equations; the effective theory then tells when the equations determine everything, not what is learned.
+    If not, E_i + E_j cannot be decoded in the predicted structure. This is the case for addition in any finite group,
+    whose ground state is collapsed. A circle, which networks find for modular addition, does not solve these linear
+    equations; the effective theory then predicts when the equations determine everything, not what is learned.
 
     Args:
         table: the operation; it must commute.

@@ -1,4 +1,4 @@
-"""All that the theory predicts from a training set alone, in one call."""
+"""All predictions of the theory for a training set, in one call."""
 
 import math
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from grokking_pl.theory.nullity import is_faithful
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the effective theory says of one training set (section 3.2).
+    """Predictions of the effective theory for one training set (section 3.2).
 
     Args:
-        lambda_3: the grokking rate: the first eigenvalue above the whole table's zero modes, which is the third for
-            addition; 0 if the structure is not unique.
-        n0: the nullity of A(P0(D)) (equation 7).
-        full_nullity: the nullity n0(D0) of the whole table; 2 for addition.
+        lambda_3: grokking rate: the first eigenvalue above the whole table's zero modes, the third for addition; 0 if
+            the structure is not unique.
+        n0: nullity of A(P0(D)) (equation 7).
+        full_nullity: nullity n0(D0) of the whole table; 2 for addition.
         unique: whether n0 = n0(D0), so that the training set implies the whole structure.
-        ideal_accuracy: the accuracy of an ideal model on the whole table.
-        spectrum: the eigenvalues of the Hessian (equation 8), ascending, with Z0 = p.
-        parallelograms: the number |P0(D)| of equations.
-        faithful: whether the structure keeps the results apart, so that it can be decoded; false for addition in
-            a finite group, where the theory says when the equations determine all, not what is learned.
+        ideal_accuracy: accuracy of an ideal model on the whole table.
+        spectrum: eigenvalues of the Hessian (equation 8), ascending, with Z0 = p.
+        parallelograms: number |P0(D)| of equations.
+        faithful: whether the structure separates the results, so that it can be decoded; false for addition in a finite
+            group, where the theory predicts when the equations determine everything, not what is learned.
     """
 
     lambda_3: float
@@ -40,11 +40,11 @@ class Prediction:
 
     @property
     def time(self) -> float:
-        """The time t_h = 1 / lambda_3; infinite at rate zero."""
+        """The time t_h = 1 / lambda_3; infinite if the rate is zero."""
         return 1 / self.lambda_3 if self.lambda_3 > 0 else math.inf
 
     def steps(self, learning_rate: float) -> float:
-        """The number of steps n_h = 1 / (lambda_3 eta) at the embeddings' learning rate; infinite at rate zero.
+        """The number of steps n_h = 1 / (lambda_3 eta) at the embeddings' learning rate; infinite if the rate is zero.
 
         Raises:
             UserError: the learning rate is not positive.
@@ -72,9 +72,7 @@ def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) ->
     (2, True, 11667)
     """
     if train is not None and train.dim() != 1:
-        raise UserError(
-            f"{table.name}: the training set has {train.dim()} dimensions, expected one set, of 1 dimension"
-        )
+        raise UserError(f"{table.name}: the training set has {train.dim()} dimensions, expected one set: 1 dimension")
     states = ground_states(table, train)
     n0, n0_of_table, parallelograms = int(states.n0), full_nullity(table), int(states.parallelograms)
     eigenvalues = states.eigenvalues * (2 / (table.p * max(parallelograms, 1)))

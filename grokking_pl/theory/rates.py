@@ -1,4 +1,4 @@
-"""How the grokking rate and the predicted steps depend on the training set's size (figure 5 of the paper)."""
+"""The grokking rate and predicted steps as functions of the training set's size (figure 5 of the paper)."""
 
 from collections.abc import Sequence
 
@@ -25,14 +25,14 @@ def sample_rates(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Float[Tensor, "sizes trials"]:
-    """The grokking rate lambda_3 of ``trials`` random training sets of each size; 0 where it is not unique.
+    """The grokking rate lambda_3 of ``trials`` random training sets of each size; 0 if the structure is not unique.
 
     Args:
         table: the operation; it must commute.
-        sizes: training samples.
-        trials: random training sets of each size.
-        seed: of the training sets.
-        device: where to compute.
+        sizes: numbers of training samples.
+        trials: number of random training sets of each size.
+        seed: seed of the training sets.
+        device: device to compute on.
 
     Raises:
         UserError: a size is out of range, trials is below 1, or the operation does not commute.
@@ -60,15 +60,15 @@ def sample_rates(
 def rate_quantiles(
     table: OperationTable, sizes: Sequence[int], rates: Float[Tensor, "sizes trials"], learning_rate: float
 ) -> pd.DataFrame:
-    """One row per size: quantiles of lambda_3 over all training sets, and of the predicted steps 1 / (lambda_3 eta).
+    """Quantiles of lambda_3 and of the predicted steps 1 / (lambda_3 eta) over training sets, one row per size.
 
-    Columns ``rate_q05`` .. ``rate_q95``, ``rate_mean``, and ``steps_q05`` .. ``steps_q95``; a training set that does
-    not determine the structure has rate 0 and needs infinitely many steps.
+    Columns ``rate_q05`` .. ``rate_q95``, ``rate_mean``, and ``steps_q05`` .. ``steps_q95``. A training set that does
+    not determine the structure has rate 0 and infinitely many steps.
 
     Raises:
         UserError: the learning rate is not positive.
     """
-    # A quantile is the value of one of the sets, because interpolating towards infinity gives none.
+    # Quantiles are values of actual sets: interpolation towards infinity is undefined.
     levels = torch.tensor(QUANTILES, dtype=torch.float64)
     rate = torch.quantile(rates, levels, dim=1, interpolation="nearest")
     steps = torch.quantile(grokking_steps(rates, learning_rate), levels, dim=1, interpolation="nearest")

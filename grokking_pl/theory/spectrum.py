@@ -1,8 +1,8 @@
-"""How fast the structure forms: the eigenvalues of the Hessian and the grokking rate (section 3.2).
+"""The eigenvalues of the Hessian, and the grokking rate at which structure forms (section 3.2).
 
-The zero modes of the whole table, n0(D0) of them, are the freedom of the structure and do not decay; the grokking rate
-is the first eigenvalue above them: lambda_3 for addition (translation and scale are free), lambda_2 for addition in a
-finite group (translation only). It is zero if the training set leaves more freedom than the whole table.
+The n0(D0) zero modes of the whole table are the freedom of the structure and do not decay. The grokking rate is the
+first eigenvalue above them: lambda_3 for addition (translation and scale are free), lambda_2 for addition in a finite
+group (translation only). It is zero if the training set leaves more freedom than the whole table.
 """
 
 from jaxtyping import Float, Shaped
@@ -22,7 +22,7 @@ def spectrum(
     Args:
         table: the operation; it must commute.
         train: the training set as a mask or indices, possibly batched; None for all samples.
-        z0: Z0 = sum of |E_k|²; None for p, that of normalised one-dimensional embeddings.
+        z0: Z0 = sum of |E_k|²; None for p, as for normalised one-dimensional embeddings.
 
     Raises:
         UserError: the operation does not commute, or ``train`` is not a set of the table's samples.
@@ -35,12 +35,12 @@ def grokking_rate(
 ) -> Float[Tensor, "*sets"]:
     """The grokking rate: the first eigenvalue above the whole table's zero modes, lambda_3 for addition.
 
-    Zero if n0(D) > n0(D0), so also if P0(D) is empty.
+    Zero if n0(D) > n0(D0), in particular if P0(D) is empty.
 
     Args:
         table: the operation; it must commute.
         train: the training set as a mask or indices, possibly batched; None for all samples.
-        z0: Z0 = sum of |E_k|²; None for p, that of normalised one-dimensional embeddings.
+        z0: Z0 = sum of |E_k|²; None for p, as for normalised one-dimensional embeddings.
 
     Raises:
         UserError: the operation does not commute, or ``train`` is not a set of the table's samples.
@@ -51,16 +51,16 @@ def grokking_rate(
 
 
 def grokking_time(rate: Float[Tensor, "*sets"]) -> Float[Tensor, "*sets"]:
-    """The time t_h = 1 / lambda_3 in which the slowest component falls by a factor e; infinite at rate zero."""
+    """The time t_h = 1 / lambda_3 in which the slowest component falls by a factor e; infinite if the rate is zero."""
     return 1 / rate
 
 
 def grokking_steps(rate: Float[Tensor, "*sets"], learning_rate: float) -> Float[Tensor, "*sets"]:
-    """The number of steps n_h = 1 / (lambda_3 eta); infinite at rate zero.
+    """The number of steps n_h = 1 / (lambda_3 eta); infinite if the rate is zero.
 
     Args:
         rate: the grokking rate.
-        learning_rate: eta, that of the embeddings.
+        learning_rate: learning rate eta of the embeddings.
 
     Raises:
         UserError: the learning rate is not positive.

@@ -1,4 +1,4 @@
-"""A study of the effective theory for one task: tables and figures from one configuration."""
+"""A study of the effective theory for one task."""
 
 from dataclasses import dataclass, field
 
@@ -23,20 +23,20 @@ MOST_SIZES = 60
 
 @dataclass
 class TheoryStudy:
-    """What to compute.
+    """A study of the effective theory for one task: what `grok theory` computes.
 
     Args:
-        task: the table of a commutative operation, from a function such as grokking_pl.tasks.addition.
-        train_counts: sizes of the training sets at which rates and steps are computed; empty for all sizes, or 60
-            evenly spaced ones of a larger table. The probability of a unique structure is computed at every size.
-        train_fractions: the same as fractions of the table, in addition to train_counts.
-        trials: random training sets of each size for the probability of a unique structure.
-        rate_trials: random training sets of each size for rates and steps.
-        learning_rate: eta, of the embeddings, in the predicted steps 1 / (lambda_3 eta).
-        symbols: numbers p of symbols for which the critical fraction of addition is computed; empty for none.
-        symbol_trials: random orders of the samples for each p, fewer for large p.
-        seed: of all random training sets.
-        device: where to compute: cpu, cuda, cuda:1, ...
+        task: table of a commutative operation, from a function such as grokking_pl.tasks.addition.
+        train_counts: training set sizes for rates and steps; empty for all sizes, or for 60 evenly spaced sizes if the
+            table is larger. The probability of a unique structure is always computed for every size.
+        train_fractions: further training set sizes, as fractions of the table.
+        trials: random training sets per size for the probability of a unique structure.
+        rate_trials: random training sets per size for rates and steps.
+        learning_rate: learning rate eta of the embeddings, for the predicted steps 1 / (lambda_3 eta).
+        symbols: numbers p of symbols for which to compute the critical fraction of addition; empty for none.
+        symbol_trials: random orders of the samples per p, fewer for large p.
+        seed: seed of all random training sets.
+        device: device to compute on: cpu, cuda, cuda:1, ...
     """
 
     task: OperationTable
@@ -51,7 +51,7 @@ class TheoryStudy:
     device: str = "cpu"
 
     def sizes(self) -> list[int]:
-        """The sizes of the training sets, ascending.
+        """The training set sizes, ascending.
 
         Raises:
             UserError: a size or fraction is out of range.
@@ -80,7 +80,7 @@ class TheoryStudy:
             raise UserError(f"seed is {self.seed}; it must be at least 0")
         kind = self.device.split(":")[0]
         if kind != "cpu" and not (kind == "cuda" and torch.cuda.is_available()):
-            raise UserError(f"the device {self.device} is not here: choose cpu, or cuda where there is a GPU")
+            raise UserError(f"device {self.device} is not available: choose cpu, or cuda if there is a GPU")
         whole = predict(self.task)
         curve = from_critical_sizes(self.task, critical_sizes(self.task, self.trials, self.seed, self.device))
         rates = sample_rates(self.task, sizes, self.rate_trials, self.seed, self.device)
@@ -99,12 +99,12 @@ class TheoryResults:
     """The results of a study.
 
     Args:
-        task: the operation's name and number of symbols.
-        whole: the prediction for the whole table as training set.
-        critical: the critical training fraction r_c.
+        task: name and number of symbols of the operation.
+        whole: prediction for the whole table as training set.
+        critical: critical training fraction r_c.
         unique: P(unique) with its Wilson interval, one row per size.
         rates: quantiles of lambda_3 and of the predicted steps, one row per size.
-        by_p: the critical fraction of addition, one row per number of symbols; empty if none were asked for.
+        by_p: critical fraction of addition, one row per number of symbols; may be empty.
     """
 
     task: str

@@ -1,4 +1,4 @@
-"""Random training sets, many at once."""
+"""Batches of random training sets."""
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,15 +13,15 @@ MOST_TRIALS = 10**8
 def random_orders(
     table: OperationTable, trials: int, seed: int, device: torch.device | str = "cpu"
 ) -> Int[Tensor, "trials samples"]:
-    """Independent uniformly random orders of the table's samples; the first n of each are a random training set.
+    """Independent uniform random orders of the table's samples; the first n of each are a random training set.
 
-    The training sets of different sizes in one order are nested. The sets of any one size are independent.
+    Within an order, training sets of different sizes are nested. Sets of the same size are independent.
 
     Args:
         table: the operation.
         trials: number of orders.
-        seed: of the generator, on the CPU, so that every device gets the same orders.
-        device: where the result goes.
+        seed: seed of the generator, on the CPU, so that every device gets the same orders.
+        device: device of the result.
 
     Raises:
         UserError: trials is below 1.
@@ -34,7 +34,7 @@ def random_orders(
 def random_training_sets(
     table: OperationTable, size: int, trials: int, seed: int, device: torch.device | str = "cpu"
 ) -> Bool[Tensor, "trials samples"]:
-    """Independent uniformly random training sets of ``size`` samples, as masks.
+    """Independent uniform random training sets of ``size`` samples, as masks.
 
     Raises:
         UserError: the size is not between 0 and the number of samples, or trials is below 1.
@@ -49,7 +49,7 @@ def leading_samples(order: Int[Tensor, "trials samples"], size: int) -> Bool[Ten
 
 
 def size_of_fraction(table: OperationTable, fraction: float) -> int:
-    """The number of training samples that is nearest to a fraction of the table.
+    """The number of training samples nearest to a fraction of the table.
 
     Raises:
         UserError: the fraction is not between 0 and 1.
@@ -66,6 +66,6 @@ def check_size(table: OperationTable, size: int) -> None:
 
 
 def check_trials(trials: int) -> None:
-    """Raise a `UserError` unless there is a trial, and not so many that the study would never end."""
+    """Raise a `UserError` unless the number of trials is in a feasible range."""
     if not 1 <= trials <= MOST_TRIALS:
         raise UserError(f"trials is {trials}, expected 1 to {MOST_TRIALS} random training sets")

@@ -1,4 +1,4 @@
-"""How the embeddings move in the effective theory, beside how they moved in a network (figures 4 (c) and 4 (d))."""
+"""Trajectories of embeddings in the effective theory and in a network (figures 4 (c) and 4 (d))."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from grokking_pl.theory.flow import normalised, normalised_flow
 from grokking_pl.theory.prediction import Prediction
 
 SHOWN_TIMES = 10
-"""How many times 1 / lambda_3 the theory is followed; the paper's trajectories were straight after about three."""
+"""Duration of the theory's trajectories in units of 1 / lambda_3; the paper's were straight after about three."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +21,11 @@ class Trajectories:
     """Normalised embeddings over steps, in the effective theory and in the network.
 
     Args:
-        theory_steps: time over learning rate.
+        theory_steps: time divided by the learning rate.
         theory: embeddings of the normalised flow.
         network_steps: updates made.
         network: embeddings of the network.
-        symbols: the name of each symbol.
+        symbols: name of each symbol.
     """
 
     theory_steps: Float[np.ndarray, " times"]
@@ -44,19 +44,19 @@ def theory_beside_network(
     embeddings: Shaped[Tensor, "snapshots p d"],
     points: int,
 ) -> Trajectories | None:
-    """Follow the normalised flow from the network's initial embeddings.
+    """Compute the normalised flow from the network's initial embeddings.
 
-    Snapshots whose embeddings are all equal have no normalised form and are left out. Where no unique structure is
-    implied, the slowest mode that decays sets the time for which the flow is followed.
+    Snapshots whose embeddings are all equal cannot be normalised and are left out. If no unique structure is implied,
+    the slowest decaying mode sets the duration.
 
     Args:
-        prediction: of the training set.
+        prediction: prediction for the training set.
         table: the operation; it must commute.
-        train: the training samples.
-        learning_rate: eta, the embeddings'.
+        train: indices of the training samples.
+        learning_rate: learning rate eta of the embeddings.
         steps: updates made at each snapshot, ascending.
-        embeddings: of the network.
-        points: at how many times to compute the flow.
+        embeddings: embeddings of the network.
+        points: number of times at which to compute the flow.
 
     Returns:
         Both trajectories; None if step 0 is not among the snapshots, or its embeddings are all equal.

@@ -1,8 +1,8 @@
 """The probability that a random training set implies a unique structure (figure 4 (a) of the paper).
 
-Uniqueness, n0(D) = n0(D0), is kept by every larger training set. So in a random order of all samples there is one
+Uniqueness, n0(D) = n0(D0), holds for every superset of a training set. So each random order of all samples has one
 critical size N: the first n samples imply a unique structure if and only if n >= N. One exact substitution along the
-order finds it, and P(unique | n) = P(N <= n) gives every size from the same orders.
+order finds N, and P(unique | n) = P(N <= n) follows for every size from the same orders.
 """
 
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class UniqueStructure:
-    """The probability of a unique structure against the training set's size.
+    """The probability of a unique structure as a function of the training set's size.
 
     Args:
-        sizes: training samples n.
+        sizes: numbers n of training samples.
         fractions: n / |D0|.
-        probability: share of the trials whose n samples imply a unique structure.
-        low: lower end of the 95 % Wilson interval of the probability.
-        high: its upper end.
-        trials: number of random training sets of each size.
+        probability: fraction of the trials in which n samples imply a unique structure.
+        low: lower end of the probability's 95 % Wilson interval.
+        high: upper end.
+        trials: number of random training sets per size.
     """
 
     sizes: Int[Tensor, " sizes"]
@@ -43,7 +43,7 @@ class UniqueStructure:
     trials: int
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per size."""
+        """The curve as a table, one row per size."""
         columns = ("sizes", "fractions", "probability", "low", "high")
         frame = pd.DataFrame({name: getattr(self, name).numpy() for name in columns})
         return frame.rename(columns={"sizes": "train_count", "fractions": "train_fraction"})
@@ -54,14 +54,14 @@ def critical_sizes(
 ) -> Int[Tensor, " trials"]:
     """The least number of leading samples with a unique structure, in each of ``trials`` random orders.
 
-    The arithmetic is modulo one prime q near 2^31. A size is never too small; that it is too large has a chance of
-    1 / q for each equation looked at.
+    The arithmetic is modulo one prime q near 2^31. A size is never too small; it is too large with probability 1 / q
+    per equation.
 
     Args:
         table: the operation; it must commute.
         trials: number of random orders.
-        seed: of the orders.
-        device: where to compute.
+        seed: seed of the orders.
+        device: device to compute on.
 
     Raises:
         UserError: the operation does not commute, or trials is below 1.
@@ -84,14 +84,14 @@ def probability_of_unique_structure(
 ) -> UniqueStructure:
     """The probability of a unique structure for every size 1 .. |D0| of the training set, by Monte Carlo.
 
-    Each size gets ``trials`` independent, uniformly random training sets; those of different sizes are nested, which
-    makes the curve monotone and leaves each size's binomial error as it is.
+    Each size gets ``trials`` independent uniform random training sets. Sets of different sizes are nested, which makes
+    the curve monotone and does not change each size's binomial error.
 
     Args:
         table: the operation; it must commute.
-        trials: random training sets of each size.
-        seed: of the training sets.
-        device: where to compute.
+        trials: number of random training sets of each size.
+        seed: seed of the training sets.
+        device: device to compute on.
 
     Raises:
         UserError: the operation does not commute, or trials is below 1.
@@ -100,7 +100,7 @@ def probability_of_unique_structure(
 
 
 def from_critical_sizes(table: OperationTable, critical: Int[Tensor, " trials"]) -> UniqueStructure:
-    """The probability at every size as the share of critical sizes that are no larger."""
+    """The probability at each size, as the fraction of critical sizes that are no larger."""
     samples, trials = len(table), len(critical)
     unique = torch.bincount(critical, minlength=samples + 1).cumsum(0)[1 : samples + 1]
     low, high = wilson_interval(unique, trials)
@@ -111,14 +111,14 @@ def from_critical_sizes(table: OperationTable, critical: Int[Tensor, " trials"])
 def wilson_interval(
     successes: Int[Tensor, "*n"], trials: int, z: float = Z_95
 ) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n"]]:
-    """The Wilson score interval of a binomial probability, which stays in [0, 1] and is sound near its ends.
+    """The Wilson score interval of a binomial probability, which stays in [0, 1] and is valid near its ends.
 
     With k successes in n trials: (k + z²/2 ± z sqrt(k (n - k) / n + z²/4)) / (n + z²).
 
     Args:
-        successes: k.
-        trials: n.
-        z: the standard normal quantile of the confidence; 1.96 for 95 %.
+        successes: number k of successes.
+        trials: number n of trials.
+        z: standard normal quantile of the confidence; 1.96 for 95 %.
 
     >>> low, high = wilson_interval(torch.tensor(5), 10)
     >>> round(float(low), 3), round(float(high), 3)

@@ -1,4 +1,4 @@
-"""Training one network: the LightningModule, its losses and its optimizer."""
+"""Training one network: the LightningModule, losses, optimizers and schedules."""
 
 from grokking_pl.training.decision_map import decision_map
 from grokking_pl.training.lion import Lion

@@ -1,4 +1,4 @@
-"""What a decoder makes of the plane that it reads, for two-dimensional embeddings (figure 2 of the paper)."""
+"""Decision maps: the decoder's classes over the plane of two-dimensional embeddings (figure 2 of the paper)."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,20 @@ from grokking_pl.models.contract import combination_of
 from grokking_pl.training.module import GrokkingModule
 
 MARGIN = 0.15
-"""Of the combined embeddings' extent, on each side."""
+"""Margin on each side, relative to the extent of the combined embeddings."""
 MOST_POINTS = 8192
-"""Points that are decoded at a time."""
+"""Points decoded per batch."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The classes of a grid of points over the plane of the combined embeddings.
+    """The predicted classes on a grid over the plane of the combined embeddings.
 
     Args:
-        x: the columns' first coordinate.
-        y: the rows' second coordinate.
-        classes: the predicted class at each point.
-        symbols: where each symbol combined with itself lies; the combination of two is midway between them.
+        x: first coordinate of the columns.
+        y: second coordinate of the rows.
+        classes: predicted class at each point.
+        symbols: position of each symbol combined with itself; combinations of two lie midway between them.
     """
 
     x: Float[np.ndarray, " columns"]
@@ -36,11 +36,11 @@ class Decisions:
 
 @torch.no_grad()
 def decision_map(module: GrokkingModule, points: int = 300) -> Decisions:
-    """Ask the decoder for the class of each point of the plane that it reads, around what the embeddings reach of it.
+    """Decode a grid of points in the decoder's input plane, around the region of the embeddings.
 
     Args:
-        module: its network adds two-dimensional embeddings, to their sum or mean, for a ``decoder``.
-        points: of the grid, in each direction.
+        module: a module whose network adds two-dimensional embeddings, as sum or mean, before a ``decoder``.
+        points: grid points per direction.
 
     Raises:
         UserError: the network is of another kind, or an embedding is nan or infinite.
@@ -50,7 +50,7 @@ def decision_map(module: GrokkingModule, points: int = 300) -> Decisions:
     embeddings = module.representation.embeddings
     symbols = combination_of(network)(embeddings, embeddings)
     if not symbols.isfinite().all():
-        raise UserError("there is no decision map of embeddings that are nan or infinite: lower the learning rate")
+        raise UserError("embeddings are nan or infinite, so there is no decision map: lower the learning rate")
     low, high = symbols.amin(0), symbols.amax(0)
     edge = MARGIN * float((high - low).max()) or 1.0
     x, y = (torch.linspace(float(low[k]) - edge, float(high[k]) + edge, points, dtype=torch.float64) for k in (0, 1))
@@ -65,18 +65,18 @@ def decision_map(module: GrokkingModule, points: int = 300) -> Decisions:
 
 
 def check_plane(module: GrokkingModule) -> None:
-    """See that there is a plane to draw.
+    """Check that the decoder's input is a plane.
 
     Raises:
-        UserError: the network has no decoder that reads the sum or mean of two embeddings of two dimensions.
+        UserError: the network has no decoder of the sum or mean of two-dimensional embeddings.
     """
     representation, kind = module.representation, type(module.network).__name__
     dimension = representation.embeddings.shape[1]
     if dimension != 2:
-        raise UserError(f"the embeddings of {kind} have dimension {dimension}, but a decision map has 2: choose 2")
+        raise UserError(f"the embeddings of {kind} have dimension {dimension}, but a decision map needs dimension 2")
     if not (representation.adds and callable(getattr(module.network, "decoder", None))):
         raise UserError(
-            f"{kind} has no decoder that reads the sum of two embeddings, so there is no plane to draw: choose ToyModel"
+            f"{kind} has no decoder of the sum of two embeddings, so there is no plane to draw: choose ToyModel"
         )
 
 

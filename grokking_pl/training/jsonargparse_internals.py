@@ -1,4 +1,4 @@
-"""The one file that touches private parts of jsonargparse.
+"""The one file that uses private parts of jsonargparse.
 
 An option that takes a dataclass's options or a class: jsonargparse 4.53 keeps a mark of whichever was there before, be
 it a default or a configuration's. ``--model.decoder=SGD`` would become SGD's options without its class, and with
@@ -25,7 +25,7 @@ _resolve: Any = _typehints.resolve_class_path_by_name
 
 
 def _mark_class(value: Any, typehint: Any) -> Any:
-    """As jsonargparse's; what is made by a callable is marked as no dataclass."""
+    """Like jsonargparse's, but objects made by a callable are not marked as dataclasses."""
     value = _mark(value, typehint)
     if typehint is None:
         value[subclasses_disabled_meta_key] = False
@@ -33,7 +33,7 @@ def _mark_class(value: Any, typehint: Any) -> Any:
 
 
 def _sort_by_previous(subtypes: Sequence[Any], value: Any, previous: Any, append: bool) -> Sequence[Any]:
-    """As jsonargparse's; options alone are those of the class that is there, or else of a dataclass."""
+    """Like jsonargparse's, but bare options belong to the current class, or else to a dataclass."""
     subtypes = _sort(subtypes, value, previous, append)
     there = previous["class_path"] if _is_class(previous) else None
     dataclasses = [kind for kind in subtypes if is_subclasses_disabled(kind)]
@@ -47,14 +47,14 @@ def _sort_by_previous(subtypes: Sequence[Any], value: Any, previous: Any, append
 
 
 def _discard_other_options(parser: Any, previous: Any, value: Any) -> None:
-    """As jsonargparse's; a class keeps none of a dataclass's options, which mean something else."""
+    """Like jsonargparse's, but a class inherits no options of a dataclass, which have other meanings."""
     if _is_class(previous) and previous.get(subclasses_disabled_meta_key) and previous.class_path != value.class_path:
         previous.init_args = Namespace()  # type: ignore[no-untyped-call]
     _discard(parser, previous, value)
 
 
 def _resolve_to_own(cls: Any, name: str) -> str:
-    """As jsonargparse's; of several classes of one name, the one that is of this project."""
+    """As jsonargparse's, but of several classes with the same name, choose this project's."""
     try:
         path: str = _resolve(cls, name)
     except ValueError:
@@ -67,7 +67,7 @@ def _resolve_to_own(cls: Any, name: str) -> str:
 
 
 def adapt_parser() -> None:
-    """Let the parser keep apart the classes and the dataclasses that an option takes, and prefer this project's."""
+    """Make the parser distinguish the classes and dataclasses that an option accepts, and prefer this project's."""
     _typehints._subclasses_disabled_mark = _mark_class
     _typehints.sort_subtypes_for_union = _sort_by_previous
     _typehints.discard_init_args_on_class_path_change = _discard_other_options

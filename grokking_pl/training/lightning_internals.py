@@ -1,8 +1,8 @@
-"""The one file that touches private parts of Lightning, and of torch below it, each with what it buys.
+"""The one file that uses private parts of Lightning, and of torch below it; each use states its benefit.
 
-Times are of processor, of a step of ``configs/toy_addition.yaml`` that takes 1.2 to 1.4 ms on a busy machine with two
-cores, from runs with and without in turn. What buys less than 3 % is not here.
-``tests/training/test_lightning_internals.py`` says in a sentence which part has changed when Lightning has.
+Times are CPU times for one step of ``configs/toy_addition.yaml``, 1.2 to 1.4 ms on a busy two-core machine, from
+alternating runs with and without. Benefits below 3 % are left out. ``tests/training/test_lightning_internals.py``
+states which part has changed when Lightning has.
 """
 
 import logging
@@ -24,7 +24,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.training.several_optimizers import SeveralOptimizers
 
 MOST_OF_A_REASON = 200
-"""Characters of an error that are shown."""
+"""Characters of an error message to show."""
 
 # Speed.
 
@@ -41,10 +41,10 @@ HOOKS_OF_A_STEP = (
 
 
 def leave_out_empty_hooks(watched: Any, base: type) -> None:
-    """Let Lightning pass over the hooks of a step that an object only inherits from ``base``, where they do nothing.
+    """Let Lightning skip an object's step hooks that are inherited from ``base``, where they do nothing.
 
-    It calls these of every callback and of the module, some fifty a step, but skips what is not callable. A hook that
-    was set on the object itself is kept. Buys 0.1 to 0.2 ms for the callbacks, and 0.02 to 0.1 ms for the module.
+    Lightning calls some fifty of them per step, on all callbacks and the module, but skips what is not callable. Hooks
+    set on the object itself are kept. Saves 0.1 to 0.2 ms for the callbacks, and 0.02 to 0.1 ms for the module.
     """
     for hook in HOOKS_OF_A_STEP:
         if hook not in vars(watched) and getattr(type(watched), hook) is getattr(base, hook):
@@ -52,10 +52,10 @@ def leave_out_empty_hooks(watched: Any, base: type) -> None:
 
 
 class QuickHookName:
-    """Mixed into a LightningModule, sets the name of the running hook as any object would.
+    """Mixin for a LightningModule that sets the name of the running hook as a plain attribute.
 
-    Lightning sets it some forty times a step, and a torch module looks at what kind of value every attribute gets. Buys
-    0.15 to 0.2 ms.
+    Lightning sets it some forty times per step, and a torch module checks the type of every attribute set. Saves 0.15
+    to 0.2 ms.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -66,15 +66,15 @@ class QuickHookName:
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing, at less cost than Lightning's own, whose generator runs some fifty times a step.
+    """A profiler that measures nothing, cheaper than Lightning's, whose generator runs some fifty times per step.
 
-    Buys 0.1 to 0.15 ms.
+    Saves 0.1 to 0.15 ms.
     """
 
     _nothing = nullcontext()
 
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
-        """Enter and leave at once."""
+        """Do nothing."""
         return self._nothing
 
 
@@ -82,14 +82,15 @@ class NoProfiler(PassThroughProfiler):
 
 
 class FitLoopWithEnd(_FitLoop):
-    """Lightning's loop of training, which begins and ends the training even where nothing is left to train.
+    """Lightning's fit loop, but training starts and ends even if no step is left.
 
-    Lightning's own returns at once where a checkpoint is at the end, without ``on_train_start`` and ``on_train_end``,
-    and without the validation that was due. Buys a run that was killed after its last step all that belongs to its end.
+    Lightning's own returns at once for a checkpoint at the last step, without ``on_train_start``, ``on_train_end`` and
+    the validation that was due. With this loop, a run killed after its last step still gets everything that belongs to
+    its end.
     """
 
     def run(self) -> None:
-        """Train, if there is anything to train."""
+        """Train for the remaining steps, if any."""
         self.setup_data()
         if not (self.done and self.max_batches and self.trainer.limit_train_batches):
             super().run()
@@ -97,7 +98,7 @@ class FitLoopWithEnd(_FitLoop):
         self.on_run_start()
         batches: Any = self.epoch_loop.batch_progress
         fetcher: Any = self._data_fetcher
-        if batches.current.completed < batches.current.processed:  # the checkpoint is from a batch's end
+        if batches.current.completed < batches.current.processed:  # the checkpoint is from the end of a batch
             self.restarting = self.epoch_loop.restarting = self.epoch_loop.val_loop.restarting = False
             batches.increment_completed()
             self.epoch_loop.on_advance_end(fetcher)
@@ -106,18 +107,18 @@ class FitLoopWithEnd(_FitLoop):
 
 
 def run_end_of_trained_run(trainer: Trainer) -> None:
-    """Let a run that is resumed at its end run its end."""
+    """Let a run resumed at its last step execute the end of training."""
     trainer.fit_loop.__class__ = FitLoopWithEnd
 
 
-# The beginning of a run that is resumed.
+# Resuming.
 
 
 class CheckedConnector(_CheckpointConnector):
-    """Lightning's restoring of a checkpoint, in which whatever does not fit is an error that names the file.
+    """Lightning's checkpoint restoring, but anything that does not fit is an error that names the file.
 
-    Lightning's own raises what it meets, or passes over what is missing and trains from what there is. Buys the user a
-    line instead of a traceback or a wrong result.
+    Lightning's own raises whatever it meets, or skips what is missing and trains with the rest. The user gets one line
+    instead of a traceback or a wrong result.
     """
 
     def _restore_modules_and_callbacks(self, checkpoint_path: Any = None, weights_only: bool | None = None) -> None:
@@ -125,7 +126,7 @@ class CheckedConnector(_CheckpointConnector):
             super()._restore_modules_and_callbacks(checkpoint_path, weights_only)
 
     def restore_training_state(self) -> None:
-        """Restore loops, optimizers and schedulers, all of them."""
+        """Restore all loops, optimizers and schedulers."""
         loaded: Any = self._loaded_checkpoint
         fitting = bool(loaded) and self.trainer.state.fn == TrainerFn.FITTING
         with _naming(self._ckpt_path):
@@ -144,14 +145,14 @@ class CheckedConnector(_CheckpointConnector):
             if len(loaded[name]) != len(parts):
                 raise ValueError(f"it has {len(loaded[name])} {name} instead of {len(parts)}")
         if self.trainer.global_step != loaded["global_step"]:
-            raise ValueError(f"it has made {self.trainer.global_step} steps, and says {loaded['global_step']}")
+            raise ValueError(f"its loops made {self.trainer.global_step} steps, but it says {loaded['global_step']}")
         for optimizer, options in zip(self.trainer.optimizers, configured, strict=True):
             _check_options(options, _options_of_groups(optimizer))
             _check_moments(optimizer, self.trainer.global_step)
 
 
 def check_restored_checkpoint(trainer: Trainer) -> None:
-    """Let the trainer see that a checkpoint fits before it goes on from it."""
+    """Make the trainer check that a checkpoint fits before it resumes."""
     trainer._checkpoint_connector.__class__ = CheckedConnector
 
 
@@ -162,22 +163,22 @@ def _naming(path: Any) -> Iterator[None]:
     except UserError as error:
         message = str(error)
         raise UserError(message if str(path) in message else f"{path}: {message}") from error
-    except MisconfigurationException:  # that the trainer's limits are below the checkpoint's
+    except MisconfigurationException:  # the trainer's limits are below the checkpoint's
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
         reason = " ".join(reason.split())[:MOST_OF_A_REASON]
         raise UserError(
-            f"{path} is damaged, or of another network ({reason}): use another checkpoint with --ckpt_path FILE, or "
-            "the configuration that this one was trained with"
+            f"{path} is damaged or of another network ({reason}): use another checkpoint with --ckpt_path FILE, or "
+            "the configuration it was trained with"
         ) from error
 
 
 def _check_alike(expected: Any, actual: Any, name: str) -> None:
-    """Raise a ValueError unless all that a loop keeps is there, and of its kind."""
+    """Raise a ValueError unless a loop's state is complete and of the right types."""
     if isinstance(expected, Mapping):
         if not isinstance(actual, Mapping):
-            raise ValueError(f"{name} is of the wrong kind, {type(actual).__name__}")
+            raise ValueError(f"{name} has the wrong type, {type(actual).__name__}")
         for key, value in expected.items():
             if key not in actual:
                 raise ValueError(f"{name} has no {key}")
@@ -191,16 +192,16 @@ def _options_of_groups(optimizer: Any) -> list[dict[str, Any]]:
 
 
 def _check_options(configured: list[dict[str, Any]], restored: list[dict[str, Any]]) -> None:
-    """Raise a ValueError unless the groups of an optimizer have every option, of the kind that was configured.
+    """Raise a ValueError unless an optimizer's groups have every option, of the configured type.
 
-    Its value may be another: schedulers change learning rates, and callbacks what they like.
+    Values may differ: schedulers and callbacks change them.
     """
     for number, (options, others) in enumerate(zip(configured, restored, strict=True)):
         for name, value in options.items():
             if name not in others:
                 raise ValueError(f"group {number} of its optimizer_states has no {name}")
             if not _is_of_kind(others[name], value):
-                raise ValueError(f"group {number} of its optimizer_states has the {name} {others[name]!r}")
+                raise ValueError(f"group {number} of its optimizer_states has {name} {others[name]!r}")
 
 
 def _is_of_kind(value: Any, example: Any) -> bool:
@@ -212,7 +213,7 @@ def _is_of_kind(value: Any, example: Any) -> bool:
 
 
 def _check_moments(optimizer: Any, step: int) -> None:
-    """Raise a ValueError unless each Adam that has made steps has the moments that belong to its parameters."""
+    """Raise a ValueError unless each Adam that has made steps has moments for its parameters."""
     parts = optimizer.optimizers if isinstance(optimizer, SeveralOptimizers) else (optimizer,)
     adams = [part for part in parts if isinstance(part, torch.optim.Adam)]
     if not adams or not step:
@@ -229,21 +230,21 @@ def _check_moments(optimizer: Any, step: int) -> None:
             raise ValueError(f"its optimizer_states have made {state.get('step')} of {step} steps")
 
 
-# Processes that are lost.
+# Lost processes.
 
 OBSERVER = "lightning.fabric.strategies.launchers.subprocess_script"
-"""The logger of the thread that watches the processes which Lightning started, and kills all when one has failed."""
+"""Logger of Lightning's thread that watches the launched processes and kills all if one fails."""
 
 OBSERVED = "terminated with code"
-"""What it says first. Buys the user a line instead of a bare ``Killed``."""
+"""Start of its message. The user gets one line instead of a bare ``Killed``."""
 
 LOST_CONNECTION = (
     "closed by peer|reset by peer|Socket closed|remote worker|Broken pipe|remote process exited|ncclRemoteError"
 )
-"""What torch's Gloo and NCCL say in a process whose peer has gone, as plain errors. Buys a line for a traceback."""
+"""Messages of Gloo and NCCL if a peer has exited. The user gets one line instead of a traceback."""
 
 NO_ANSWER = "imed out (waiting|after|connecting)|imeout after|(Read|Write|Connect|Socket|Application) [Tt]imeout"
-"""What torch says in a process whose peer has not answered within the timeout, as plain errors. Buys the same."""
+"""Messages of torch if a peer has not answered within the timeout, for the same purpose."""
 
 
 class _Observer(logging.Handler):
@@ -252,7 +253,7 @@ class _Observer(logging.Handler):
         self._react = react
 
     def createLock(self) -> None:
-        """Have none: the reaction takes its time, and Python waits for a handler's lock when it leaves."""
+        """Create no lock: the reaction may take long, and Python waits for handlers' locks at exit."""
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -261,7 +262,7 @@ class _Observer(logging.Handler):
 
 
 def call_on_lost_process(react: Callable[[], None]) -> None:
-    """Call ``react`` when Lightning notices that a process that it started has failed, before it kills all."""
+    """Call ``react`` when Lightning finds that a launched process has failed, before it kills all."""
     observer = logging.getLogger(OBSERVER)
     for handler in [handler for handler in observer.handlers if isinstance(handler, _Observer)]:
         observer.removeHandler(handler)
@@ -271,5 +272,5 @@ def call_on_lost_process(react: Callable[[], None]) -> None:
 
 
 def launched_processes(strategy: Any) -> list[subprocess.Popen[bytes]]:
-    """The processes that a strategy has started, to be ended with this one; none if something else started them."""
+    """The processes launched by a strategy, to be ended with this one; empty if launched otherwise."""
     return list(getattr(getattr(strategy, "launcher", None), "procs", ()))

@@ -14,16 +14,16 @@ from torch import nn
 
 
 class Lion(torch.optim.Optimizer):
-    """Updates every weight by the sign of its momentum; with betas of 0 by that of its gradient (sign descent).
+    """Lion: updates by the sign of the momentum; with betas of 0, by the sign of the gradient (sign descent).
 
     Args:
-        params: parameters or groups of them.
-        lr: learning rate, the size of every update; about a tenth of AdamW's.
-        betas: decay rates of the momentum, in the update and from one step to the next.
-        weight_decay: strength of the weight decay, decoupled; about ten times AdamW's.
+        params: parameters or parameter groups.
+        lr: learning rate, the size of every update; typically a tenth of AdamW's.
+        betas: decay rates of the momentum, in the update and between steps.
+        weight_decay: decoupled weight decay; typically ten times AdamW's.
 
     Raises:
-        ValueError: an option is out of its range.
+        ValueError: an option is out of range.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Lion(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Make one update."""
+        """Perform one update."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

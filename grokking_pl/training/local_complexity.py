@@ -1,9 +1,9 @@
-"""Local complexity: how many neurons change their sign near a sample, a cheap stand-in for regions of linearity.
+"""Local complexity: how many neurons change sign near a sample, a cheap proxy for linear regions.
 
-A network of rectifiers is linear in each region in which no neuron changes sign. Humayun et al. (2024, arXiv
-2402.15555, section 2) count the neurons whose hyperplanes cross a small ball around a sample, and see the number fall
-around the training samples and rise at the boundary when a network groks. Here the ball is known by some random points
-of its surface, so that the count is a lower bound, which more points raise.
+A ReLU network is linear in each region in which no neuron changes sign. Humayun et al. (2024, arXiv 2402.15555, section
+2) count the neurons whose hyperplanes cross a small ball around a sample. When a network groks, the number falls around
+the training samples and rises at the boundary. Here the ball is sampled at random points of its surface, so the count
+is a lower bound, tighter with more points.
 """
 
 import torch
@@ -24,15 +24,15 @@ def local_complexity(
 ) -> Float[Tensor, " samples"]:
     """The number of neurons whose input changes sign within a ball around each sample.
 
-    Inputs that are vectors are moved themselves; of symbols all embeddings are moved at once. A forward pass of the
-    samples for each point: 0.04 s of one core for 256 pairs and 8 points of the transformer of Nanda et al.
+    Vector inputs are perturbed themselves; for symbols all embeddings are perturbed at once. This takes one forward
+    pass per point: 0.04 s on one core for 256 pairs and 8 points of the transformer of Nanda et al.
 
     Args:
-        module: its network, in evaluation mode.
-        inputs: the samples.
-        radius: of the ball, over the root mean square length of the inputs, or of the embeddings.
-        points: how many points of the surface are looked at, in opposite pairs.
-        seed: of the points.
+        module: module whose network is evaluated, in evaluation mode.
+        inputs: samples.
+        radius: radius of the ball, relative to the root mean square length of the inputs or embeddings.
+        points: number of points on the surface, in opposite pairs.
+        seed: seed of the points.
 
     Raises:
         UserError: the network has no nonlinearity, or a number is out of range.
@@ -42,7 +42,7 @@ def local_complexity(
         raise UserError(f"local_complexity: radius is {radius}; it must be a number above 0")
     network = module.network
     if not any(is_nonlinearity(part) for part in network.modules()):
-        raise UserError(f"{type(network).__name__} has no nonlinearity, so that it is linear everywhere")
+        raise UserError(f"{type(network).__name__} has no nonlinearity, so it is linear everywhere")
     centre = inputs if inputs.is_floating_point() else _embeddings(network)
     was_training = network.training
     network.eval()
@@ -70,9 +70,7 @@ def local_complexity(
 def _embeddings(network: nn.Module) -> Tensor:
     embeddings = embeddings_if_any(network)
     if embeddings is None:
-        raise UserError(
-            f"local complexity needs inputs that are vectors, or embeddings, and {type(network).__name__} has neither"
-        )
+        raise UserError(f"local complexity needs vector inputs or embeddings, and {type(network).__name__} has neither")
     return embeddings.detach()
 
 

@@ -1,7 +1,7 @@
-"""Losses: what a network's outputs cost, of every sample; one object for training, evaluation and populations.
+"""Losses per sample, shared by training, evaluation and batches of runs.
 
-A loss of one's own derives from `Loss` and has `__call__`; a configuration names it by its ``class_path``. It is a pure
-function, and decides nothing by the values of tensors, so that many networks can be trained as one.
+A custom loss derives from `Loss` and implements `__call__`; a configuration names it by ``class_path``. It must be a
+pure function without branches on tensor values, so that many networks can be trained as one.
 """
 
 from abc import ABC, abstractmethod
@@ -16,16 +16,16 @@ from torch.nn import functional as F
 from grokking_pl.errors import UserError
 
 LossName = Literal["mse", "cross_entropy"]
-"""The losses that have short names of their own."""
+"""Losses with short names."""
 
 
 class Loss(ABC):
-    """What outputs cost: a number per sample, as a function of outputs and targets.
+    """A loss per sample, as a function of outputs and targets.
 
-    Where an answer has several tokens, a loss is asked for each, and the loss of the sample is their mean.
+    For answers of several tokens, the loss is evaluated per token, and the loss of the sample is the mean.
 
     Attributes:
-        needs: the kind of targets that it takes; None for what the data have.
+        needs: required kind of targets; None for any.
     """
 
     needs: ClassVar[Literal["vectors", "class numbers"] | None] = None
@@ -34,27 +34,27 @@ class Loss(ABC):
     def __call__(
         self, outputs: Float[Tensor, "samples outputs"], targets: Shaped[Tensor, "samples ..."]
     ) -> Float[Tensor, " samples"]:
-        """The loss of each sample; targets are vectors (samples x outputs), or class numbers (samples)."""
+        """The loss of each sample; targets are vectors (samples x outputs) or class numbers (samples)."""
 
     def mean(
         self, outputs: Float[Tensor, "samples outputs"], targets: Shaped[Tensor, "samples ..."]
     ) -> Float[Tensor, ""]:
-        """The mean over the samples, which is what is trained; a loss that has one kernel for it overrides this."""
+        """The mean over samples, as used in training; override it if a fused kernel exists."""
         return self.of_samples(outputs, targets).mean()
 
     def of_samples(
         self, outputs: Float[Tensor, "samples outputs"], targets: Shaped[Tensor, "samples ..."]
     ) -> Float[Tensor, " samples"]:
-        """As a call, checked.
+        """The checked loss of each sample.
 
         Raises:
-            UserError: the call does not give one number per sample.
+            UserError: the loss does not return one number per sample.
         """
         losses = self(outputs, targets)
         if losses.shape != targets.shape[:1]:
             raise UserError(
-                f"the loss {type(self).__name__} gives a tensor of shape {list(losses.shape)} for {len(targets)} "
-                "samples: it must give one number per sample"
+                f"the loss {type(self).__name__} returns shape {list(losses.shape)} for {len(targets)} "
+                "samples: it must return one number per sample"
             )
         return losses
 
@@ -73,7 +73,7 @@ class MeanSquaredError(Loss):
     def mean(
         self, outputs: Float[Tensor, "samples outputs"], targets: Float[Tensor, "samples outputs"]
     ) -> Float[Tensor, ""]:
-        """The mean squared error, by one kernel."""
+        """The mean squared error, by a fused kernel."""
         return F.mse_loss(outputs, targets)
 
 
@@ -81,12 +81,12 @@ class CrossEntropy(Loss):
     """The cross entropy of the softmax of the outputs.
 
     Args:
-        label_smoothing: share of the target that is spread evenly over all classes.
-        precision: bits in which the softmax and its logarithm are computed, whatever the trainer's precision; null for
-            those of the outputs.
+        label_smoothing: fraction of the target spread evenly over all classes.
+        precision: bits of the softmax and its logarithm, regardless of the trainer's precision; null for those of the
+            outputs.
 
     Raises:
-        UserError: an option is out of its range.
+        UserError: an option is out of range.
     """
 
     needs = "class numbers"
@@ -100,30 +100,30 @@ class CrossEntropy(Loss):
     def __call__(
         self, outputs: Float[Tensor, "samples classes"], targets: Int[Tensor, " samples"]
     ) -> Float[Tensor, " samples"]:
-        """The cross entropy of each sample; at least as precise a number as the outputs are."""
+        """The cross entropy of each sample, in at least the precision of the outputs."""
         if self.precision is None:
             return F.cross_entropy(outputs, targets, reduction="none", label_smoothing=self.label_smoothing)
-        # Autocasting would compute all but 64 bits in 32.
+        # Autocast would compute everything but 64 bits in 32.
         with torch.autocast(outputs.device.type, enabled=False):
             cast = outputs.to(PRECISIONS[self.precision])
             losses = F.cross_entropy(cast, targets, reduction="none", label_smoothing=self.label_smoothing)
         return losses.to(torch.promote_types(losses.dtype, outputs.dtype))
 
     def mean(self, outputs: Float[Tensor, "samples classes"], targets: Int[Tensor, " samples"]) -> Float[Tensor, ""]:
-        """The mean cross entropy, by one kernel where the precision is that of the outputs."""
+        """The mean cross entropy, by a fused kernel if the precision is that of the outputs."""
         if self.precision is None:
             return F.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
-        return super().mean(outputs, targets)  # sixteen bits could not hold the sum
+        return super().mean(outputs, targets)  # the sum does not fit in 16 bits
 
 
 PRECISIONS = {16: torch.float16, 32: torch.float32, 64: torch.float64}
 
 
 class StableMax(Loss):
-    """The cross entropy with ``s(x) / sum s`` in place of the softmax, in 64 bits (Prieto et al. 2025).
+    """The cross entropy with ``s(x) / sum s`` instead of the softmax, in 64 bits (Prieto et al. 2025).
 
-    s(x) = x + 1 for x >= 0 and 1 / (1 - x) below: no exponential, so that large outputs absorb no small ones, and the
-    gradient does not vanish once the training set is fitted.
+    s(x) = x + 1 for x >= 0 and 1 / (1 - x) below: without an exponential, large outputs do not absorb small ones, and
+    the gradient does not vanish once the training set is fitted.
     """
 
     needs = "class numbers"
@@ -133,7 +133,7 @@ class StableMax(Loss):
     ) -> Float[Tensor, " samples"]:
         """The loss of each sample."""
         x = outputs.double()
-        # The gradient of the branch that is not taken must be a number, too.
+        # The gradient of the unused branch must be finite too.
         s = torch.where(x >= 0, x + 1, 1 / (1 - x.clamp(max=0)))
         probabilities = s / s.sum(-1, keepdim=True)
         return -probabilities.log().gather(-1, targets[:, None]).squeeze(-1)
@@ -143,10 +143,10 @@ NAMED: dict[str, type[Loss]] = {"mse": MeanSquaredError, "cross_entropy": CrossE
 
 
 def loss_of(given: Loss | str) -> Loss:
-    """The loss that is given by its name or as an object.
+    """The loss given by name or as an object.
 
     Raises:
-        UserError: no loss is called so, or it is no loss.
+        UserError: the name is unknown, or the object is not a loss.
 
     >>> type(loss_of("mse")).__name__
     'MeanSquaredError'
@@ -156,19 +156,19 @@ def loss_of(given: Loss | str) -> Loss:
     if isinstance(given, str) and given in NAMED:
         return NAMED[given]()
     near = get_close_matches(str(given), NAMED, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"give {' or '.join(NAMED)}, or an object of a class of Loss"
-    raise UserError(f"the loss is {given!r}, which is none: {hint}")
+    hint = f"did you mean {near[0]}?" if near else f"give {' or '.join(NAMED)}, or an instance of a Loss class"
+    raise UserError(f"the loss is {given!r}, which is unknown: {hint}")
 
 
 def check_targets(loss: Loss, class_targets: Float[Tensor, "classes outputs"] | None) -> None:
-    """See that a loss fits the targets: vectors where there is one of each class, and class numbers elsewhere.
+    """Check that a loss fits the targets: vectors if classes have target vectors, else class numbers.
 
     Raises:
-        UserError: it does not.
+        UserError: the loss does not fit.
     """
     kind = "class numbers" if class_targets is None else "vectors"
     if loss.needs not in (None, kind):
         raise UserError(
-            f"the loss {type(loss).__name__} needs {loss.needs}, but the data's targets are {kind}: change the one or "
+            f"the loss {type(loss).__name__} needs {loss.needs}, but the data's targets are {kind}: change one or "
             "the other"
         )

@@ -1,4 +1,4 @@
-"""When one process of a run on several ends, or answers no more: the others stop, and say so in one line."""
+"""Lost processes: if one process of a run exits or stops answering, the others stop with one line."""
 
 import os
 import re
@@ -22,22 +22,21 @@ from grokking_pl.training.lightning_internals import (
 
 RESUME = "resume the run from its last checkpoint with --ckpt_path last"
 MESSAGE = (
-    "another process of this run ended before its time, so the run was stopped: look at what that process printed "
-    f"last; {RESUME}"
+    f"another process of this run exited early, so the run was stopped: see what that process printed last; {RESUME}"
 )
 MESSAGE_NO_ANSWER = (
     "another process of this run did not answer in time, so the run was stopped: see whether it hangs, was paused, or "
     f"lost its machine (the timeout is an option of trainer.strategy); {RESUME}"
 )
 GRACE_SECONDS = 10
-"""Time in which a process whose peer has gone notices it by itself, writes its summary, and ends."""
+"""Time for a process whose peer has exited to notice it, write its summary and end."""
 AT_ONCE = 0.5
 FIRST_PROCESS = "GROK_FIRST_PROCESS"
-"""Where the first process tells those that Lightning starts for it who it is: it may be gone when they look."""
+"""Environment variable with the first process's id, for launched processes: it may exit before they look."""
 
 
 def is_launched() -> bool:
-    """Whether Lightning started this process for the first one, and not torchrun or SLURM."""
+    """Whether Lightning launched this process from the first one, not torchrun or SLURM."""
     by_lightning = "NODE_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ
     return by_lightning and int(os.environ.get("LOCAL_RANK", "0")) > 0
 
@@ -47,16 +46,16 @@ PARENT = int(os.environ.get(FIRST_PROCESS, 0) if is_launched() and os.name == "p
 
 @contextmanager
 def ending_together(strategy: Any) -> Iterator[None]:
-    """Let a block that trains on several processes end on all of them when one of them is lost.
+    """End a block on all processes of a run if one of them is lost.
 
     Args:
-        strategy: of the trainer.
+        strategy: the trainer's strategy.
 
     Raises:
-        SystemExit: another process was lost; the line that says so is printed, once for all that Lightning started.
+        SystemExit: another process was lost; the message is printed once for all processes that Lightning launched.
     """
     say = _Once()
-    call_on_lost_process(partial(_say_after_grace, say))  # after which Lightning kills this process
+    call_on_lost_process(partial(_say_after_grace, say))  # afterwards Lightning kills this process
     watch_first_process(partial(_say_after_grace, say))
     try:
         yield
@@ -68,17 +67,17 @@ def ending_together(strategy: Any) -> Iterator[None]:
         if message == MESSAGE_NO_ANSWER or any(map(_is_paused, launched_processes(strategy))):
             message = MESSAGE_NO_ANSWER
             for process in launched_processes(strategy):
-                process.kill()  # one that is paused would stay
+                process.kill()  # a paused one would stay
         if not first_has_ended:
             say(message)
         sys.exit(1)
 
 
 def explain_lost_process(error: BaseException) -> str | None:
-    """The line for an error that says that a process at the other end of a connection has gone, or is silent."""
-    # Lightning takes WORLD_SIZE out of the environment again when training fails, but not LOCAL_RANK.
+    """The message for an error that says that a peer process has exited or does not answer."""
+    # Lightning removes WORLD_SIZE from the environment when training fails, but not LOCAL_RANK.
     has_peers = torch.distributed.is_initialized() or "WORLD_SIZE" in os.environ or "LOCAL_RANK" in os.environ
-    if not (has_peers and isinstance(error, RuntimeError)):  # which is what torch raises
+    if not (has_peers and isinstance(error, RuntimeError)):  # torch's type
         return None
     if re.search(LOST_CONNECTION, str(error)):
         return MESSAGE
@@ -86,19 +85,19 @@ def explain_lost_process(error: BaseException) -> str | None:
 
 
 class _Once:
-    """Prints one line, though several threads may want to."""
+    """Prints a line once, even if called from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     def __call__(self, line: str) -> None:
         if self._lock.acquire(blocking=False):
-            # Text and end of line at once: several processes may write.
+            # In one write, because several processes may print.
             print(f"grok: error: {line}\n", end="", file=sys.stderr, flush=True)
 
 
 def first_process_has_gone(seconds: float = 0) -> bool:
-    """Whether the process that started this one has ended, or does within so many seconds."""
+    """Whether the process that launched this one has ended, or ends within ``seconds``."""
     end = time.monotonic() + seconds
     while os.getppid() == PARENT:
         if time.monotonic() >= end:
@@ -108,9 +107,9 @@ def first_process_has_gone(seconds: float = 0) -> bool:
 
 
 def watch_first_process(react: Callable[[], None]) -> None:
-    """Have a process that Lightning starts end, after ``react()``, when the first one has gone, whatever it waits for.
+    """Make a launched process end, after ``react()``, when the first process has exited, whatever it is waiting for.
 
-    To be called in all processes of a run before it starts any.
+    Call this in all processes of a run before it launches any.
     """
     if is_launched():
         threading.Thread(target=_end_after_first_process, args=(react,), daemon=True).start()
@@ -119,23 +118,23 @@ def watch_first_process(react: Callable[[], None]) -> None:
 
 
 def _let_first_process_end() -> bool:
-    """Wait, in a process that Lightning started for a run that is ending, until the first one has ended.
+    """In a launched process of an ending run, wait until the first process has ended.
 
     The first process kills itself within seconds of the end of another, and would not finish writing its summary.
 
     Returns:
-        Whether it has ended meanwhile, so that it was not the one that was lost.
+        Whether it has ended meanwhile, so that it was not the lost one.
     """
-    # One that was killed goes a moment after its connections.
+    # A killed process disappears shortly after its connections.
     if not is_launched() or first_process_has_gone(AT_ONCE):
         return False
     if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()  # so that the first one does not wait for this one
+        torch.distributed.destroy_process_group()  # so that the first process does not wait for this one
     return first_process_has_gone(GRACE_SECONDS)
 
 
 def _is_paused(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process that this one started is stopped, as by SIGSTOP, where the system tells."""
+    """Whether a launched process is stopped, as by SIGSTOP, if the system can tell."""
     if process.poll() is not None or not hasattr(os, "waitid"):
         return False
     return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None

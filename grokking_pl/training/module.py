@@ -1,4 +1,4 @@
-"""The LightningModule around every architecture: loss, accuracy, and the two groups of the optimizer."""
+"""The LightningModule for all architectures: loss, accuracy, and the optimizer's two groups."""
 
 import math
 import sys
@@ -24,36 +24,36 @@ from grokking_pl.training.plain_settings import plain_settings
 from grokking_pl.training.schedule import LRSchedulerFactory, Schedule, advance, schedule_optimizer
 
 SMALL_STEP = 5_000_000
-"""Weights times samples of a batch, below which a training step on a CPU is too short to share between threads."""
+"""Weights times samples per batch below which a step on a CPU is too short for several threads."""
 
 
 class GrokkingModule(QuickHookName, pl.LightningModule):
     """Trains any architecture on any datamodule of this project.
 
     Args:
-        architecture: the network; it gets the data's sizes as its first argument.
-        loss: mse, the mean squared error over samples and output dimensions; cross_entropy; or a class of `Loss`.
-        embeddings: optimisation of the embeddings: options of AdamW, which without weight decay, the default, is Adam;
-            or any class of optimizers, as SGD or Lion. Muon updates the matrices of a group, and AdamW with the same
-            learning rate and weight decay all else of it.
-        decoder: optimisation of the decoder, which is all the rest, likewise.
-        schedule: how the learning rates change: a warm-up and a decay, or any class of torch.optim.lr_scheduler, made a
-            step each step; null for constant ones.
-        embeddings_schedule: that of the embeddings, where it is another.
-        decoder_schedule: that of the decoder, where it is another.
-        init_seed: seed of the initial weights; null takes that of the run.
-        fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
-        compile: compile the network with torch.compile; where that is not possible, say so and train without.
-        output_scale: what the network's outputs are multiplied with, for the loss and all else.
+        architecture: network; it gets the data's sizes as its first argument.
+        loss: mse, the mean squared error over samples and output dimensions; cross_entropy; or a `Loss` class.
+        embeddings: optimizer of the embeddings: options of AdamW (Adam if weight decay is 0, the default), or any
+            optimizer class, such as SGD or Lion. Muon updates the matrices of a group, and AdamW with the same learning
+            rate and weight decay everything else.
+        decoder: optimizer of the decoder, that is of all other parameters.
+        schedule: learning rate schedule: a warm-up and a decay, or any class of torch.optim.lr_scheduler, stepped every
+            step; null for constant rates.
+        embeddings_schedule: schedule of the embeddings, if different.
+        decoder_schedule: schedule of the decoder, if different.
+        init_seed: seed of the initial weights; null for the run's seed.
+        fused: use Adam's fused kernel, the fastest; turn it off for gradient clipping in 16-bit precision.
+        compile: compile the network with torch.compile; if that fails, say so and train without.
+        output_scale: factor on the network's outputs, for the loss and everything else.
 
     Raises:
-        UserError: the loss is none, or the scale is not above 0.
+        UserError: the loss is unknown, or the scale is not above 0.
     """
 
     class_targets: Float[Tensor, "classes outputs"] | None
     network: nn.Module
     run_seed: int = 0
-    """The seed of the run; commands set it to that of ``seed_everything``."""
+    """The seed of the run; commands set it to ``seed_everything``."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
             raise UserError(f"output_scale is {output_scale}; it must be a number above 0")
         self.output_scale = output_scale
         for optimization in (embeddings, decoder):
-            resolve(optimization)  # what cannot be made is said before any work
+            resolve(optimization)  # fail early if it cannot be made
         self.embeddings_options = embeddings
         self.decoder_options = decoder
         self.schedules = {"embeddings": embeddings_schedule or schedule, "decoder": decoder_schedule or schedule}
@@ -90,7 +90,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     # Building: the sizes are known once the data are set up.
 
     def configure_model(self) -> None:
-        """Build the network and the metrics for the sizes of the datamodule.
+        """Build the network and the metrics for the datamodule's sizes.
 
         Without a trainer there is no datamodule: ``load_from_checkpoint`` takes the sizes from the checkpoint.
         """
@@ -103,7 +103,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         self.build(data.sizes, data.class_targets)
 
     def build(self, sizes: Sizes, class_targets: Float[Tensor, "classes outputs"] | None) -> None:
-        """Build the network with weights drawn from the seed alone, whatever has been drawn before.
+        """Build the network, with weights determined by the seed alone.
 
         Raises:
             UserError: the loss does not fit the targets.
@@ -130,21 +130,21 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         }
 
     def configure_optimizers(self) -> Any:
-        """One optimizer with a group for the embeddings and one for the decoder, and its schedule if it has one."""
+        """One optimizer with groups for embeddings and decoder, and its schedule if there is one."""
         optimization = {"embeddings": self.embeddings_options, "decoder": self.decoder_options}
         separate = self.schedules["embeddings"] is not self.schedules["decoder"]
         optimizer = build_optimizer(self.parameter_groups(), optimization, self.fused, separate)
         return self.with_schedule(optimizer)
 
     def with_schedule(self, optimizer: torch.optim.Optimizer) -> Any:
-        """An optimizer, and its schedule if it has one, as ``configure_optimizers`` returns them."""
+        """An optimizer and its schedule, if there is one, as returned by ``configure_optimizers``."""
         if not any(self.schedules.values()):
             return optimizer
         steps = self.trainer.max_steps if self.trainer.max_epochs == -1 else self.trainer.estimated_stepping_batches
         return schedule_optimizer(optimizer, self.schedules, int(steps) if 0 < steps < float("inf") else None)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Make a step of the schedule, unless it is over."""
+        """Step the schedule, unless it is over."""
         advance(scheduler)
 
     @property
@@ -154,7 +154,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     @property
     def representation(self) -> Representation:
-        """The embeddings and how two are combined, for callbacks and metrics; detached from training.
+        """The embeddings and how they are combined, detached, for callbacks and metrics.
 
         Raises:
             UserError: the architecture has no embeddings.
@@ -169,17 +169,17 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         return self.scaled(outputs)
 
     def scaled(self, outputs: Float[Tensor, "batch *answers outputs"]) -> Float[Tensor, "batch *answers outputs"]:
-        """The network's outputs as the loss and the prediction take them: times `output_scale`."""
+        """The outputs used by loss and prediction: the network's, times `output_scale`."""
         return outputs if self.output_scale == 1 else outputs * self.output_scale
 
     def _call_compiled(self, inputs: Shaped[Tensor, "batch ..."]) -> Tensor:
-        """As the network, which is compiled at its first call; once the compiler has failed, without it."""
+        """Call the network compiled, at first use; uncompiled once the compiler has failed."""
         if self._compiler_failed:
             return self._call_eagerly(inputs)
         try:
             outputs: Tensor = self.network(inputs)
         except RuntimeError as error:
-            outputs = self._call_eagerly(inputs)  # if the network itself is at fault, this fails as well
+            outputs = self._call_eagerly(inputs)  # if the network itself is at fault, this fails too
             print(f"training without torch.compile: {type(error).__name__}", file=sys.stderr)
             self._compiler_failed = True
         return outputs
@@ -200,10 +200,10 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         return objective.predicted_class(outputs, self.class_targets)
 
     def true_class(self, targets: Shaped[Tensor, "batch ..."]) -> Int[Tensor, " batch *answers"]:
-        """The class that a target stands for."""
+        """The class of each target."""
         if (
             self._classified is None or targets is not self._classified[0]
-        ):  # the same targets are asked for at every evaluation
+        ):  # the targets are the same at every evaluation
             self._classified = (targets, objective.true_class(targets, self.class_targets))
         return self._classified[1]
 
@@ -211,7 +211,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     def evaluate(self, batch: Batch) -> tuple[Float[Tensor, " samples"], Bool[Tensor, " samples"]]:
         """Loss and correctness of every sample, in evaluation mode and the trainer's precision.
 
-        Leaves the mode and every random generator as they were.
+        Mode and random generators are left unchanged.
         """
         inputs, targets = self.trainer.precision_plugin.convert_input(batch)
         was_training = self.training
@@ -222,7 +222,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         return self.score(outputs, targets)
 
     def _set_mode(self, training: bool) -> None:
-        """As ``train``, but for the metrics, which have no mode and take longer than a small network."""
+        """Like ``train``, without the metrics, which have no mode and take longer than a small network."""
         self.training = training
         self.network.train(training)
 
@@ -233,10 +233,10 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         losses = objective.sample_losses(self.loss, outputs, targets)
         return losses, objective.is_correct(self.predict_class(outputs), self.true_class(targets))
 
-    # What Lightning calls.
+    # Lightning's hooks.
 
     def on_fit_start(self) -> None:
-        """Use one thread for a network so small that its threads would wait for each other longer than they work."""
+        """Use one thread if the network is so small that several would mostly wait for each other."""
         self._threads = torch.get_num_threads()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         batch: Any = getattr(data, "batch_size", None) or getattr(data, "num_train", SMALL_STEP)
@@ -244,24 +244,24 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
             torch.set_num_threads(1)
 
     def on_fit_end(self) -> None:
-        """Give the threads back."""
+        """Restore the number of threads."""
         torch.set_num_threads(self._threads)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed the step's own random numbers (dropout) from the seed and the step.
+        """Seed the step's random numbers (dropout) from the seed and the step.
 
-        So neither an interruption nor anything that draws random numbers between two steps changes the training.
+        So neither interruptions nor random numbers drawn between steps change the training.
         """
         parts = self.trainer.accumulate_grad_batches
         number = self.trainer.global_step * parts + batch_idx % parts
         seed = self.run_seed * 1_000_003 + number * self.trainer.world_size + self.global_rank
-        # torch.manual_seed would also queue a call, with its stack trace, for every GPU that is not in use.
+        # torch.manual_seed would also queue a call, with its stack trace, for every unused GPU.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """As the optimizer's ``zero_grad``, without its record for a profiler, which takes longer."""
+        """Like the optimizer's ``zero_grad``, without its profiler record, which takes longer."""
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
@@ -279,12 +279,12 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
     def _loss_of_share(
         self, inputs: Shaped[Tensor, "batch ..."], targets: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, ""]:
-        """The loss of the whole batch, of which this process has a share, and the gradient of that share.
+        """The loss of the whole batch, of which this process has a share, with the gradient of that share.
 
-        Shares can differ by a sample. The processes average their gradients, which gives that of the whole batch.
+        Shares can differ by one sample. The processes average their gradients to that of the whole batch.
         """
         loss = self.compute_loss(self(inputs), targets)
-        # Half precision could not count the samples.
+        # Half precision cannot count the samples.
         value = loss.detach().to(torch.promote_types(loss.dtype, torch.float32))
         sums = torch.stack((value, torch.ones_like(value))) * len(inputs)
         total, samples = self.trainer.strategy.reduce(sums, reduce_op="sum")
@@ -292,7 +292,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         return share - share.detach() + total / samples
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the validation loss and accuracy, exact for batches and processes of any size."""
+        """Add a batch to the validation loss and accuracy, exact for any batch and process sizes."""
         self._evaluation_step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -312,13 +312,13 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     @property
     def _logs_validation(self) -> bool | None:
-        """Lightning's choice; but in training it is ``PhaseTracker`` that logs, at the steps asked for."""
+        """Lightning's default; during training ``PhaseTracker`` logs instead, at its own steps."""
         return False if self.trainer.state.fn == "fit" else None
 
     # Checkpoints.
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sizes, so that a checkpoint can be loaded without its data, and the arguments as plain settings."""
+        """Save the sizes, so that a checkpoint loads without its data, and the arguments as plain settings."""
         key = self.CHECKPOINT_HYPER_PARAMS_KEY
         checkpoint[key] = plain_settings(self, checkpoint.get(key, {}))
         checkpoint["sizes"] = vars(self.sizes)
@@ -337,6 +337,6 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         for name in sorted(ours.keys() | theirs.keys()):
             if ours.get(name) != theirs.get(name):
                 raise UserError(
-                    f"the checkpoint is of another architecture: {name} is {theirs.get(name, 'absent')} there and "
+                    f"the checkpoint is from another architecture: {name} is {theirs.get(name, 'absent')} there and "
                     f"{ours.get(name, 'absent')} here: use the configuration it was trained with"
                 )

@@ -1,4 +1,4 @@
-"""Adam with the weight decays and the noise of Power et al. (2022), around PyTorch's own kernels."""
+"""Adam with the weight decays and noise of Power et al. (2022), around PyTorch's kernels."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -10,26 +10,26 @@ DecayKind = Literal["to_zero", "to_init", "honest", "jiggle"]
 
 
 class NoisyAdam(torch.optim.Adam):
-    """Adam whose groups each have a kind of weight decay, and noise on the direction of the update.
+    """Adam with a kind of weight decay and update noise per group.
 
-    With learning rate eta, decay lambda, and the update's direction u = m / (1 - beta_1^t) / (sqrt(v) + eps), one step
-    takes a weight w, which began as w_0, first to
+    With learning rate eta, decay lambda, and update direction u = m / (1 - beta_1^t) / (sqrt(v) + eps), one step takes
+    a weight w with initial value w_0 first to
 
     - w (1 - eta lambda): "to_zero", the decoupled decay of AdamW;
     - w + (w_0 - w) eta lambda: "to_init";
-    - w exp(eta lambda n) with one normal number n a tensor: "jiggle";
+    - w exp(eta lambda n) with one normal number n per tensor: "jiggle";
     - w, with lambda w added to the gradient: "honest";
 
-    and then to w - eta (u + noise_factor n / (1 - beta_1^t)), with a normal number n for each weight.
+    and then to w - eta (u + noise_factor n / (1 - beta_1^t)), with one normal number n per weight.
 
     Args:
-        groups: groups of parameters with lr, betas, eps, weight_decay, weight_decay_kind and noise_factor.
-        fused: use PyTorch's fused kernel where a group has neither noise nor a random or initial-weight decay.
+        groups: parameter groups with lr, betas, eps, weight_decay, weight_decay_kind and noise_factor.
+        fused: use PyTorch's fused kernel if no group has noise, "jiggle" or "to_init" decay.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], fused: bool = True) -> None:
         groups = [dict(group) for group in groups]
-        # PyTorch's kernels know two of the kinds; the others are applied around them, and their strength kept apart.
+        # PyTorch's kernels have two of the kinds; the others are applied around them, with separate strengths.
         for group in groups:
             kind = group.setdefault("weight_decay_kind", "to_zero")
             group.setdefault("noise_factor", 0.0)
@@ -38,13 +38,13 @@ class NoisyAdam(torch.optim.Adam):
             if group["own_decay"]:
                 group["weight_decay"] = 0.0
         plain = not any(group["own_decay"] or group["noise_factor"] for group in groups)
-        # A gradient scaler lets a fused kernel itself skip a step, which would not skip what is around it.
+        # With a gradient scaler a fused kernel skips steps by itself, but not the code around it.
         super().__init__(groups, fused=fused and plain)
         self._plain = plain
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Make one update."""
+        """Perform one update."""
         if self._plain:
             return super().step(closure)
         loss = None
@@ -59,7 +59,7 @@ class NoisyAdam(torch.optim.Adam):
         return loss
 
     def _decay(self) -> dict[Tensor, Tensor]:
-        """Apply the decays that PyTorch does not know; the weights that have not been updated yet, as they began."""
+        """Apply the decays that PyTorch lacks; return the initial values of weights not updated before."""
         first = {}
         for group in self.param_groups:
             strength = group["lr"] * group["own_decay"]

@@ -1,7 +1,7 @@
-"""What a network is trained for: its loss, its prediction and whether that is right, of every sample of a batch.
+"""The objective: loss, prediction and correctness of every sample of a batch.
 
-Pure functions of outputs and targets, so that a module and a population of members ask for the same numbers. Targets
-are vectors, class numbers, or the class numbers of the tokens of an answer.
+Pure functions of outputs and targets, shared by the module and by batches of runs. Targets are vectors, class numbers,
+or the class numbers of an answer's tokens.
 """
 
 from jaxtyping import Bool, Float, Int, Shaped
@@ -13,10 +13,10 @@ from grokking_pl.training.losses import Loss
 def sample_losses(
     loss: Loss, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
 ) -> Float[Tensor, " batch"]:
-    """The loss of each sample; the mean over the tokens of an answer.
+    """The loss of each sample, averaged over the tokens of an answer.
 
     Raises:
-        UserError: the loss does not give one number per sample.
+        UserError: the loss does not return one number per sample.
     """
     if outputs.ndim == 2:
         return loss.of_samples(outputs, targets)
@@ -27,10 +27,10 @@ def sample_losses(
 def batch_loss(
     loss: Loss, outputs: Float[Tensor, "batch *answers outputs"], targets: Shaped[Tensor, "batch ..."]
 ) -> Float[Tensor, ""]:
-    """The mean of the samples' losses, by one kernel where the loss has one.
+    """The mean of the samples' losses, by a fused kernel if the loss has one.
 
     Raises:
-        UserError: the loss does not give one number per sample.
+        UserError: the loss does not return one number per sample.
     """
     if outputs.ndim == 2:
         return loss.mean(outputs, targets)
@@ -40,7 +40,7 @@ def batch_loss(
 def predicted_class(
     outputs: Float[Tensor, "batch *answers outputs"], class_targets: Float[Tensor, "classes outputs"] | None
 ) -> Int[Tensor, " batch *answers"]:
-    """The largest output; in regression the class with the nearest target vector."""
+    """The class with the largest output, or for regression with the nearest target vector."""
     if class_targets is None:
         return outputs.argmax(-1)
     # |f - t|^2 = |f|^2 + |t|^2 - 2 f.t, and |f|^2 is the same for every class.
@@ -51,13 +51,13 @@ def predicted_class(
 def true_class(
     targets: Shaped[Tensor, "batch ..."], class_targets: Float[Tensor, "classes outputs"] | None
 ) -> Int[Tensor, " batch *answers"]:
-    """The class that a target stands for."""
+    """The class of each target."""
     return targets if class_targets is None else predicted_class(targets, class_targets)
 
 
 def is_correct(
     predicted: Int[Tensor, " batch *answers"], true: Int[Tensor, " batch *answers"]
 ) -> Bool[Tensor, " batch"]:
-    """Whether each sample is predicted right: all tokens of its answer."""
+    """Whether each sample is predicted correctly, with all tokens of its answer."""
     equal = predicted == true
     return equal if equal.ndim == 1 else equal.flatten(1).all(1)

@@ -1,4 +1,4 @@
-"""One optimizer for both parts of a network: AdamW with options for each, or any class of optimizers for either."""
+"""One optimizer for both parts of a network: AdamW with options for each, or any optimizer class."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from grokking_pl.errors import UserError
-from grokking_pl.training import lion  # noqa: F401 (so that Lion can be given by its short name)
+from grokking_pl.training import lion  # noqa: F401 (registers the short name Lion)
 from grokking_pl.training.jsonargparse_internals import adapt_parser
 from grokking_pl.training.several_optimizers import SeveralOptimizers
 
@@ -19,17 +19,17 @@ adapt_parser()
 
 @dataclass
 class GroupOptions:
-    """How one group of parameters is optimised by AdamW, or by Adam.
+    """Options of AdamW or Adam for one parameter group.
 
     Args:
         lr: learning rate.
         weight_decay: strength of the weight decay.
-        decoupled: decay the weights directly, as AdamW does; otherwise through the gradient, as Adam does.
+        decoupled: decay the weights directly, as in AdamW; otherwise through the gradient, as in Adam.
         betas: decay rates of the two moments.
         eps: term added to the denominator.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     lr: float = 1e-3
@@ -47,17 +47,17 @@ class GroupOptions:
 
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
-"""Makes an optimizer of parameters or groups of them: a class, ``torch.optim``'s or another, with its options."""
+"""Makes an optimizer from parameters or groups: any optimizer class with its options."""
 
 Optimization = GroupOptions | OptimizerFactory
-"""How one group of parameters is optimised."""
+"""Optimizer settings of one parameter group."""
 
 PLAIN = (bool, int, float, str, tuple, type(None))
 
 
 @dataclass
 class _Part:
-    """Parameters of one group that one optimizer updates."""
+    """Parameters of one group updated by one optimizer."""
 
     make: OptimizerFactory
     kind: type[Optimizer]
@@ -65,7 +65,7 @@ class _Part:
     group: dict[str, Any]
 
     def is_like(self, other: "_Part") -> bool:
-        """Whether one optimizer can have both as groups: it differs only in what groups can differ in."""
+        """Whether one optimizer can hold both as groups, because they differ only in group options."""
         return self.kind is other.kind and self.attributes == other.attributes
 
 
@@ -77,21 +77,21 @@ def build_optimizer(
 ) -> Optimizer:
     """Build the optimizer of a network's groups, each with the group's name.
 
-    ``torch.optim.Adam`` decides on decoupled weight decay group by group, so one optimizer is Adam for the one and
-    AdamW for the other, to the bit. In the same way groups of any one class are groups of one optimizer. What cannot be
-    is put together by `SeveralOptimizers`. A group without parameters is left out.
+    ``torch.optim.Adam`` has decoupled weight decay as a group option, so one optimizer can be exactly Adam for one
+    group and AdamW for another. Likewise, groups of the same optimizer class share one optimizer. Other combinations
+    use `SeveralOptimizers`. Groups without parameters are left out.
 
-    Muon updates matrices alone. As is usual, all else of its group (biases, gains) is updated by AdamW, with the same
-    learning rate and weight decay, as a group of its own whose name ends in ``_vectors``.
+    Muon updates only matrices. As usual, everything else in its group (biases, gains) is updated by AdamW with the same
+    learning rate and weight decay, as a separate group whose name ends in ``_vectors``.
 
     Args:
-        parameters: those of each group.
-        optimization: how each group is optimised.
-        fused: use the fused kernel of Adam.
-        separate: give each group an optimizer of its own.
+        parameters: parameters of each group.
+        optimization: optimizer settings of each group.
+        fused: use Adam's fused kernel.
+        separate: give each group its own optimizer.
 
     Raises:
-        UserError: an optimizer cannot be made with its options, or not beside another.
+        UserError: an optimizer cannot be made with its options, or not combined with another.
     """
     parts = [
         part
@@ -111,7 +111,7 @@ def build_optimizer(
 
 
 def resolve(optimization: Optimization, fused: bool = False) -> tuple[type[Optimizer], dict[str, Any]]:
-    """The class of an optimizer, and its options for one group, all of them.
+    """The class of an optimizer, and all of its options for one group.
 
     Raises:
         UserError: it cannot be made with its options.
@@ -144,7 +144,7 @@ def _part(name: str, weights: list[nn.Parameter], optimization: Optimization, fu
         return _Part(make, torch.optim.Adam, {}, {"params": weights, "name": name, **options})
     trial = _make(optimization, [{"params": [nn.Parameter(torch.zeros(1, 1))]}])
     options = {option: value for option, value in trial.param_groups[0].items() if option != "params"}
-    # What an optimizer keeps outside of its groups is the same for all of them.
+    # Attributes outside the groups are shared by all groups.
     attributes = {key: value for key, value in vars(trial).items() if isinstance(value, PLAIN) and key[0] != "_"}
     return _Part(optimization, type(trial), attributes, {"params": weights, "name": name, **options})
 

@@ -1,4 +1,4 @@
-"""What a network answers with other weights than its own, which stay as they are."""
+"""Evaluate a network with other weights, without changing its own."""
 
 from collections.abc import Mapping
 
@@ -15,11 +15,11 @@ from grokking_pl.training.module import GrokkingModule
 
 @torch.no_grad()
 def correct_with(module: GrokkingModule, weights: Mapping[str, Tensor], batch: Batch) -> Bool[Tensor, " samples"]:
-    """Which samples the module's network answers right with other weights, in evaluation mode.
+    """Which samples the module's network gets right with other weights, in evaluation mode.
 
     Args:
-        module: its network, and how answers are judged.
-        weights: by their names in the network; the network's own take the place of those that are not given.
+        module: module whose network is evaluated.
+        weights: weights by their names in the network; missing ones are the network's own.
         batch: inputs and targets.
     """
     inputs, targets = batch
@@ -37,10 +37,10 @@ def correct_with(module: GrokkingModule, weights: Mapping[str, Tensor], batch: B
 
 
 def weights_with(network: nn.Module, embeddings: Float[Tensor, "p d"]) -> dict[str, Tensor]:
-    """The weight that holds the network's embeddings, by its name, with others in their place.
+    """The weight that holds the network's embeddings, by name, with the embeddings replaced.
 
     Raises:
-        UserError: the network's embeddings are no view of one of its weights.
+        UserError: the network's embeddings are not a view of one of its weights.
     """
     own = embeddings_of(network)
     for name, weight in network.named_parameters():
@@ -50,13 +50,13 @@ def weights_with(network: nn.Module, embeddings: Float[Tensor, "p d"]) -> dict[s
             changed.as_strided(own.shape, own.stride(), first // weight.element_size()).copy_(embeddings)
             return {name: changed}
     raise UserError(
-        f"the embeddings of {type(network).__name__} are no part of one of its weights, so that others cannot take "
-        "their place: remove the callback, or let its property embeddings return a weight or a slice of one"
+        f"the embeddings of {type(network).__name__} are not part of one of its weights, so they cannot be "
+        "replaced: remove the callback, or let its property embeddings return a weight or a slice of one"
     )
 
 
 class Uncompiled(nn.Module):
-    """A network whose compiled code, which is for its own weights, is left aside; its weights are ``network.NAME``.
+    """A network without its compiled code, which uses its own weights; parameters are named ``network.NAME``.
 
     Args:
         network: the network.

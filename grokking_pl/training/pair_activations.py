@@ -1,4 +1,4 @@
-"""What a module's network computes for all pairs of symbols."""
+"""Activations of a module's network for all pairs of symbols."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ from grokking_pl.training.module import GrokkingModule
 
 @torch.no_grad()
 def pair_activations(module: GrokkingModule) -> dict[str, Tensor]:
-    """The activations of the module's network over all pairs (a, b), by name, as `named_activations` has them.
+    """The activations of the module's network over all pairs (a, b), by name, as in `named_activations`.
 
-    The first two dimensions are a and b; ``outputs`` are those that loss and prediction take, times the output scale.
+    The first two dimensions are a and b; ``outputs`` include the output scale, as for loss and prediction.
 
     Raises:
         UserError: the network embeds no pairs of symbols.

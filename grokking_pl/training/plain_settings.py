@@ -1,6 +1,6 @@
-"""The arguments of a module as settings of plain values, so that its checkpoints hold no pickled code.
+"""A module's arguments as plain settings, so that its checkpoints hold no pickled code.
 
-They have the form of a configuration file, from which Lightning's ``load_from_checkpoint`` makes them again.
+They have the form of a configuration file, from which Lightning's ``load_from_checkpoint`` restores them.
 """
 
 import inspect
@@ -11,32 +11,32 @@ from functools import partial
 from typing import Any
 
 CLASS_PATH = "_class_path"
-"""Where the settings say which class a module is of."""
+"""The setting that names the module's class."""
 
 INSTANTIATOR = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
-"""By what Lightning makes a module of such settings."""
+"""How Lightning instantiates a module from such settings."""
 
 PLAIN = (bool, int, float, str, type(None))
 
 
 class NotPlain(Exception):
-    """A value that is nothing but itself: a function within a function, a tensor, an open file."""
+    """A value without a plain form: a local function, a tensor, an open file."""
 
 
 def plain_settings(module: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a module as settings; those that are no settings are left out, and asked for on loading.
+    """A module's arguments as settings, without those that have no plain form, which loading then requires.
 
     Args:
         module: the module.
-        arguments: by name, as ``save_hyperparameters`` keeps them.
+        arguments: arguments by name, as kept by ``save_hyperparameters``.
     """
-    if CLASS_PATH in arguments:  # the command line has made them of a configuration
+    if CLASS_PATH in arguments:  # the command line made them from a configuration
         return dict(arguments)
     settings: dict[str, Any] = {CLASS_PATH: import_path(type(module)), **INSTANTIATOR}
     for name, value in arguments.items():
         try:
             if inspect.isfunction(value) and inspect.signature(value).return_annotation is inspect.Signature.empty:
-                raise NotPlain(value)  # a parser could not see what it makes
+                raise NotPlain(value)  # a parser cannot tell its result type
             settings[name] = as_setting(value)
         except NotPlain:
             continue
@@ -44,14 +44,14 @@ def plain_settings(module: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_setting(value: Any) -> Any:
-    """A value as a configuration file has it.
+    """A value in the form of a configuration file.
 
     >>> from grokking_pl.training import GroupOptions
     >>> as_setting([partial(GroupOptions, lr=1), GroupOptions])[0]
     {'class_path': 'grokking_pl.training.optimizer.GroupOptions', 'init_args': {'lr': 1}}
 
     Raises:
-        NotPlain: no file could have it.
+        NotPlain: the value has no plain form.
     """
     if isinstance(value, PLAIN):
         return value
@@ -60,7 +60,7 @@ def as_setting(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): as_setting(part) for name, part in value.items()}
     if isinstance(value, partial):
-        # jsonargparse makes of a class with options a call whose last argument is the class.
+        # jsonargparse turns a class with options into a partial whose last argument is the class.
         made = value.args[-1] if value.args else value.func
         if value.args and not inspect.isclass(made):
             raise NotPlain(value)
@@ -75,7 +75,7 @@ def as_setting(value: Any) -> Any:
 
 
 def _made_again(value: Any) -> dict[str, Any]:
-    """An object of a class that keeps its arguments under their names."""
+    """An object whose class keeps its arguments as attributes of the same names."""
     options = {}
     for name, parameter in inspect.signature(type(value)).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) or not hasattr(value, name):
@@ -85,7 +85,7 @@ def _made_again(value: Any) -> dict[str, Any]:
 
 
 def import_path(named: Any) -> str:
-    """Where a class or function can be imported from."""
+    """The import path of a class or function."""
     module, name = getattr(named, "__module__", None), getattr(named, "__qualname__", "")
     if getattr(sys.modules.get(str(module)), name, None) is not named:
         raise NotPlain(named)

@@ -1,4 +1,4 @@
-"""Training as in the published program of Power et al. (2022): loss, schedule, noises and weight decays."""
+"""Training as in the published program of Power et al. (2022): loss, schedule, noise and weight decay."""
 
 import math
 from collections.abc import Callable
@@ -17,25 +17,25 @@ from grokking_pl.training.noisy_adam import DecayKind, NoisyAdam
 from grokking_pl.training.schedule import Schedule
 
 FINAL_RATE = 0.1
-"""The learning rate after annealing, over the highest."""
+"""The learning rate after annealing, relative to the peak."""
 
 
 @dataclass
 class PowerOptions:
-    """How one group of parameters is optimised.
+    """Optimizer options of one parameter group.
 
     Args:
         lr: learning rate after the warm-up.
         weight_decay: strength of the weight decay.
         weight_decay_kind: "to_zero", decoupled as in AdamW; "to_init", decoupled, towards the initial weights;
-            "honest", through the gradient, as in Adam; "jiggle", a random factor exp(lr weight_decay n) for each
-            tensor, n normal.
-        noise_factor: standard deviation of the noise on the direction of the update, whose entries are about 1.
+            "honest", through the gradient as in Adam; "jiggle", a random factor exp(lr weight_decay n) per tensor, n
+            normal.
+        noise_factor: standard deviation of the noise on the update direction, whose entries are about 1.
         betas: decay rates of the two moments.
         eps: term added to the denominator.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     lr: float = 1e-3
@@ -55,23 +55,23 @@ class PowerOptions:
 
 
 class PowerModule(GrokkingModule):
-    """Trains a network on equations, or on pairs with classes, as Power et al. do.
+    """Trains a network on equations, or on pairs with classes, as in Power et al.
 
-    The loss is the cross entropy, averaged over the tokens after ``=``; an answer is right if all of them are.
+    The loss is the cross entropy, averaged over the tokens after ``=``; an answer is correct if all of them are.
 
     Args:
-        architecture: the network; it gets the data's sizes as its first argument.
-        embeddings: optimisation of the embeddings.
-        decoder: optimisation of the decoder, which is all the rest.
+        architecture: network; it gets the data's sizes as its first argument.
+        embeddings: optimizer options of the embeddings.
+        decoder: optimizer options of the decoder, that is of all other parameters.
         warmup_steps: steps over which the learning rate rises from 0; the first update has rate 0.
         anneal_steps: steps after the warm-up over which it falls to a tenth, as a half cosine; null for never.
         weight_noise: standard deviation of the noise on all weights in the training forward pass.
-        init_seed: seed of the initial weights; null takes that of the run.
-        fused: use the fused kernel of Adam, the fastest; turn it off for gradient clipping in 16-bit precision.
-        compile: compile the network; where that is not possible, say so and train without.
+        init_seed: seed of the initial weights; null for the run's seed.
+        fused: use Adam's fused kernel, the fastest; turn it off for gradient clipping in 16-bit precision.
+        compile: compile the network; if that fails, say so and train without.
 
     Raises:
-        UserError: an option is out of its range, or weight noise is asked of a compiled network.
+        UserError: an option is out of range, or weight_noise and compile are both set.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class PowerModule(GrokkingModule):
         if not 0 <= weight_noise < math.inf:
             raise UserError(f"weight_noise is {weight_noise}; it must be a number of at least 0")
         if weight_noise and compile:
-            raise UserError("weight_noise gives the network other weights at each step: set compile to false")
+            raise UserError("weight_noise changes the weights in every forward pass: set compile to false")
         self.embeddings_options: Any = embeddings
         self.decoder_options: Any = decoder
         schedule = Schedule(warmup_steps, "none" if anneal_steps is None else "cosine", anneal_steps, FINAL_RATE)
@@ -103,7 +103,7 @@ class PowerModule(GrokkingModule):
         self.weight_noise = weight_noise
 
     def configure_optimizers(self) -> Any:
-        """One Adam with a group for the embeddings and one for the decoder, and its schedule."""
+        """One Adam with groups for embeddings and decoder, and its schedule."""
         optimizer = NoisyAdam(
             [
                 {

@@ -1,4 +1,4 @@
-"""How the learning rate changes over a run: a warm-up and a decay, or any scheduler of PyTorch's, made each step."""
+"""Learning rate schedules: a warm-up and a decay, or any PyTorch scheduler, stepped every step."""
 
 import math
 import sys
@@ -16,16 +16,16 @@ from grokking_pl.training.several_optimizers import SeveralOptimizers
 
 @dataclass
 class Schedule:
-    """A linear warm-up from 0, and then a decay; the learning rate is that of the group times a factor.
+    """A linear warm-up from 0 and a decay, as a factor on the group's learning rate.
 
     Args:
         warmup_steps: steps over which the rate rises from 0; the first update has rate 0.
-        decay: how it falls after the warm-up: "none", "linear", or "cosine", a half cosine.
-        decay_steps: steps over which it falls; null for the rest of the run.
-        final: the factor at the end of the decay, which it keeps from then on.
+        decay: decay after the warm-up: "none", "linear", or "cosine" (a half cosine).
+        decay_steps: steps of the decay; null for the rest of the run.
+        final: factor at the end of the decay and afterwards.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of range.
     """
 
     warmup_steps: int = 0
@@ -44,7 +44,7 @@ class Schedule:
             raise UserError(f"a schedule's final is {self.final}; it must be a number of at least 0")
 
     def within(self, steps: int | None) -> "Schedule":
-        """The schedule in a run of so many steps, None if nobody knows how many: with a number of steps of decay.
+        """The schedule with its decay_steps set for a run of ``steps`` steps (None if unknown).
 
         Raises:
             UserError: the decay has no end.
@@ -52,11 +52,11 @@ class Schedule:
         if self.decay == "none" or self.decay_steps is not None:
             return self
         if steps is None:
-            raise UserError("a schedule decays to the end of a run that has none: set its decay_steps, or max_steps")
+            raise UserError("the schedule decays to the end of a run without one: set its decay_steps, or max_steps")
         return replace(self, decay_steps=max(1, steps - self.warmup_steps))
 
     def factor(self, step: int) -> float:
-        """The learning rate of the update after ``step`` others, over that of the group.
+        """The factor on the group's learning rate for the update after ``step`` others.
 
         >>> schedule = Schedule(10, "cosine", 100, final=0.1)
         >>> [round(schedule.factor(step), 2) for step in (0, 5, 10, 60, 110, 500)]
@@ -67,50 +67,50 @@ class Schedule:
         if self.decay == "none":
             return 1.0
         if self.decay_steps is None:
-            raise ValueError("the schedule decays to the end of a run: ask it within one")
+            raise ValueError("the schedule decays to the end of a run: call within() first")
         done = min(1.0, (step - self.warmup_steps) / self.decay_steps)
         left = (1 + math.cos(math.pi * done)) / 2 if self.decay == "cosine" else 1 - done
         return self.final + (1 - self.final) * left
 
 
 LRSchedulerFactory = Callable[[Optimizer], LRScheduler]
-"""Makes a scheduler of an optimizer: a class of ``torch.optim.lr_scheduler`` with its options."""
+"""Makes a scheduler for an optimizer: a class of ``torch.optim.lr_scheduler`` with its options."""
 
 
 class SeveralSchedulers(LRScheduler):
     """The schedulers of the parts of `SeveralOptimizers`, as one.
 
     Args:
-        optimizer: the optimizers as one.
-        schedulers: each of one of them.
+        optimizer: the combined optimizer.
+        schedulers: schedulers, each for one of its parts.
     """
 
     def __init__(self, optimizer: SeveralOptimizers, schedulers: Sequence[LRScheduler]) -> None:
-        # The base's would begin a schedule of its own.
+        # The base's __init__ would start its own schedule.
         self.optimizer = optimizer
         self.schedulers = tuple(schedulers)
 
     def step(self, epoch: int | None = None) -> None:
-        """Make a step of each schedule."""
+        """Step each schedule."""
         for scheduler in self.schedulers:
             advance(scheduler)
 
     def get_last_lr(self) -> list[Any]:
-        """The learning rates of all groups that have a schedule."""
+        """The learning rates of all groups with a schedule."""
         return [rate for scheduler in self.schedulers for rate in scheduler.get_last_lr()]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the schedules are."""
+        """The states of the schedules."""
         return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from where the schedules were."""
+        """Restore the states of the schedules."""
         for scheduler, state in zip(self.schedulers, state_dict["schedulers"], strict=True):
             scheduler.load_state_dict(state)
 
 
 def advance(scheduler: LRScheduler) -> None:
-    """Make a step of a schedule; one that is over, which would raise an error, stays where it is."""
+    """Step a schedule; one that is over, and would raise an error, stays unchanged."""
     total = getattr(scheduler, "total_steps", None)
     if total is None or scheduler.last_epoch < total - 1:
         scheduler.step()
@@ -119,15 +119,15 @@ def advance(scheduler: LRScheduler) -> None:
 def schedule_optimizer(
     optimizer: Optimizer, schedules: Mapping[str, Schedule | LRSchedulerFactory | None], steps: int | None
 ) -> Any:
-    """An optimizer, or an optimizer and its schedule, as Lightning wants them.
+    """An optimizer, or an optimizer and its schedule, in Lightning's format.
 
     Args:
-        optimizer: the optimizer; the name of each of its groups begins with that of a group of the network.
-        schedules: that of each group of the network; where they differ, each group has an optimizer of its own.
-        steps: of the run; None if nobody knows how many.
+        optimizer: the optimizer; each of its groups has a name that starts with that of a group of the network.
+        schedules: schedule of each group of the network; if they differ, each group has its own optimizer.
+        steps: number of steps of the run; None if unknown.
 
     Raises:
-        UserError: a scheduler cannot be made, or follows something else than the steps.
+        UserError: a scheduler cannot be made, or does not follow steps.
     """
     parts = optimizer.optimizers if isinstance(optimizer, SeveralOptimizers) else (optimizer,)
     schedulers: list[LRScheduler] = []
@@ -150,10 +150,10 @@ def schedule_optimizer(
 
 
 def make_scheduler(optimizer: Optimizer, schedule: Schedule | LRSchedulerFactory, steps: int | None) -> LRScheduler:
-    """The scheduler of one optimizer in a run of so many steps; None if nobody knows how many.
+    """The scheduler of one optimizer in a run of ``steps`` steps (None if unknown).
 
     Raises:
-        UserError: it cannot be made, or follows something else than the steps.
+        UserError: it cannot be made, or does not follow steps.
     """
     if isinstance(schedule, Schedule):
         factor = schedule.within(steps).factor
@@ -162,19 +162,19 @@ def make_scheduler(optimizer: Optimizer, schedule: Schedule | LRSchedulerFactory
         scheduler = schedule(optimizer)
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"the schedule cannot be made ({' '.join(str(error).split())}): change its options; a warm-up and a decay "
-            "need no class but warmup_steps, decay, decay_steps and final"
+            f"the schedule cannot be made ({' '.join(str(error).split())}): change its options; for a warm-up and a "
+            "decay give warmup_steps, decay, decay_steps and final instead of a class"
         ) from error
     if isinstance(scheduler, ReduceLROnPlateau):
         raise UserError(
-            "ReduceLROnPlateau follows a metric, and a schedule here the steps: use another, or a module whose own "
-            "configure_optimizers says which metric and how often"
+            "ReduceLROnPlateau follows a metric, but schedules here follow steps: use another, or a module whose "
+            "configure_optimizers sets the metric and the frequency"
         )
     return scheduler
 
 
 def note_on_length(schedule: Schedule | LRScheduler, steps: int) -> str:
-    """What a user may not have meant: that a schedule is longer than the run, or is over before its end."""
+    """A note if a schedule is longer than the run, or ends before it."""
     if isinstance(schedule, Schedule):
         name, length = "the schedule", schedule.warmup_steps + (schedule.decay_steps or 0)
         may_end = schedule.decay == "none" or schedule.decay_steps is None
@@ -182,7 +182,7 @@ def note_on_length(schedule: Schedule | LRScheduler, steps: int) -> str:
         name = f"the schedule {type(schedule).__name__}"
         lengths = [getattr(schedule, option, None) for option in ("total_steps", "T_max", "total_iters")]
         length = next((length for length in lengths if length), 0)
-        may_end = not length or type(schedule).__name__ in ("LinearLR", "ConstantLR")  # they are used for warm-ups
+        may_end = not length or type(schedule).__name__ in ("LinearLR", "ConstantLR")  # used for warm-ups
     if length > steps:
         return f"{name} takes {length} steps, but the run ends after {steps}"
     if length < steps and not may_end:

@@ -1,7 +1,6 @@
 """The decoder of one step on the embeddings of another (section 4.2 of the paper, appendix K).
 
-Two networks are stitched together where the decoder begins to read: the parameters of the embeddings' group are those
-of the one, all else, buffers too, is that of the other.
+The stitched network has the embeddings group of one network and everything else, including buffers, from the other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.other_weights import correct_with
 
 Weights = dict[str, Tensor]
-"""The weights of a network by name, as its ``state_dict`` has them."""
+"""The weights of a network by name, as in its ``state_dict``."""
 
 
 def stitched_accuracy(
@@ -23,15 +22,15 @@ def stitched_accuracy(
 ) -> Float[Tensor, "decoders embeddings"]:
     """The accuracy of each network's decoder on the embeddings of every network.
 
-    The module's weights stay as they are.
+    The module's weights are left unchanged.
 
     Args:
-        module: its network is of the same architecture.
-        weights: of networks, such as one run's at some steps.
+        module: a module whose network has the same architecture.
+        weights: weights of the networks, such as one run's at several steps.
         batch: inputs and targets.
 
     Returns:
-        A row per decoder, a column per embeddings; the networks as they were are on the diagonal.
+        One row per decoder, one column per embeddings; the unstitched networks are on the diagonal.
     """
     parts = [split_weights(module, one) for one in weights]
     embeddings = [part for part, _ in parts]
@@ -42,13 +41,13 @@ def stitched_accuracy(
 def stitched_correct(
     module: GrokkingModule, decoders: Iterable[Weights], embeddings: Sequence[Weights], batch: Batch
 ) -> Iterable[Bool[Tensor, "embeddings samples"]]:
-    """For each decoder, in turn, which samples are right with it on every embeddings."""
+    """For each decoder, which samples are correct with each of the embeddings."""
     for decoder in decoders:
         yield torch.stack([correct_with(module, {**decoder, **one}, batch) for one in embeddings])
 
 
 def split_weights(module: GrokkingModule, weights: Weights) -> tuple[Weights, Weights]:
-    """The weights of the embeddings and those of the decoder, by the module's groups."""
+    """The weights of the embeddings and of the decoder, by the module's groups."""
     group = {id(parameter) for parameter in module.parameter_groups()["embeddings"]}
     names = {name for name, parameter in module.network.named_parameters() if id(parameter) in group}
     return (

@@ -1,4 +1,4 @@
-"""How much of an accuracy rests on the first principal components of the embeddings (section 4.2, appendix K)."""
+"""Accuracy with only the first principal components of the embeddings (section 4.2, appendix K)."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,17 @@ from grokking_pl.training.other_weights import correct_with, weights_with
 def truncated_accuracy(
     module: GrokkingModule, batch: Batch, components: Sequence[int] | None = None
 ) -> Float[Tensor, " components"]:
-    """The accuracy with the embeddings replaced by their truncation to k principal components, for each k.
+    """The accuracy with the embeddings truncated to k principal components, for each k.
 
-    The module's weights stay as they are.
+    The module's weights are left unchanged.
 
     Args:
-        module: its network has embeddings.
+        module: a module whose network has embeddings.
         batch: inputs and targets.
         components: the numbers k; None for all from 1 to the dimension of the embeddings.
 
     Raises:
-        UserError: there are no embeddings, or others cannot take their place.
+        UserError: there are no embeddings, or they cannot be replaced.
     """
     if components is None:
         components = range(1, module.representation.embeddings.shape[1] + 1)
@@ -35,7 +35,7 @@ def truncated_accuracy(
 def truncated_correct(
     module: GrokkingModule, batch: Batch, components: Sequence[int]
 ) -> Bool[Tensor, "components samples"]:
-    """Which samples are right with the embeddings truncated to k principal components, for each k."""
+    """Which samples are correct with the embeddings truncated to k principal components, for each k."""
     embeddings = module.representation.embeddings
     enough = most_components(embeddings)
     different = sorted({min(k, enough) for k in components})

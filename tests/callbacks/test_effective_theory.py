@@ -130,7 +130,7 @@ def test_two_dimensions_and_a_group(grok, tmp_path):
     )  # fmt: skip
     assert status == 0, err
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert "may well find another" in summary["theory_comparison"]
+    assert "may find another one" in summary["theory_comparison"]
     with np.load(tmp_path / "trajectories.npz") as file:
         assert file["network"].shape[2] == file["theory"].shape[2] == 2
     assert (tmp_path / "trajectories.png").stat().st_size > 0

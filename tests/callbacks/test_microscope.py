@@ -148,15 +148,15 @@ def test_decoder(grok, tmp_path):
 MISTAKES = {
     "DecoderQuality needs a decoder of combined embeddings, and Transformer": ("", "DecoderQuality"),
     "FourierProgress needs addition modulo p": ("toy_addition", "FourierProgress"),
-    "frequencies are [4]; give different ones of 1 to 3": ("", "FourierProgress --trainer.callbacks.frequencies=[4]"),
+    "frequencies are [4]; give distinct ones from 1 to 3": ("", "FourierProgress --trainer.callbacks.frequencies=[4]"),
     "FourierProgress: factor is 1.0": ("", "FourierProgress --trainer.callbacks.factor=1"),
-    "IrrepSpectrum: a + b is not the operation of a group": ("toy_addition", "IrrepSpectrum"),
+    "IrrepSpectrum: a + b is not a group operation": ("toy_addition", "IrrepSpectrum"),
     "LogitMargin needs one class number per sample": ("toy_addition", "LogitMargin"),
     "KernelChange: samples is 0": ("", "KernelChange --trainer.callbacks.samples=0"),
     "Sharpness: iterations is 0": ("", "Sharpness --trainer.callbacks.iterations=0"),
     "LocalComplexity: samples is 0": ("", "LocalComplexity --trainer.callbacks.samples=0"),
     "LocalComplexity: local_complexity: radius is -1.0": ("", "LocalComplexity --trainer.callbacks.radius=-1"),
-    "KernelChange needs one vector of outputs per sample": ("power_addition", "KernelChange"),
+    "KernelChange needs one output vector per sample": ("power_addition", "KernelChange"),
     "FourierProgress: Transformer reads equations": ("power_addition", "FourierProgress"),
 }  # fmt: skip
 

@@ -159,7 +159,7 @@ def test_from_python(parent, tmp_path):
     ("options", "wanted"),
     [
         (["--fork=PARENT@7"], "has no checkpoint of step 7: it has those of steps 20"),
-        (["--fork=PARENT@last"], "whose step is 'last': give it as RUN@STEP"),
+        (["--fork=PARENT@last"], "with step 'last': give RUN@STEP"),
         (["--fork=nowhere@20"], "fork is nowhere@20, but there is no folder nowhere"),
         (["--fork=."], "holds no checkpoint to fork"),
         (

@@ -87,9 +87,9 @@ def test_one_page_of_several_runs(runs, grok, tmp_path):
     ("arguments", "wanted"),
     [
         (["nowhere"], "nowhere does not exist"),
-        ([ROOT / "README.md"], "is a file and not a folder"),
-        ([ROOT / "configs"], "holds no run"),
-        (["RUNS", "--metric=rqi"], "has no metric rqi; all of them have"),
+        ([ROOT / "README.md"], "is a file, not a folder"),
+        ([ROOT / "configs"], "contains no run"),
+        (["RUNS", "--metric=rqi"], "has no metric rqi; all runs have"),
         (["RUNS", "--output=page.txt"], "must end in .png"),
         ([], "give folders of runs"),
     ],

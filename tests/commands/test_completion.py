@@ -45,4 +45,4 @@ def test_bash_completes(script, typed, wanted):
 def test_unknown_shell(grok, arguments):
     status, out, err = grok("completion", *arguments)
     assert (status, out) == (2, "")
-    assert err.startswith("grok: error: say for which shell: grok completion bash or ")
+    assert err.startswith("grok: error: give a shell: grok completion bash or ")

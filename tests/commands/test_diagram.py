@@ -100,8 +100,9 @@ def test_further_thresholds_are_columns(grok, folder, diagram, tmp_path):
     figure = phase_diagram(pd.read_csv(tmp_path / "d/runs.csv"), COLUMNS[:2])
     titles = [panel.get_title("left") for panel in figure.axes]
     assert [title for title in titles if title] == [
-        "steps to train", "steps to val", "steps to train 0.1", "steps to val 0.1", "steps to train 0.3",
-        "steps to val 0.3",
+        "steps to training threshold", "steps to validation threshold",
+        "steps to training accuracy 0.1", "steps to validation accuracy 0.1",
+        "steps to training accuracy 0.3", "steps to validation accuracy 0.3",
     ]  # fmt: skip
     status, _, err = grok("report", tmp_path / "d")
     assert status == 0, err
@@ -123,7 +124,7 @@ def test_what_is_missing_of_a_table_is_trained(diagram, folder, tmp_path):
     (path / "runs.csv").write_text("".join(lines[:5]) + lines[5][:-9])  # killed while it wrote the fifth run
     status, _, err = diagram(path, "--workers=1", "--places=3")
     assert status == 0, err
-    assert "4 of them done" in err
+    assert "4 done" in err
     assert (path / "runs.csv").read_text() == whole
 
 
@@ -164,7 +165,7 @@ def test_a_rank_that_dies_leaves_what_was_finished(grok_process, tmp_path):
     assert before
     status, err = run_ranks(grok_process, path, *options[2:])
     assert status == 0, err
-    assert "of them done" in err
+    assert "done;" in err
     assert before <= {tuple(row.values()) for row in table(path)}
     assert len(table(path)) == 16
 
@@ -191,7 +192,7 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--axes={model.decoder.wieght_decay: [1]}", "did you mean model.decoder.weight_decay?"),
         ("--axes={model.decoder.lr: []}", "is empty"),
         ("--axes={}", "0 axes"),
-        ("--axes={model.decoder.lr: {scale: log, low: 0, high: 1, n: 3}}", "begins at 0"),
+        ("--axes={model.decoder.lr: {scale: log, low: 0, high: 1, n: 3}}", "starts at 0"),
         ("--axes={model.decoder.lr: [-1]}", "lr is -1"),
         ("--axes={model.decoder.lr: [fast]}", "lr is fast; expected float"),
         ("--axes={model.decoder.lr: [[1, 2]]}", "decoder.lr is [1, 2]; expected float"),
@@ -208,24 +209,24 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--axes={a: {paths: [data.seed], values: [1, 2]}, data.seed: [3]}", "the axes set data.seed twice"),
         ("--axes={a: {paths: [data.seed, data.seed], values: [1, 2]}}", "the axes set data.seed twice"),
         ("--axes={model.architecture.width: [8, 9], model.architecture: [grokking_pl.models.Toy]}", "swap them"),
-        ("--axes={seed: {paths: [data.seed], values: [1, 2]}}", "called seed, as a column of the results is"),
-        ("--axes={step: {paths: [data.seed], values: [1, 2]}}", "called step, as a column of the results is"),
-        ('--axes={"": {paths: [data.seed], values: [1, 2]}}', "an axis is called ''"),
-        ("--axes={1: [0.1]}", "an axis is called 1"),
+        ("--axes={seed: {paths: [data.seed], values: [1, 2]}}", "name seed, which is a column of the results"),
+        ("--axes={step: {paths: [data.seed], values: [1, 2]}}", "name step, which is a column of the results"),
+        ('--axes={"": {paths: [data.seed], values: [1, 2]}}', "an axis has the name ''"),
+        ("--axes={1: [0.1]}", "an axis has the name 1"),
         ("--axes={a: {path: [data.seed], values: [1, 2]}}", "look at high, low, n, path"),
         ("--axes={a: {paths: [data.seed], label: 3, values: [1, 2]}}", "label [3]"),
         ("--axes={model.init_args.decoder.lr: [0.1]}", "did you mean model.decoder.lr?"),
-        ("--axes={model.decoder.lr: [1.0, 1]}", "holds a value twice"),
+        ("--axes={model.decoder.lr: [1.0, 1]}", "has a duplicate value"),
         ("--axes={model.decoder.lr: [.nan]}", "lr is nan"),
         ("--axes={model.decoder.lr: {scale: log, low: 0.1, high: 1, n: 1000000000}}", "n = 1000000000"),
         ("--steps=100000000000000000000000", "at most 100000000"),
-        ("--set={model.decoder.lr: 0.1}", "set gives model.decoder.lr, which the axis model.decoder.lr sets too"),
+        ("--set={model.decoder.lr: 0.1}", "set and the axis model.decoder.lr both set model.decoder.lr"),
         ("--set={1: 1}", "no hyperparameter 1"),
         ("--set={data.seeed: 1}", "did you mean data.seed?"),
         ("--checkpoint_seconds=-1", "checkpoint_seconds is -1"),
         ("--checkpoint_seconds=.nan", "checkpoint_seconds is nan"),
         ("--axes={a: {paths: [no.such], values: [1]}}", "no.such"),
-        ("--axes={data.seed: {label: x, values: [1]}, model.decoder.lr: {label: x, values: [1]}}", "are labelled x"),
+        ("--axes={data.seed: {label: x, values: [1]}, model.decoder.lr: {label: x, values: [1]}}", "have the label x"),
         ("--device=tpu", "tpu"),
         ("--step=3", "did you mean --steps?"),
         ("--devices=0", "devices is 0"),

@@ -110,7 +110,7 @@ def test_optimizers_and_options_of_the_trainer_are_axes(diagram):
     ("keys", "wanted"),
     [
         ({"axes": {"model.decoder": ["SGD", "RMSprop"]}}, "cannot train with RMSprop: choose Adam"),
-        ({"axes": {"model.decoder": ["SGD", "SDG"]}}, "no class is called SDG"),
+        ({"axes": {"model.decoder": ["SGD", "SDG"]}}, "there is no class SDG"),
         (
             {"axes": {"model.decoder": [{"class_path": "SGD", "init_args": {"momentun": 0.9}}]}},
             "there is no option momentun: did you mean momentum?",

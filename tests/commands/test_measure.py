@@ -119,7 +119,7 @@ def test_weights_of_another_network(grok, copy):
     torch.save(checkpoint, path)
     status, _, err = grok("measure", copy, "--measures=WeightNorms")
     assert status == 2
-    assert "the weights of step 10 are of another network than config.yaml: size mismatch for tokens.weight" in err
+    assert "the weights of step 10 do not fit the network of config.yaml: size mismatch for tokens.weight" in err
     path.write_bytes(b"half a file")
     status, _, err = grok("measure", copy, "--measures=WeightNorms")
     assert status == 2
@@ -130,8 +130,8 @@ MISTAKES = {
     "--measures=NAME": [],
     "WeightNorm": ["--measures=WeightNorm"],
     "EmbeddingSnapshots": ["--measures=EmbeddingSnapshots"],
-    "a checkpoint holds no gradients": ["--measures=GradientDirection"],
-    "give different ones of 1 to 3": ["--measures=FourierProgress", "--measures.frequencies=[9]"],
+    "a checkpoint has no gradients": ["--measures=GradientDirection"],
+    "give distinct ones from 1 to 3": ["--measures=FourierProgress", "--measures.frequencies=[9]"],
     "IrrepSpectrum": ["--measures=IrrepSpectrum", "--measures.every_n_steps=0"],
 }
 
@@ -145,7 +145,7 @@ def test_mistakes(grok, run, message):
 
 
 def test_no_run(grok, tmp_path):
-    for folder, wanted in ((tmp_path / "no", "does not exist"), (tmp_path, "holds no run")):
+    for folder, wanted in ((tmp_path / "no", "does not exist"), (tmp_path, "contains no run")):
         status, _, err = grok("measure", folder, "--measures=WeightNorms")
         assert status == 2
         assert wanted in err

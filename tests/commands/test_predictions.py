@@ -71,5 +71,5 @@ def test_nothing_is_overwritten(predict):
     path.write_text("mine\n")
     status, out, err = run("Unused")
     assert (status, out) == (2, "")
-    assert err == f"grok: error: {path} holds predictions already: move or delete it to predict anew\n"
+    assert err == f"grok: error: {path} already holds predictions: move or delete it to predict again\n"
     assert path.read_text() == "mine\n"

@@ -182,7 +182,7 @@ def test_a_checkpoint_from_elsewhere(grok, refused, finished, folder, tmp_path):
     (tmp_path / "used").mkdir()
     for name in (".lock", "notes.txt"):
         (tmp_path / "used" / name).touch()
-    assert "used holds notes.txt, and the checkpoint is another run's" in refused("fit", tmp_path / "used", *resume)
+    assert "used holds notes.txt, but the checkpoint is from another run" in refused("fit", tmp_path / "used", *resume)
     # Nor does a finished run lose its end to one from an earlier checkpoint of its own.
     early = Path(shutil.copy(checkpoint, folder.checkpoint.with_name("early.ckpt")))
     line = refused("fit", folder.path, "--trainer.max_steps=25", "--ckpt_path", early)
@@ -409,7 +409,7 @@ def test_damaged_weights_of_a_step_are_named(grok, refused, folder, tmp_path):
 
 
 REFUSING = {
-    "LotteryTicket": "the checkpoint does not hold the initial embeddings",
+    "LotteryTicket": "the checkpoint has no initial embeddings",
     f"{__name__}.Refuses": "this callback refuses",
 }
 

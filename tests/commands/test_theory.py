@@ -84,7 +84,7 @@ def test_a_second_study_in_the_same_folder_is_refused(theory, folder):
         (["--trials=1000000000000"], "expected 1 to 100000000"),
         (["--seed=-1"], "seed is -1; it must be at least 0"),
         (["--learning_rate=0"], "learning_rate is 0"),
-        (["--device=tpu"], "the device tpu is not here"),
+        (["--device=tpu"], "device tpu is not available"),
         (["--config=no/such.yaml"], "no/such.yaml"),
         (["--folder=/dev/null/study"], "/dev/null/study"),
     ],

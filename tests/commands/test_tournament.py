@@ -99,12 +99,12 @@ def test_report_has_a_view_for_each_contender(tournament, grok):
         ({"control": {}}, "there is one contender, control"),
         ({"control": {}, "a": {"model.decodr.lr": 1}}, "did you mean model.decoder.lr?"),
         ({"control": {}, "a": {"model.decoder.lr": 1}}, "the axes set model.decoder.lr twice"),
-        ({"control": {}, "a": {"callbacks": ["EarlyStopping"]}}, "cannot honour the callback EarlyStopping"),
+        ({"control": {}, "a": {"callbacks": ["EarlyStopping"]}}, "does not support the callback EarlyStopping"),
         (
             {"control": {}, "a": {"callbacks": [{"class_path": "GradientFilter", "init_args": {"lamb": -1.0}}]}},
             "lamb",
         ),
-        ({"control": {}, "a": {"model.architecture.width": 8}}, "set gives model.architecture.width"),
+        ({"control": {}, "a": {"model.architecture.width": 8}}, "model.architecture.width"),
     ],
 )
 def test_wrong_contenders(contenders, wanted, grok, tmp_path):

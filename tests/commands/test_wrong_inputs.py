@@ -49,7 +49,7 @@ OPTIONS = [
     ("--trainer.accelerator=mps", "trainer.accelerator is mps, but there is no such GPU here: choose cpu or auto"),
     ("--trainer.devices=abc", "trainer.devices abc: "),
     ("--trainer.devices=0", "trainer.devices 0: "),
-    ("--trainer.devices=30000", "trainer.devices is 30000, processes of which"),
+    ("--trainer.devices=30000", "trainer.devices is 30000, each a process"),
     ("--trainer.num_nodes=0", "num_nodes is 0; it must be at least 1"),
     ("--trainer.precision=7", "trainer.precision is 7; expected 64, 32, 16, "),
     ("--seed_everything=-1", "seed_everything is -1; it must be between 0 and 4294967295"),
@@ -62,7 +62,7 @@ OPTIONS = [
     ("--trainer.accumulate_grad_batches=0", "accumulate_grad_batches is 0"),
     ("--trainer.accumulate_grad_batches=-1", "accumulate_grad_batches is -1"),
     ("--trainer.check_val_every_n_epoch=0", "check_val_every_n_epoch is 0"),
-    ("--trainer.val_check_interval=1500", "val_check_interval is 1500, but what counts as an epoch has 1000 steps"),
+    ("--trainer.val_check_interval=1500", "val_check_interval is 1500, but an epoch has 1000 steps"),
     ("--trainer.gradient_clip_val=-1", "gradient_clip_val is -1"),
     ("--trainer.gradient_clip_val=.nan", "gradient_clip_val is nan"),
     ("--trainer.max_steps=12345678901234567890123", "max_steps is 12345678901234567890123; it must be at most"),
@@ -74,26 +74,26 @@ OPTIONS = [
     ("--trainer.profiler=foo", "trainer.profiler foo: "),
     (
         "--trainer.logger=NoSuchLogger",
-        "trainer.logger is NoSuchLogger, and no class is called NoSuchLogger; expected Logger, ",
+        "trainer.logger is NoSuchLogger, but there is no class NoSuchLogger; expected Logger, ",
     ),
     ("--model.architecture.width=100000000", "not enough memory"),
     ("--model.architecture.width=1000000000000000000", "not enough memory"),
     ("--run_dir=", "--run_dir is empty"),
-    ("--data=null", "nothing says what data to train on"),
+    ("--data=null", "no data to train on"),
     ("--data.task.p=-3", "p is -3"),
     ("--data.train_count=100", "train_count 100"),
     ("--data.batch_size=many", "batch_size is many; expected int or null"),
-    ("--model.loss=foo", "loss is foo, and no class is called foo; expected Loss, 'mse' or 'cross_entropy'"),
+    ("--model.loss=foo", "loss is foo, but there is no class foo; expected Loss, 'mse' or 'cross_entropy'"),
     ("--model.loss=mes", "expected Loss, 'mse' or 'cross_entropy': did you mean mse?"),
     ("--model.loss=Stablemax", "expected Loss, 'mse' or 'cross_entropy': did you mean StableMax?"),
     ("--model.loss=torch.nn.HuberLoss", "loss is torch.nn.HuberLoss; expected Loss, 'mse' or 'cross_entropy'"),
     ("--model.loss=StableMax", "the loss StableMax needs class numbers, but the data's targets are vectors"),
-    ("--model.loss.label_smoothing=0.1", "loss is mse, which has no option label_smoothing: give before it a class"),
+    ("--model.loss.label_smoothing=0.1", "loss is mse, which has no option label_smoothing: first give a class"),
     ("--model.loss=CrossEntropy --model.loss.label_smoothing=2", "label_smoothing is 2.0; it must be at least 0"),
     ("--model.loss=CrossEntropy --model.loss.precision=8", "precision is 8; expected 16, 32, 64 or null"),
     ("--model.loss=CrossEntropy --model.loss.label_smothing=0", "did you mean --model.loss.label_smoothing?"),
     ("--model.output_scale=0", "output_scale is 0.0; it must be a number above 0"),
-    ("--model.architecture=Foo", "architecture is Foo, and no class is called so"),
+    ("--model.architecture=Foo", "architecture is Foo, but there is no such class"),
     ("--data.batch_size=0", "batch_size is 0"),
     ("--data.steps_per_epoch=100000000000000000000", "steps_per_epoch is 100000000000000000000; it must be at most"),
     ("--trainer.max_time={'days':-1}", "max_time is {'days': -1}; its numbers must be at least 0"),
@@ -108,7 +108,7 @@ OPTIONS = [
         "--trainer.callbacks+=ModelCheckpoint --trainer.callbacks.monitor=val_los",
         "monitors val_los, which nothing logs: did you mean val_loss?",
     ),
-    ("--trainer.callbacks+=EarlyStopping", "nothing says what monitor is: give it as an option"),
+    ("--trainer.callbacks+=EarlyStopping", "monitor is missing: give it as an option"),
 ]
 
 
@@ -140,7 +140,7 @@ CONFIGS = {
     "trainer is a word": (b"trainer: fast", "trainer is fast; expected its options, each as name: value"),
     "callbacks is a number": (b"trainer: {callbacks: 7}", "callbacks is 7; expected list[Callback], Callback or null"),
     "callback is a number": (b"trainer: {callbacks: [7]}", "callbacks is [7]; expected list[Callback], Callback or"),
-    "callback does not exist": (b"trainer: {callbacks: [{class_path: Foo}]}", "no class is called Foo; expected list["),
+    "callback does not exist": (b"trainer: {callbacks: [{class_path: Foo}]}", "there is no class Foo; expected list["),
     "data is a list": (b"data: [1]", "data is [1]; expected LightningDataModule or null"),
     "class_path is a number": (b"model: {class_path: 3}", "model is {'class_path': 3}; expected LightningModule"),
     "init_args is a number": (
@@ -293,7 +293,7 @@ def test_mistake_while_users_class_is_made_or_loaded(grok, refused, tmp_path, mo
     assert status == 1
     assert err.startswith(f"grok: error: RuntimeError in {place}: not made on purpose (")
     assert len(err.splitlines()) == 1
-    assert "unreadable.py, line 1, is no Python: invalid syntax" in refused(*words, "--model=unreadable.Module")
+    assert "unreadable.py, line 1, is not valid Python: invalid syntax" in refused(*words, "--model=unreadable.Module")
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ COMMANDS = [
     ("theory --config configs/theory_addition.yaml --trails 3", "did you mean --trials?"),
     ("theory --config configs/no.yaml", "there is no configuration "),
     ("theory --folder=", "--folder is empty"),
-    ("theory", "nothing says what task is"),
+    ("theory", "task is missing"),
     ("report", "FOLDER"),
     ("report no/such/folder", "no/such/folder"),
     ("report /dev/null", "/dev/null"),
@@ -361,7 +361,7 @@ COMMANDS = [
     ("report configs --output=", "--output is empty"),
     ("measure", "run"),
     ("measure no/such/folder --measures=WeightNorms", "no/such/folder does not exist"),
-    ("measure configs --measures=WeightNorms", "configs holds no run"),
+    ("measure configs --measures=WeightNorms", "configs contains no run"),
     ("measure configs --measure=WeightNorms", "did you mean --measures?"),
     ("completion", "for which shell"),
     ("completion fish-and-chips", "for which shell"),

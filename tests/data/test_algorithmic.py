@@ -81,8 +81,8 @@ def test_seed_decides_the_split():
         ({"train_count": 55}, "0 for validation"),
         ({"train_count": 0}, "0 for training"),
         ({"train_count": -3}, "0 for training"),
-        ({"train_count": 5, "train_fraction": 0.5}, "give the one"),
-        ({}, "give the one"),
+        ({"train_count": 5, "train_fraction": 0.5}, "give one and"),
+        ({}, "give one and"),
         ({"train_count": 5, "target_dim": 0}, "target_dim is 0"),
     ],
 )

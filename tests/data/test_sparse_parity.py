@@ -96,4 +96,4 @@ def test_runs_and_diagram(grok, tmp_path):
             assert status == 0, err
         else:
             assert status == 2
-            assert "OnlineSparseParity has a train_dataloader of its own, which only grok fit can train" in err
+            assert "OnlineSparseParity overrides train_dataloader, which only grok fit supports" in err

@@ -151,16 +151,16 @@ def test_given_split_of_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [
-        ({"split": [3, 55]}, "names sample 55; the table has samples 0 to 54"),
-        ({"split": [3, -1]}, "names sample -1"),
-        ({"split": [3, 4, 3]}, "names sample 3 more than once"),
-        ({"split": []}, "names no training sample"),
-        ({"split": [0.5]}, "more than whole numbers"),
+        ({"split": [3, 55]}, "lists sample 55; the table has samples 0 to 54"),
+        ({"split": [3, -1]}, "lists sample -1"),
+        ({"split": [3, 4, 3]}, "lists sample 3 more than once"),
+        ({"split": []}, "lists no training sample"),
+        ({"split": [0.5]}, "must hold whole numbers only"),
         ({"split": list(range(55))}, "0 for validation"),
         ({"split": "torch_ranperm"}, "neither a file nor one of the recipes torch_randperm, numpy_choice"),
-        ({"split": [3], "train_fraction": 0.5}, "train_fraction 0.5 and train_count None too; set both to null"),
-        ({"split": [3], "train_count": 1}, "train_count 1 too"),
-        ({"split": "published_pairs"}, "give the one"),
+        ({"split": [3], "train_fraction": 0.5}, "but also train_fraction 0.5 and train_count None; set both to null"),
+        ({"split": [3], "train_count": 1}, "train_count 1; set"),
+        ({"split": "published_pairs"}, "give one and"),
         ({"split": "published_pairs", "train_fraction": 0.01}, "leaves 0 for training"),
         ({"train_count": 30, "classes": 18, "targets": "class"}, "at least the 19 results"),
         ({"train_count": 30, "classes": 20}, "with targets class or one_hot"),
@@ -176,13 +176,13 @@ def test_mistakes(options, wanted):
     ("name", "content", "wanted"),
     [
         ("short.txt", "1 0 0 1", "is a mask of 4 samples; the table has 55"),
-        ("long.csv", "3,4,99", "names sample 99"),
-        ("again.csv", "3\n4\n3\n", "names sample 3 more than once"),
-        ("empty.txt", "", "names no training sample"),
+        ("long.csv", "3,4,99", "lists sample 99"),
+        ("again.csv", "3\n4\n3\n", "lists sample 3 more than once"),
+        ("empty.txt", "", "lists no training sample"),
         ("none.txt", "0 " * 55, "leaves 0 of the 55"),
         ("words.csv", "sample\n3\n", "cannot be read .could not convert string to float: 'sample'"),
-        ("halves.csv", "0.5 1.5", "more than whole numbers"),
-        ("infinite.csv", "inf 3 4", "more than whole numbers"),
+        ("halves.csv", "0.5 1.5", "must hold whole numbers only"),
+        ("infinite.csv", "inf 3 4", "must hold whole numbers only"),
         ("empty.npy", "", "cannot be read"),
         ("text.npy", "3 4", "cannot be read"),
     ],
@@ -198,7 +198,7 @@ def test_arrays_that_do_not_fit(tmp_path):
     for array, wanted in (
         (np.ones(54, bool), "is a mask of 54 samples"),
         (np.array([[3, 4], [5, 6]]), r"has shape \(2, 2\)"),
-        (np.array(["a"]), "more than whole numbers"),
+        (np.array(["a"]), "must hold whole numbers only"),
     ):
         np.save(tmp_path / "split.npy", array)
         with pytest.raises(UserError, match=wanted):

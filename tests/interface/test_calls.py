@@ -118,7 +118,7 @@ def test_overrides(tmp_path):
     assert run.summary["seed"] == 3
     assert run.data().table.p == 7
     assert run.config["model"]["init_args"]["schedule"]["warmup_steps"] == 1
-    with pytest.raises(gp.UserError, match="holds no embeddings"):
+    with pytest.raises(gp.UserError, match="has no embeddings"):
         _ = run.embeddings
 
 
@@ -134,7 +134,7 @@ def test_overrides(tmp_path):
         ("toy_addition", {"data__train_count": 0}, "train_count 0 of the 55 samples"),
         ("toy_addition", {"model__architecture": lambda sizes: None}, "model.architecture is <function"),
         ("toy_addition", {"overrides": {"seed_everything": 1}, "seed_everything": 2}, "seed_everything is given twice"),
-        ({"seed_everything": 1}, {"run_dir": None}, "a configuration that is no file has no name"),
+        ({"seed_everything": 1}, {"run_dir": None}, "a configuration without a file has no name"),
         ("toy_addition", {"run_dir": ""}, "run_dir is empty"),
         (3, {}, "the configuration is int"),
     ],
@@ -197,21 +197,21 @@ def test_a_diagram_that_has_not_ended(diagram, tmp_path):
 def test_folders_that_are_neither(tmp_path, run):
     with pytest.raises(gp.UserError, match="does not exist: give the folder of a run or of a diagram"):
         gp.load(tmp_path / "nowhere")
-    with pytest.raises(gp.UserError, match=re.escape("holds neither a run (summary.json, metrics.csv) nor a diagram")):
+    with pytest.raises(gp.UserError, match=re.escape("is neither a run (summary.json, metrics.csv) nor a diagram")):
         gp.load(tmp_path)
-    with pytest.raises(gp.UserError, match=re.escape(f"there is one below it, {run.path}")):
+    with pytest.raises(gp.UserError, match=re.escape(f"it contains one, {run.path}")):
         gp.load(run.path.parent)
 
 
 def test_damaged_files(run, tmp_path):
     (tmp_path / "summary.json").write_text("{}")
     broken = gp.load(tmp_path)
-    with pytest.raises(gp.UserError, match="names no model"):
+    with pytest.raises(gp.UserError, match="has no model section"):
         broken.network()
     (tmp_path / "config.yaml").write_text(run.folder.config.read_text())
     with pytest.raises(gp.UserError, match="does not exist"):
         broken.reload().network()
-    with pytest.raises(gp.UserError, match="is no checkpoint, or is corrupt"):
+    with pytest.raises(gp.UserError, match="is not a checkpoint, or is corrupt"):
         broken.reload().network(ROOT / "pyproject.toml")
     (tmp_path / "config.yaml").write_text(run.folder.config.read_text().replace("width: 8", "width: 7"))
     with pytest.raises(gp.UserError, match="does not fit"):

@@ -113,7 +113,7 @@ def test_random_embeddings_have_the_share_of_the_dimension():
     ids=lambda table: table.name,
 )
 def test_what_is_no_group(table):
-    with pytest.raises(UserError, match="is not the operation of a group"):
+    with pytest.raises(UserError, match="is not a group operation"):
         character_table(table)
 
 

@@ -53,7 +53,7 @@ def test_perfect_circuit_is_all_in_its_frequencies():
 
 @pytest.mark.parametrize("keys", [[], [0], [7], [2, 2]])
 def test_frequencies_out_of_range(keys):
-    with pytest.raises(UserError, match="give different ones of 1 to 6, for p = 13"):
+    with pytest.raises(UserError, match="give distinct ones from 1 to 6, for p = 13"):
         restricted_loss(torch.zeros(13, 13, 13), keys)
 
 

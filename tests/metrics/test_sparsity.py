@@ -32,5 +32,5 @@ def test_batches_and_zeros():
 @pytest.mark.parametrize("measure", [gini, inverse_participation_ratio])
 @pytest.mark.parametrize("wrong", [-1.0, float("nan")])
 def test_mistakes(measure, wrong):
-    with pytest.raises(UserError, match="negative or no numbers"):
+    with pytest.raises(UserError, match="negative or nan"):
         measure(torch.tensor([1.0, wrong]))

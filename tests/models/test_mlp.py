@@ -84,7 +84,7 @@ def test_alpha_scales_every_weight_and_bias(alpha):
         ({"alpha": float("inf")}, "alpha is inf"),
         ({"activation": "swish"}, "activation is 'swish'; it must be one of relu, leaky_relu"),
         ({"activation": dict}, "activation is <class 'dict'>; it must be"),
-        ({"activation": "torch.sin"}, "a class of modules such as torch.nn.Softplus"),
+        ({"activation": "torch.sin"}, "a module class such as torch.nn.Softplus"),
         ({"activation": "torch.nn.Threshold"}, "give its class_path with init_args"),
         ({"activation": "nowhere.Softplus"}, "activation is 'nowhere.Softplus'"),
         ({"decoder_layers": 0}, "decoder_layers is 0"),

@@ -111,12 +111,12 @@ def test_pattern_of_every_token_that_is_read():
 
 
 WRONG = {
-    "shape": ({"blocks.0.mlp.W_out": torch.zeros(D, M + 1)}, r"W_out has the shape \(8, 13\), expected \(8, 12\)"),
-    "dimensions": ({"unembed.W_U": torch.zeros(3)}, "W_U has the shape .*expected 2 dimensions: D O"),
+    "shape": ({"blocks.0.mlp.W_out": torch.zeros(D, M + 1)}, r"W_out has shape \(8, 13\), expected \(8, 12\)"),
+    "dimensions": ({"unembed.W_U": torch.zeros(3)}, "W_U has shape .*expected 2 dimensions: D O"),
     "norm": ({"blocks.0.ln1.w": torch.ones(D)}, "has layer norms"),
     "positions": ({"pos_embed.W_pos": torch.zeros(2, D)}, "has 2 positions, expected at least 3"),
-    "heads": ({"blocks.0.attn.W_K": torch.zeros(H, K + 1, D)}, r"W_K has the shape \(2, 5, 8\), expected \(2, 4, 8\)"),
-    "embedding": ({"embed.W_E": torch.zeros(D + 1, P + 1)}, r"W_E has the shape \(9, 6\), expected \(8, 6\)"),
+    "heads": ({"blocks.0.attn.W_K": torch.zeros(H, K + 1, D)}, r"W_K has shape \(2, 5, 8\), expected \(2, 4, 8\)"),
+    "embedding": ({"embed.W_E": torch.zeros(D + 1, P + 1)}, r"W_E has shape \(9, 6\), expected \(8, 6\)"),
 }
 
 

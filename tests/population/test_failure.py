@@ -16,7 +16,7 @@ def test_too_little_memory_asks_for_fewer_places(grok, tmp_path):
     )  # fmt: skip
     assert status == 2
     (line,) = [line for line in err.splitlines() if not line.startswith("diagram in ")]
-    assert line.startswith("grok: error: the memory is too small for 3 members at a time")
+    assert line.startswith("grok: error: out of memory with 3 members at a time")
     assert line.endswith("give fewer --places")
 
 
@@ -33,7 +33,7 @@ def out_of_memory_while_compiling():
 
 @pytest.mark.parametrize("fail", [out_of_memory_on_a_gpu, out_of_memory_while_compiling])
 def test_memory_is_never_taken_for_an_impossible_architecture(fail):
-    with pytest.raises(UserError, match="too small for 7 members"), needing_memory(7), refusing("Net"):
+    with pytest.raises(UserError, match="out of memory with 7 members"), needing_memory(7), refusing("Net"):
         fail()
 
 

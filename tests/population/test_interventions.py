@@ -165,7 +165,7 @@ def test_settings_of_interventions_are_axes(diagram, tmp_path):
         ([FILTER], {"callbacks.GradientFilter.lambda": [1]}, "did you mean callbacks.GradientFilter.lamb?"),
         ([FILTER, FILTER], {"callbacks.GradientFilter.lamb": [1]}, "lists GradientFilter more than once"),
         ([{"class_path": "GradientFilter", "init_args": {"lam": 1}}], {"model.decoder.lr": [0.1]}, "lam"),
-        (["StochasticWeightAveraging"], {"model.decoder.lr": [0.1]}, "cannot honour the callback Stochastic"),
+        (["StochasticWeightAveraging"], {"model.decoder.lr": [0.1]}, "does not support the callback Stochastic"),
     ],
 )
 def test_wrong_interventions_are_refused(diagram, tmp_path, callbacks, axes, wanted):

@@ -131,9 +131,9 @@ def test_a_loss_that_decides_by_values_is_named(grok, tmp_path):
 
 MISTAKES = {
     "[cross_entropy, mse]": "the loss MeanSquaredError needs vectors, but the data's targets are class numbers",
-    "[cross_entropy, StableMix]": "no class is called StableMix; expected Loss, 'mse' or 'cross_entropy': did you mean",
+    "[cross_entropy, StableMix]": "there is no class StableMix; expected Loss, 'mse' or 'cross_entropy': did you mean",
     "[StableMax, {class_path: CrossEntropy, init_args: {label_smooth: 1}}]": "there is no option label_smooth: did you",
-    "[{class_path: StableMix}]": "no class is called StableMix; expected Loss",
+    "[{class_path: StableMix}]": "there is no class StableMix; expected Loss",
 }
 
 

@@ -50,5 +50,5 @@ def test_a_compiled_module_is_a_member_like_others(builder):
 def test_a_module_that_trains_in_a_way_of_its_own_is_refused(builder):
     given = yaml.safe_load((ROOT / "configs/papers/power_addition.yaml").read_text())
     settings = ExperimentBuilder().complete(given)
-    with pytest.raises(UserError, match="PowerModule has a configure_optimizers of its own, which only grok fit"):
+    with pytest.raises(UserError, match="PowerModule overrides configure_optimizers, which only grok fit"):
         builder.build(0, settings, 0)

@@ -172,7 +172,7 @@ def test_another_rule_is_another_kind(builder):
             "changes betas: set cycle_momentum to false",
         ),
         ({"model.decoder": {"class_path": "SGD", "init_args": {"momentun": 1}}}, "did you mean momentum?"),
-        ({"model.decoder": "SDG"}, "no class is called SDG"),
+        ({"model.decoder": "SDG"}, "there is no class SDG"),
     ],
 )
 def test_what_cannot_be_batched_is_refused(builder, changes, wanted):

@@ -180,9 +180,9 @@ def test_circuit_shows_what_was_written(reader, circuit_report, circuit_folder):
     assert sum(most) == np.count_nonzero(arrays["neuron_frequency"])
     assert sum(explained) == np.count_nonzero(arrays["neuron_share"] >= 0.85)
     losses = reader.run("return document.getElementById('loss').data.map((trace) => trace.name)")
-    assert {"restricted loss: key frequencies alone, all pairs", "excluded loss: without them, training pairs"} <= {
-        *losses
-    }
+    restricted = "restricted loss: key frequencies only, all pairs"
+    excluded = "excluded loss: without key frequencies, training pairs"
+    assert {restricted, excluded} <= {*losses}
     assert reader.errors() == []
 
 
@@ -212,8 +212,8 @@ def test_hover_tells_a_cell(reader, diagram_report, diagram_folder):
     for x, y in ((0, 0), (2, 1)):
         run = runs_of(diagram_folder, x, y)["59"]
         reader.point_at(*reader.run(MIDDLE_OF_CELL, x, y)).perform()
-        text = reader.hovered(f"model.decoder.lr: {run['model.decoder.lr']}")
-        assert f"model.decoder.weight_decay: {run['model.decoder.weight_decay']}" in text
+        text = reader.hovered(f"decoder learning rate: {run['model.decoder.lr']}")
+        assert f"decoder weight decay: {run['model.decoder.weight_decay']}" in text
         assert f"phase: {run['phase']}" in text
         assert f"steps to training threshold: {run['steps_to_train'] or 'never'}" in text
         assert f"steps to validation threshold: {run['steps_to_val'] or 'never'}" in text
@@ -225,7 +225,7 @@ def test_click_shows_the_curves_of_a_cell_by_seed_or_all(reader, diagram_report,
     curves = pd.read_csv(diagram_folder / "curves.csv")
     x, y = 1, 1
     reader.point_at(*reader.run(MIDDLE_OF_CELL, x, y)).click().perform()
-    reader.wait(lambda: "model.decoder.lr: 0.001\n" in reader.find("cell-words").text)
+    reader.wait(lambda: "decoder learning rate: 0.001\n" in reader.find("cell-words").text)
     script = "return document.getElementById('cell-curves').data.filter((t) => t.name === 'validation accuracy')"
     assert len(reader.run(script)) == 3  # the majority of the seeds shows all of them
     Select(reader.find("view")).select_by_visible_text("seed 60")
@@ -255,9 +255,9 @@ def test_arrow_keys_move_the_cell_and_steps_can_be_the_colour(reader, diagram_re
     for _ in range(3):
         map_.send_keys(Keys.ARROW_LEFT, Keys.ARROW_DOWN)
     words = reader.find("cell-words")
-    assert words.text.startswith("model.decoder.lr: 0.0001\nmodel.decoder.weight_decay: 0\n")
+    assert words.text.startswith("decoder learning rate: 0.0001\ndecoder weight decay: 0\n")
     map_.send_keys(Keys.ARROW_UP)
-    assert "model.decoder.weight_decay: 3\n" in words.text
+    assert "decoder weight decay: 3\n" in words.text
     Select(reader.find("measure")).select_by_value("steps_to_train")
     assert reader.run("return document.getElementById('map').data[0].colorbar.title.text").startswith("steps")
     assert reader.errors() == []

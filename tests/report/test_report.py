@@ -49,7 +49,7 @@ def test_report_of_a_run(grok, run_copy):
         f" {summary['phase']}",
         "computed from the configuration",
         "principal component",
-        "share of the power at each frequency",
+        "fraction of the power at each frequency",
         "Effective theory; dashed",
     ):
         assert words in page or words.capitalize() in page, words
@@ -73,7 +73,7 @@ def test_parts_that_a_folder_lacks_are_named(grok, small_mnist, tmp_path):
     status, _, err = grok("report", tmp_path / "mnist", "--output", tmp_path / "mnist.html")
     assert (status, err) == (0, "")
     page = text_of(tmp_path / "mnist.html")
-    assert "the callback EmbeddingSnapshots keeps them" in page
+    assert "the callback EmbeddingSnapshots records them" in page
     assert "the callback EffectiveTheory" in page
 
 
@@ -95,13 +95,13 @@ def test_report_of_an_unfinished_diagram(grok, diagram_copy):
     (diagram_copy / "runs.rank1.csv").write_text(lines[8])  # of another process, which has not been merged
     status, _, err = grok("report", diagram_copy)
     assert (status, err) == (0, "")
-    assert "5 of 18 runs have ended, the others are blank" in text_of(diagram_copy / "report.html")
+    assert "5 of 18 runs have ended; the others are blank" in text_of(diagram_copy / "report.html")
 
 
 def test_a_diagram_without_curves_says_so(grok, diagram_copy):
     (diagram_copy / "curves.csv").unlink()
     assert grok("report", diagram_copy)[0] == 0
-    assert "keeps no curves.csv" in text_of(diagram_copy / "report.html")
+    assert "has no curves.csv" in text_of(diagram_copy / "report.html")
 
 
 def test_a_diagram_of_one_axis_and_one_seed(grok, diagram_copy):
@@ -115,7 +115,9 @@ def test_a_diagram_of_one_axis_and_one_seed(grok, diagram_copy):
         (diagram_copy / name).write_text("\n".join([header, *kept, ""]))
     status, _, err = grok("report", diagram_copy)
     assert (status, err) == (0, "")
-    assert "3 runs over model.decoder.lr" in text_of(diagram_copy / "report.html")
+    text = text_of(diagram_copy / "report.html")
+    assert "3 runs over decoder learning rate" in text
+    assert "decoder learning rate: model.decoder.lr." in text
 
 
 def refuse(grok, words, *arguments):
@@ -129,15 +131,15 @@ def refuse(grok, words, *arguments):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("summary.json", b"{", "it is no JSON"),
-        ("summary.json", b"[]", "it holds no names"),
-        ("summary.json", b'{"phase": "liquid"}', "no phase 'liquid'"),
-        ("metrics.csv", b"\xff\xfe\x00", "it is no CSV"),
-        ("metrics.csv", b"", "it is no CSV"),
-        ("metrics.csv", b"a,b\n1,2\n", "no column of steps"),
-        ("config.yaml", b"a: [", "it is no YAML"),
-        ("embeddings.npz", b"PK", "it is no archive"),
-        ("trajectories.npz", b"", "it is no archive"),
+        ("summary.json", b"{", "not valid JSON"),
+        ("summary.json", b"[]", "it has no names"),
+        ("summary.json", b'{"phase": "liquid"}', "unknown phase 'liquid'"),
+        ("metrics.csv", b"\xff\xfe\x00", "not valid CSV"),
+        ("metrics.csv", b"", "not valid CSV"),
+        ("metrics.csv", b"a,b\n1,2\n", "no step column"),
+        ("config.yaml", b"a: [", "not valid YAML"),
+        ("embeddings.npz", b"PK", "not an archive"),
+        ("trajectories.npz", b"", "not an archive"),
     ],
 )
 def test_a_corrupt_file_of_a_run(file, content, words, grok, run_copy):
@@ -156,13 +158,13 @@ def test_embeddings_of_another_shape(grok, run_copy):
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("diagram.json", b"nonsense", "it is no JSON"),
-        ("diagram.json", b'{"axes": {}}', "it describes no grid"),
-        ("diagram.json", b"[]", "it describes no grid"),
+        ("diagram.json", b"nonsense", "not valid JSON"),
+        ("diagram.json", b'{"axes": {}}', "it does not describe a grid"),
+        ("diagram.json", b"[]", "it does not describe a grid"),
         ("runs.csv", b"a,b\n1,2\n", "its columns are not those of this diagram"),
         ("runs.csv", b"", "its columns are not those of this diagram"),
-        ("runs.csv", b"\xff\xfe\x00\n", "it holds bytes that are no text"),
-        ("curves.csv", b"\xff\xfe\x00\n", "it holds bytes that are no text"),
+        ("runs.csv", b"\xff\xfe\x00\n", "it is not text"),
+        ("curves.csv", b"\xff\xfe\x00\n", "it is not text"),
     ],
 )
 def test_a_corrupt_file_of_a_diagram(file, content, words, grok, diagram_copy):
@@ -173,7 +175,7 @@ def test_a_corrupt_file_of_a_diagram(file, content, words, grok, diagram_copy):
 def test_folders_that_hold_neither(grok, run_copy, tmp_path):
     refuse(grok, "does not exist", tmp_path / "nowhere")
     refuse(grok, "is a file", run_copy / "summary.json")
-    refuse(grok, f"there is one below it, {run_copy}", tmp_path)
+    refuse(grok, f"it contains one, {run_copy}", tmp_path)
     (tmp_path / "empty").mkdir()
     refuse(grok, "neither a run", tmp_path / "empty")
 
@@ -198,7 +200,7 @@ def test_damaged_circuit(grok, circuit_folder, tmp_path):
         circuit_folder, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "checkpoints")
     )
     np.savez(copy / "circuit.npz", steps=np.arange(3))
-    for reason in ("it lacks logit_spectrum", "it is no archive"):
+    for reason in ("it lacks logit_spectrum", "not an archive"):
         status, _, err = grok("report", copy)
         assert status == 2
         assert f"circuit.npz is corrupt ({reason}" in err

@@ -64,7 +64,7 @@ class Code:
 def test_pickled_code_is_not_run(path, capsys):
     path.parent.mkdir()
     torch.save({"state_dict": {}, "code": Code()}, path)
-    with pytest.raises(UserError, match="is no checkpoint, or is corrupt"):
+    with pytest.raises(UserError, match="is not a checkpoint, or is corrupt"):
         SafeCheckpointIO().load_checkpoint(path)
     assert "was run" not in capsys.readouterr().out
 
@@ -73,14 +73,14 @@ def test_pickled_code_is_not_run(path, capsys):
 def test_no_checkpoint(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint"):
+    with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint"):
         SafeCheckpointIO().load_checkpoint(path)
 
 
 def test_cut_checkpoint(path):
     SafeCheckpointIO().save_checkpoint(CHECKPOINT, path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint"):
+    with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint"):
         SafeCheckpointIO().load_checkpoint(path)
 
 
@@ -88,7 +88,7 @@ def test_cut_checkpoint(path):
 def test_file_of_something_else(path, content):
     path.parent.mkdir()
     torch.save(content, path)
-    with pytest.raises(UserError, match="holds no state_dict"):
+    with pytest.raises(UserError, match="has no state_dict"):
         SafeCheckpointIO().load_checkpoint(path)
 
 

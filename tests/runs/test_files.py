@@ -142,7 +142,7 @@ def test_a_folder_in_use_is_refused(tmp_path, hold):
     with pytest.raises(UserError) as raised:
         take(tmp_path / "run")
     assert str(raised.value) == (
-        f"another command, or a run that it left behind, works in {tmp_path / 'run'}: wait until it ends, or choose "
+        f"another command, or a run that it left behind, uses {tmp_path / 'run'}: wait until it ends, or choose "
         "another folder with --run_dir"
     )
     take(tmp_path / "other")
@@ -236,7 +236,7 @@ def test_every_command_refuses_a_folder_in_use(command, grok, small_mnist, tmp_p
     assert (status, out) == (2, "")
     (line,) = err.splitlines()
     option = "--run_dir" if "fit" in command else "--folder"
-    assert line.startswith(f"grok: error: another command, or a run that it left behind, works in {folder}: wait")
+    assert line.startswith(f"grok: error: another command, or a run that it left behind, uses {folder}: wait")
     assert line.endswith(f"choose another folder with {option}")
     assert sorted(path.name for path in folder.iterdir()) == before
 

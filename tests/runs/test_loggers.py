@@ -73,7 +73,7 @@ def test_configuration_and_metrics_in_every_logger(grok, small_mnist, tmp_path, 
     assert b"grokking_pl.models.MLP" in records
     assert [name for name in [*rows, "val_accuracy"] if name.encode() not in records] == []
     told = [line for line in err.splitlines() if "wandb" in line.lower() or "W&B" in line]
-    assert told == [f"W&B is offline (no API key); afterwards: wandb sync {run_dir}/wandb/offline-run-*"]
+    assert told == [f"W&B is offline (no API key); to upload: wandb sync {run_dir}/wandb/offline-run-*"]
 
 
 def read_wandb(path) -> bytes:

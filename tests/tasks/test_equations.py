@@ -156,7 +156,7 @@ def test_other_names():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"operator": "**"}, "there is no operator"),
+        ({"operator": "**"}, "unknown operator"),
         ({"operator": "+", "operand_length": 3}, "takes two operands"),
         ({"operator": "sort"}, "operand_length is None"),
         ({"operator": "sort", "operand_length": 98}, "operand_length is 98"),

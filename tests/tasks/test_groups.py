@@ -153,7 +153,7 @@ class TestFiniteGroup:
             ([[0]], "at least 2"),
             ([[0, 1], [1]], "row 1 of the Cayley table has 1 entries, expected 2"),
             ([[0.0, 1.0], [1.0, 0.0]], "expected integers"),
-            ([["e", "a"], ["a", "e"]], "more than integers"),
+            ([["e", "a"], ["a", "e"]], "must hold integers"),
             (changed(KLEIN, 2, 1, 4), r"2 × 1 = 4, expected an element 0 .. 3"),
             (changed(KLEIN, 2, 1, -1), r"2 × 1 = -1, expected an element 0 .. 3"),
             ([[0, 0], [0, 0]], "no identity"),
@@ -172,7 +172,7 @@ class TestFiniteGroup:
         (tmp_path / "names.csv").write_text("e,a\na,b\n")
         with pytest.raises(UserError, match="a ∘ a = b, expected one of e, a"):
             tasks.finite_group(str(tmp_path / "names.csv"))
-        with pytest.raises(UserError, match="3 symbols are named, expected 4"):
+        with pytest.raises(UserError, match="3 symbol names given, expected 4"):
             tasks.finite_group(KLEIN, ["e", "a", "b"])
 
     def test_light_test_agrees_with_all_triples(self):

@@ -104,7 +104,7 @@ def test_as_gap_prints_it(tmp_path):
 
 def test_order_of_letters_without_identity(tmp_path):
     assert named(read(tmp_path, "b,b\na,b\n", symbols=["a", "b"]))["b", "a"] == "a"
-    with pytest.raises(UserError, match="nothing says the order of the symbols; add a header, or give symbols"):
+    with pytest.raises(UserError, match="the order of the symbols is unknown; add a header or give symbols"):
         read(tmp_path, "b,b\nb,b\n")
 
 
@@ -137,22 +137,22 @@ def test_decimals_of_other_programs(tmp_path):
         (",\n,\n", {}, "is empty"),
         ("[]", {}, "is empty"),
         ("0\n", {}, "at least 2 symbols"),
-        ("0,1\n1\n", {}, r"row 2 of .* has 1 entries, expected 2, as row 1"),
-        ("0,1,2\n", {}, "has 1 rows of 3 entries, expected as many rows as entries, but for a header"),
+        ("0,1\n1\n", {}, r"row 2 of .* has 1 entries, expected 2 as in row 1"),
+        ("0,1,2\n", {}, "has 1 rows of 3 entries, expected as many rows as entries, apart from a header"),
         ("*,0,1\n0,0,1\n1,1,2\n", {}, r"1 ∘ 1 = 2, expected one of 0, 1|1 ∘ 1 = 2, expected 0 to 1"),
-        ("0,1\n1,3\n", {}, r"1 ∘ 1 = 3, expected 0 to 1; for results that are no symbols set closed to false"),
+        ("0,1\n1,3\n", {}, r"1 ∘ 1 = 3, expected 0 to 1; for results that are not symbols set closed to false"),
         ("0,1\n1,2\n", {}, r"1 ∘ 1 = 2, expected 0 to 1"),
         ("1,2\n2,1\n", {"first": 0}, r"0 ∘ 1 = 2, expected 0 to 1"),
         ("1,2\n2,1\n", {"first": 2}, "first is 2, expected 0, or 1"),
         ("e,a\na,z\n", {}, "a ∘ a = z, expected one of e, a;"),
         ("0,0.5\n1,0\n", {}, "expected"),
-        ("*,a,b\na,a,b\nc,b,a\n", {"header": True}, "names other symbols than its header column"),
-        ("*,a,a\na,a,a\na,a,a\n", {"header": True}, "expected a name of each symbol, once"),
+        ("*,a,b\na,a,b\nc,b,a\n", {"header": True}, "the header row and header column of .* name different symbols"),
+        ("*,a,a\na,a,a\na,a,a\n", {"header": True}, "expected distinct names, one per symbol"),
         ("a,b\na,b\nb,a\n", {"header": False}, "has 3 rows of 2 entries, expected as many rows as entries$"),
         ("a,b\na,b\nb,a\n", {"symbols": ["a", "b"]}, "set symbols to null"),
-        ("0,1\n1,0\n", {"symbols": ["a"]}, "1 symbols are named, expected 2"),
+        ("0,1\n1,0\n", {"symbols": ["a"]}, "1 symbol names given, expected 2"),
         ("0,1\n0,1\n", {"unordered": True}, r"0 ∘ 1 = 1 and 1 ∘ 0 = 0; set unordered to false"),
-        ("[[0, 1], 2]", {}, r"cannot be read \(it is not a list of lists\)"),
+        ("[[0, 1], 2]", {}, r"cannot be read \(not a list of lists\)"),
         ("[[0, 1], [1, 0]", {}, "cannot be read .Expecting"),
         ("[" * 9999 + "]" * 9999, {}, "cannot be read"),
     ],
@@ -164,7 +164,7 @@ def test_errors(tmp_path, text, options, message):
 
 
 def test_files_that_are_no_tables(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read the table .*none\.csv: .* or a function to from_operation"):
+    with pytest.raises(UserError, match=r"cannot read the table .*none\.csv: .* for a function use from_operation"):
         tasks.from_file(tmp_path / "none.csv")
     with pytest.raises(UserError, match="Is a directory"):
         tasks.from_file(tmp_path)
@@ -180,18 +180,18 @@ def test_files_that_are_no_tables(tmp_path):
 def test_the_right_function_is_named(tmp_path):
     path = tmp_path / "maximum.csv"
     path.write_text("0,1\n1,1\n")
-    with pytest.raises(UserError, match=r"1 has no inverse.*; from_file reads tables that are no group's"):
+    with pytest.raises(UserError, match=r"1 has no inverse.*; for a table that is not a group use from_file"):
         tasks.finite_group(path)
     (tmp_path / "blank.csv").write_text("0,1\n,0\n")
-    with pytest.raises(UserError, match=r"not a group: 1 × 0 is blank .*; from_file reads"):
+    with pytest.raises(UserError, match=r"not a group: 1 × 0 is blank .*; for a table"):
         tasks.finite_group(tmp_path / "blank.csv")
     with pytest.raises(UserError, match="give functions to from_operation"):
         tasks.finite_group(torch.maximum)
-    with pytest.raises(UserError, match="or a function to from_operation"):
+    with pytest.raises(UserError, match="for a function use from_operation"):
         tasks.finite_group("torch.maximum")
-    with pytest.raises(UserError, match=r"maximum\.csv, which cannot be imported .*; give files to from_file, and"):
+    with pytest.raises(UserError, match=r"maximum\.csv, which cannot be imported .*; for files use from_file, for"):
         tasks.from_operation(str(path), p=2)
-    with pytest.raises(UserError, match=r"operation is a list, .*; give files to from_file, and tables of groups to"):
+    with pytest.raises(UserError, match=r"operation is a list, .*; for files use from_file, for group tables"):
         tasks.from_operation(KLEIN, p=4)
 
 
@@ -213,4 +213,4 @@ def test_from_a_configuration(grok, tmp_path):
     for value in ("table.csv", f"{tmp_path}/table.csv", "mylab.no_such"):
         status, _, err = grok(*words[:3], *operation, f"--data.task.operation={value}", "--run_dir", tmp_path / "third")
         assert status == 2
-        assert "give files to from_file" in err, err
+        assert "for files use from_file" in err, err

@@ -31,7 +31,7 @@ def test_a_group_gets_its_warning():
     console = quiet()
     results = TheoryStudy(modular_addition(5), trials=20, rate_trials=5).run()
     print_results(results, console)
-    assert "does not keep" in console.file.getvalue()
+    assert "does not separate" in console.file.getvalue()
     assert results.by_p.empty
 
 

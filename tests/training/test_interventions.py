@@ -253,7 +253,7 @@ def test_state_is_in_the_checkpoint(grok, tmp_path):
         (("GradientNoise", "strength=-1"), "strength is -1.0"),
         (
             ("tests.training.test_interventions.Flattened",),
-            "Flattened makes network.decoder.0.bias, of shape (12,), one of shape (1, 12)",
+            "Flattened changes network.decoder.0.bias from shape (12,) to (1, 12)",
         ),
     ],
 )

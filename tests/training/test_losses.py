@@ -131,13 +131,13 @@ class Summed(Loss):
 def test_a_loss_that_states_no_targets_takes_either():
     for class_targets in (None, torch.eye(3)):
         check_targets(Either(), class_targets)
-    with pytest.raises(UserError, match="needs vectors, but the data's targets are class numbers: change the one or"):
+    with pytest.raises(UserError, match="needs vectors, but the data's targets are class numbers: change one or"):
         check_targets(MeanSquaredError(), None)
 
 
 def test_one_number_for_all_samples_is_refused():
     for ask in (sample_losses, batch_loss):
-        with pytest.raises(UserError, match=r"Summed gives a tensor of shape \[\] for 4 samples"):
+        with pytest.raises(UserError, match=r"Summed returns shape \[\] for 4 samples"):
             ask(Summed(), torch.randn(4, 3), torch.zeros(4, dtype=torch.long))
 
 

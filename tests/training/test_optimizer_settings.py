@@ -102,7 +102,7 @@ def test_schedules(parse, name):
     ("options", "wanted"),
     [
         (["--model.decoder=SGD", "--model.decoder.momentun=0.9"], "did you mean --model.decoder.momentum?"),
-        (["--model.decoder=SDG"], "no class is called SDG; expected options of AdamW or class of Optimizer"),
+        (["--model.decoder=SDG"], "there is no class SDG; expected options of AdamW or class of Optimizer"),
         (["--model.decoder.weight_deccay=1"], "did you mean --model.decoder.weight_decay?"),
         (["--model.decoder=SGD", "--model.decoder.lr=-1"], "SGD cannot be made (Invalid learning rate: -1.0)"),
         (["--model.decoder=SGD", "--model.decoder.nesterov=true"], "Nesterov momentum requires a momentum"),

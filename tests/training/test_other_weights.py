@@ -95,7 +95,7 @@ def test_embeddings_that_are_computed_cannot_be_replaced():
         embeddings = property(lambda self: 2 * self._parameters["embeddings"])
 
     network.__class__ = Doubled
-    with pytest.raises(UserError, match="Doubled are no part of one of its weights"):
+    with pytest.raises(UserError, match="Doubled are not part of one of its weights"):
         truncated_accuracy(module, batch)
 
 
@@ -122,7 +122,7 @@ def test_decision_map_is_what_the_network_answers_to_pairs(combine):
     ("config", "changes", "message"),
     [
         ("toy_2d_modular", {"embedding_dim": 3}, "dimension 3"),
-        ("transformer_modular_addition_small", {"width": 2, "heads": 1}, "no decoder that reads the sum"),
+        ("transformer_modular_addition_small", {"width": 2, "heads": 1}, "no decoder of the sum"),
     ],
 )
 def test_no_plane_to_draw(config, changes, message):

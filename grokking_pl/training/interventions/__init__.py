@@ -1,4 +1,4 @@
-"""What changes a network's gradients before the optimizer's update, or its weights after it."""
+"""Interventions: changes of gradients before the optimizer's update, or of weights after it."""
 
 from grokking_pl.training.interventions.decay_to_initial import DecayToInitial
 from grokking_pl.training.interventions.frozen_group import FrozenGroup

@@ -7,13 +7,14 @@ from grokking_pl.training.interventions.intervention import Group, Intervention,
 
 
 class DecayToInitial(Intervention):
-    """Takes the weights a fraction of the way back to the initial ones after every update: w <- w + rate (w_0 - w).
+    """Pull the weights towards their initial values after every update: w <- w + rate (w_0 - w).
 
-    With the learning rate lr, a rate of lr * decay is what decoupled weight decay of that strength does towards zero.
+    With learning rate lr, rate = lr * decay corresponds to decoupled weight decay of strength ``decay``, but towards
+    w_0 instead of zero.
 
     Args:
-        rate: the fraction, per update.
-        group: parameters that decay.
+        rate: fraction of the distance per update.
+        group: parameters to decay.
 
     Raises:
         UserError: rate is not in [0, 1).
@@ -29,6 +30,6 @@ class DecayToInitial(Intervention):
         return {"initial": {name: weight.clone() for name, weight in weights.items()}}
 
     def change_weights(self, weights: Tensors, state: State, step: Tensor) -> Tensors:
-        """Go back by the fraction."""
+        """Apply the decay."""
         initial = state["initial"]
         return {name: weight + self.rate * (initial[name] - weight) for name, weight in weights.items()}

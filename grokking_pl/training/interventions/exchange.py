@@ -1,4 +1,4 @@
-"""A row of a buffer is replaced in place, as one operation of its own for compilers and ``vmap``.
+"""In-place replacement of a buffer's row, as a custom operator for compilers and ``vmap``.
 
 Written as indexing, it makes a compiled step copy the whole buffer.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @torch.library.custom_op("grokking_pl::exchange", mutates_args=("buffer",))
 def exchange(buffer: Tensor, row: Tensor, place: Tensor) -> Tensor:
-    """Put a row (n) at a place () of a buffer (rows x n), and return what was there."""
+    """Replace the row at index ``place`` of a buffer (rows x n) by ``row`` (n), and return the old one."""
     index = place.reshape(1)
     old = buffer.index_select(0, index)[0]
     buffer.index_copy_(0, index, row[None])
@@ -25,7 +25,7 @@ def _(buffer: Tensor, row: Tensor, place: Tensor) -> Tensor:
 
 @torch.library.custom_op("grokking_pl::exchanges", mutates_args=("buffers",))
 def exchanges(buffers: Tensor, rows: Tensor, places: Tensor) -> Tensor:
-    """The same in many buffers at once, which the first dimension counts."""
+    """The same for many buffers, along the first dimension."""
     members = torch.arange(len(buffers), device=buffers.device)
     old = buffers[members, places]
     buffers[members, places] = rows

@@ -1,4 +1,4 @@
-"""Weights that are not trained until a step."""
+"""Weights frozen until a given step."""
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from grokking_pl.training.interventions.intervention import Group, Intervention,
 
 
 class FrozenGroup(Intervention):
-    """Keeps a group's initial weights for its first updates, then lets it be trained.
+    """Keep a group at its initial weights for the first updates.
 
-    Until then the optimizer sees gradients of zero, and its weight decay is undone.
+    Until then the optimizer gets zero gradients, and its weight decay is undone.
 
     Args:
         until_step: number of updates for which the group is frozen.
-        group: parameters that are frozen.
+        group: parameters to freeze.
 
     Raises:
         UserError: until_step is negative.
@@ -30,7 +30,7 @@ class FrozenGroup(Intervention):
         return {"initial": {name: weight.clone() for name, weight in weights.items()}}
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
-        """No gradients while the group is frozen."""
+        """Zero gradients while the group is frozen."""
         return {name: torch.where(step <= self.until_step, 0.0, value) for name, value in gradients.items()}
 
     def change_weights(self, weights: Tensors, state: State, step: Tensor) -> Tensors:

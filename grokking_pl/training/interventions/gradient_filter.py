@@ -1,4 +1,4 @@
-"""Low-pass filters of the gradient, which amplify what changes slowly (Lee et al. 2024, "Grokfast")."""
+"""Low-pass filters that amplify slow gradients (Lee et al. 2024, "Grokfast")."""
 
 import torch
 from torch import Tensor
@@ -9,13 +9,13 @@ from grokking_pl.training.interventions.intervention import Group, Intervention,
 
 
 class GradientFilter(Intervention):
-    """Adds the exponential moving average of the gradients, amplified: g' = g + lamb m, m <- alpha m + (1 - alpha) g.
+    """Add an amplified moving average of the gradients: g' = g + lamb m, m <- alpha m + (1 - alpha) g.
 
     At the first update m is g itself. "Grokfast-EMA" of Lee et al. (2024).
 
     Args:
         alpha: momentum of the average.
-        lamb: amplification.
+        lamb: amplification factor.
         group: parameters whose gradients are filtered.
 
     Raises:
@@ -30,7 +30,7 @@ class GradientFilter(Intervention):
         self.lamb = lamb
 
     def initial_state(self, weights: Tensors, seed: int) -> State:
-        """The averages."""
+        """The moving averages."""
         return {"mean": {name: torch.zeros_like(weight) for name, weight in weights.items()}}
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
@@ -44,14 +44,14 @@ class GradientFilter(Intervention):
 
 
 class GradientWindow(Intervention):
-    """Adds the mean of the last gradients, amplified: g' = g + lamb mean(g of the last ``window`` updates).
+    """Add the amplified mean of recent gradients: g' = g + lamb mean(g of the last ``window`` updates).
 
-    Until there are so many, gradients are left as they are. "Grokfast-MA" of Lee et al. (2024). Keeps ``window``
+    The first updates, with fewer gradients, are unchanged. "Grokfast-MA" of Lee et al. (2024). Keeps ``window``
     gradients in memory.
 
     Args:
-        window: how many gradients are averaged.
-        lamb: amplification.
+        window: number of gradients to average.
+        lamb: amplification factor.
         group: parameters whose gradients are filtered.
 
     Raises:
@@ -66,7 +66,7 @@ class GradientWindow(Intervention):
         self.lamb = lamb
 
     def initial_state(self, weights: Tensors, seed: int) -> State:
-        """The last gradients, in turn, and their sums."""
+        """The last gradients, as a ring buffer, and their sums."""
         return {
             "last": {name: weight.new_zeros(self.window, weight.numel()) for name, weight in weights.items()},
             "sum": {name: torch.zeros_like(weight) for name, weight in weights.items()},

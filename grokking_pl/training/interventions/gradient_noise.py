@@ -1,4 +1,4 @@
-"""Gaussian noise on the gradients, the same on every device and in every executor."""
+"""Gaussian noise on the gradients, reproducible on every device and in batches of runs."""
 
 import math
 
@@ -11,7 +11,7 @@ from grokking_pl.training.interventions.intervention import Group, Intervention,
 
 
 class GradientNoise(Intervention):
-    """Adds independent normal numbers to the gradients, drawn from the run's seed, the step and the parameter.
+    """Add independent normal noise to the gradients, determined by the run's seed, the step and the parameter.
 
     Args:
         strength: standard deviation of the noise.
@@ -40,10 +40,10 @@ class GradientNoise(Intervention):
 
 
 def normal_numbers(key: Int[Tensor, ""], like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Normal numbers of the shape and kind of ``like`` that depend on the key alone (Box and Muller 1958)."""
+    """Normal numbers with the shape and dtype of ``like``, determined by the key (Box and Muller 1958)."""
     index = torch.arange(like.numel(), device=like.device)
     radius, angle = (
-        # 53 bits of each, as a number in (0, 1].
+        # 53 bits, as a number in (0, 1].
         ((mixed(key + 2 * index + part) >> 11 & 2**53 - 1) + 1).double() * 2.0**-53
         for part in (0, 1)
     )

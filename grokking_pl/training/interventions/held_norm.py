@@ -1,4 +1,4 @@
-"""The norm of the weights held at a value by projection (Liu et al. 2022, "Omnigrok")."""
+"""Constrained weight norm by projection (Liu et al. 2022, "Omnigrok")."""
 
 import torch
 from torch import Tensor
@@ -14,12 +14,12 @@ from grokking_pl.training.interventions.intervention import (
 
 
 class HeldNorm(Intervention):
-    """Scales the weights after every update, so that their norm stays at a multiple of the initial one.
+    """Rescale the weights after every update, to keep their norm at a multiple of the initial norm.
 
     The norm is that of all weights of the group together.
 
     Args:
-        factor: the norm that is held, as a multiple of the initial one.
+        factor: norm to hold, as a multiple of the initial norm.
         group: parameters whose norm is held.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The contract of an intervention, and how a Trainer applies it: as a callback."""
+"""The base class of interventions, which a Trainer applies as a callback."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,23 +12,23 @@ from grokking_pl.errors import UserError
 
 Group = Literal["all", "embeddings", "decoder"]
 Tensors = dict[str, Tensor]
-"""Weights or gradients of one network, by the names of its parameters."""
+"""Weights or gradients of one network, by parameter name."""
 State = dict[str, Tensors]
-"""What an intervention remembers, by what it is, then by the names of parameters."""
+"""State of an intervention, by entry, then by parameter name."""
 
 
 class Intervention(pl.Callback):
-    """Changes the gradients of one network before the optimizer's update, or its weights after it.
+    """Change a network's gradients before the optimizer's update, or its weights after it.
 
-    A subclass overrides `change_gradients`, `change_weights` or both, and `initial_state` if it remembers something.
-    These are functions of one network's tensors that return new ones; only the state is changed in place. An option
-    that is a float can also be a tensor of one number: so an intervention must compute with it and not branch on it.
+    Subclasses override `change_gradients`, `change_weights` or both, and `initial_state` if they have state. These
+    methods are functions of one network's tensors and return new ones; only the state is changed in place. A float
+    option can also be a scalar tensor, so compute with it and do not branch on it.
 
-    Gradients are changed once per update, before they are clipped. Weights are changed before any other callback sees
-    them. The state is kept in checkpoints.
+    Gradients are changed once per update, before clipping. Weights are changed before any other callback sees them. The
+    state is saved in checkpoints.
 
     Args:
-        group: parameters that it acts on: the embeddings, the decoder or all.
+        group: parameters to act on: embeddings, decoder or all.
     """
 
     def __init__(self, group: Group = "all") -> None:
@@ -37,49 +37,49 @@ class Intervention(pl.Callback):
         self._state: State | None = None
         self._changed_at = 0
 
-    # What a subclass may say.
+    # To be overridden.
 
     def initial_state(self, weights: Tensors, seed: int) -> State:
-        """What is remembered before the first update.
+        """The state before the first update.
 
         Args:
-            weights: the initial ones.
-            seed: of the run, for what is random.
+            weights: initial weights.
+            seed: seed of the run, for random interventions.
         """
         return {}
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Int[Tensor, ""]) -> Tensors:
-        """The gradients that the optimizer gets instead.
+        """The gradients to pass to the optimizer instead.
 
         Args:
-            gradients: as computed, by the parameters' names.
-            weights: before the update.
-            state: what is remembered; changed in place.
+            gradients: computed gradients, by parameter name.
+            weights: weights before the update.
+            state: state of the intervention; changed in place.
             step: number of the update, from 1.
         """
         return gradients
 
     def change_weights(self, weights: Tensors, state: State, step: Int[Tensor, ""]) -> Tensors:
-        """The weights that the network gets instead.
+        """The weights to give to the network instead.
 
         Args:
-            weights: after the update, by the parameters' names.
-            state: what is remembered; changed in place.
+            weights: weights after the update, by parameter name.
+            state: state of the intervention; changed in place.
             step: number of the update, from 1.
         """
         return weights
 
-    # What Lightning calls.
+    # Lightning's hooks.
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Come before all callbacks that only watch, so that they see the weights that training goes on with."""
+        """Move before all observing callbacks, so that they see the changed weights."""
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         trainer.callbacks = sorted(  # type: ignore[attr-defined]
             callbacks, key=lambda callback: not isinstance(callback, Intervention)
         )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the state, unless a checkpoint brought it.
+        """Initialise the state, unless it was restored from a checkpoint.
 
         Raises:
             UserError: the group has no parameters.
@@ -109,7 +109,7 @@ class Intervention(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Change the weights, once per update: batches whose gradients are accumulated share one."""
+        """Change the weights, once per update (accumulated batches share one)."""
         step = trainer.global_step
         if not changes_weights(self) or self._state is None or step == self._changed_at:
             return
@@ -121,11 +121,11 @@ class Intervention(pl.Callback):
             self._parameters[name].copy_(weight)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered."""
+        """The state of the intervention."""
         return {"state": self._state}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         self._state = state_dict["state"]
 
 
@@ -140,7 +140,7 @@ def changes_weights(intervention: Intervention) -> bool:
 
 
 def parameters_of(module: Any, group: Group, who: str) -> dict[str, torch.nn.Parameter]:
-    """The trained parameters of a group of a module, by name.
+    """The trainable parameters of a module's group, by name.
 
     Raises:
         UserError: there are none.
@@ -157,23 +157,23 @@ def parameters_of(module: Any, group: Group, who: str) -> dict[str, torch.nn.Par
 
 
 def check_shapes(intervention: Intervention, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
-    """Raise a `UserError` unless an intervention has left names and shapes as they were."""
+    """Raise a `UserError` if an intervention has changed names or shapes."""
     for name in sorted(before.keys() | after.keys()):
         shapes = [tuple(tensors[name].shape) if name in tensors else "absent" for tensors in (before, after)]
         if shapes[0] != shapes[1]:
             raise UserError(
-                f"{type(intervention).__name__} makes {name}, of shape {shapes[0]}, one of shape {shapes[1]}: return "
-                "a tensor of the same shape for each that is given"
+                f"{type(intervention).__name__} changes {name} from shape {shapes[0]} to {shapes[1]}: return "
+                "a tensor of the same shape for each tensor given"
             )
 
 
 def map_state(state: State, change: Any) -> State:
-    """The state with every tensor changed."""
+    """Apply a function to every tensor of the state."""
     return {what: {name: change(value) for name, value in tensors.items()} for what, tensors in state.items()}
 
 
 def total_norm(tensors: Mapping[str, Tensor]) -> Tensor:
-    """The Euclidean norm of all numbers in some tensors."""
+    """The Euclidean norm over all entries of the tensors."""
     return torch.stack([value.square().sum() for value in tensors.values()]).sum().sqrt()
 
 

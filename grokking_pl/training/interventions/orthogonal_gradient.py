@@ -1,4 +1,4 @@
-"""Gradients without the part that only scales the weights (Prieto et al. 2025)."""
+"""Gradients without the component that only rescales the weights (Prieto et al. 2025)."""
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from grokking_pl.training.interventions.scalar_product import dot
 
 
 class OrthogonalGradient(Intervention):
-    """Makes the gradient of each tensor orthogonal to its weights, and gives it its former norm.
+    """Project the gradient of each tensor orthogonally to its weights, and restore its norm.
 
-    Along the weights, cross entropy can fall for ever without anything being learned. The "⊥Grad" of Prieto et al.
+    Along the weights, cross entropy can decrease for ever without anything being learned. "⊥Grad" of Prieto et al.
     (2025).
 
     Args:
-        group: parameters whose gradients are changed.
+        group: parameters whose gradients are projected.
     """
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:

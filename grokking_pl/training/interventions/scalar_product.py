@@ -1,7 +1,7 @@
-"""The scalar product of two tensors, as one operation of its own for compilers and ``vmap``.
+"""Scalar product of two tensors, as a custom operator for compilers and ``vmap``.
 
-Inductor (PyTorch 2.14) fails to fuse a reduction over tensors that the same graph updates in place; what it does not
-look into it leaves alone.
+Inductor (PyTorch 2.14) fails to fuse a reduction over tensors that the same graph updates in place; it does not look
+into custom operators.
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @torch.library.custom_op("grokking_pl::dot", mutates_args=())
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of the products of all entries of two tensors of one shape."""
+    """The scalar product of two tensors of the same shape, over all entries."""
     return torch.dot(a.flatten(), b.flatten())
 
 
@@ -22,7 +22,7 @@ def _(a: Tensor, b: Tensor) -> Tensor:
 
 @torch.library.custom_op("grokking_pl::dots", mutates_args=())
 def dots(a: Tensor, b: Tensor) -> Tensor:
-    """Of many pairs of tensors at once, which the first dimension counts."""
+    """The same for many pairs of tensors, along the first dimension."""
     return torch.linalg.vecdot(a.reshape(len(a), -1), b.reshape(len(b), -1))
 
 
