@@ -44,8 +44,8 @@ def draw(run: FigureRun) -> None:
     budget = min(steps, STEPS)
     for mark, name in published_panels(run).items():
         tables[f"{mark}_published"] = beside_published(again[mark], name, budget, delay)
-    if run.keep:
-        tables = kept_tables(run) | tables
+    others = [mark for mark in PANELS if mark not in run.panels]
+    tables |= run.kept_tables(name for mark in others for name in (mark, f"{mark}_published"))
     panels = [mark for mark in PANELS if mark in tables]
     published = [mark for mark in panels if f"{mark}_published" in tables]
     rows = 2 if published else 1
@@ -97,13 +97,6 @@ def published_again(run: FigureRun) -> dict[str, pd.DataFrame]:
     published = published_panels(run)
     tables = run.diagrams({name: (f"diagrams/{name}", ()) for name in published.values()})
     return dict(zip(published, tables.values(), strict=True))
-
-
-def kept_tables(run: FigureRun) -> dict[str, pd.DataFrame]:
-    """The tables in docs/results of the panels that are not made."""
-    names = [name for mark in PANELS if mark not in run.panels for name in (mark, f"{mark}_published")]
-    files = {name: run.results / f"{name}.csv" for name in names}
-    return {name: pd.read_csv(file) for name, file in files.items() if file.exists()}
 
 
 def beside_published(runs: pd.DataFrame, name: str, budget: int, delay: int) -> pd.DataFrame:

@@ -116,6 +116,11 @@ class FigureRun:
         """The folder in docs/results."""
         return RESULTS / self.name
 
+    def kept_tables(self, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+        """The tables of those names in docs/results: of panels that are not made this time but kept with the others."""
+        files = {name: self.results / f"{name}.csv" for name in names} if self.keep else {}
+        return {name: pd.read_csv(file) for name, file in files.items() if file.exists()}
+
     def _provenance_of_kept(self) -> str:
         """One line, or one for all panels that were made at a time, where panels may be made one by one."""
         if not self.panels:

@@ -240,7 +240,9 @@ def _draw(folder: DiagramFolder, grid: Grid, base: Settings) -> None:
     from grokking_pl.commands.theory_marks import theory_marks
     from grokking_pl.plots.diagram_figure import diagram_figure
 
-    figure = diagram_figure(pd.read_csv(folder.table), folder.axes, grid.labels, theory_marks(grid, base))
+    marks = theory_marks(grid, base)
+    folder.write_marks(marks)
+    figure = diagram_figure(pd.read_csv(folder.table), folder.axes, grid.labels, marks)
     for path in folder.figures:
         save_figure(figure, path)
 

@@ -17,7 +17,7 @@ from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.plots.diagram_figure import diagram_figure
 from grokking_pl.report.run_results import corrupt
 from grokking_pl.report.writing import write_report
-from grokking_pl.runs.diagram_folder import DiagramFolder
+from grokking_pl.runs.diagram_folder import DiagramFolder, read_marks
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class Diagram:
         """
         if self.runs.empty:
             raise UserError(f"no run of the diagram in {self.path} has ended yet: train it with grok diagram first")
-        return shown(diagram_figure(self.runs, list(self.axes), self.description.get("labels", {})))
+        labels = self.description.get("labels", {})
+        return shown(diagram_figure(self.runs, list(self.axes), labels, read_marks(self.path)))
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the diagram's interactive HTML report, and return its path.

@@ -45,12 +45,12 @@ def axis_curves(
     is_numeric = bool(pd.api.types.is_numeric_dtype(values))
     values = values.sort_values() if is_numeric else values
     places = values.to_numpy(dtype=float) if is_numeric else np.arange(len(values), dtype=float)
-    is_log = is_numeric and places.min() > 0 and places.max() / places.min() >= LOGARITHMIC
+    is_log = is_numeric and is_logarithmic(places)
     if is_log:
         panel.set_xscale("log")
     place_of = dict(zip(values, places, strict=True))
     x = runs[axis].map(place_of).to_numpy(dtype=float)
-    edges = _edges(places, is_log)
+    edges = borders(places, is_log)
     _draw_phases(panel, runs, x, places, edges)
     names = {str(name): match for name in runs if (match := STEPS.fullmatch(str(name)))}
     steps = runs[list(names)].astype(float)
@@ -76,7 +76,12 @@ def axis_curves(
     return figure
 
 
-def _edges(places: Float[np.ndarray, " values"], is_log: bool) -> Float[np.ndarray, " edges"]:
+def is_logarithmic(places: Float[np.ndarray, " values"]) -> bool:
+    """Whether an axis of these values is logarithmic: they are positive and span a large ratio."""
+    return bool(places.min() > 0 and places.max() / places.min() >= LOGARITHMIC)
+
+
+def borders(places: Float[np.ndarray, " values"], is_log: bool) -> Float[np.ndarray, " edges"]:
     """The borders between neighbouring values, half-way on the panel's scale, and likewise at both ends."""
     scaled = np.log(places) if is_log else places
     width = float(np.diff(scaled).min()) if len(scaled) > 1 else 1.0
@@ -109,11 +114,7 @@ def _draw_steps(
     words: str,
     is_main: bool,
 ) -> None:
-    # Quantiles are values of the sample, so that infinite ones are not averaged.
-    low, middle, high = (
-        np.array([np.quantile(steps[x == place], q, method="higher" if q > 0.25 else "lower") for place in places])
-        for q in (0.25, 0.5, 0.75)
-    )
+    low, middle, high = quartiles(x, steps, places)
     style: dict[str, Any] = {"linewidth": 2} if is_main else {"linewidth": 1, "linestyle": "--"}
     panel.plot(places, np.where(np.isfinite(middle), middle, np.nan), color=colour, label=words, **style)
     if is_main:
@@ -121,6 +122,24 @@ def _draw_steps(
         panel.plot(x, np.where(np.isfinite(steps), steps, np.nan), ".", color=colour, markersize=4)
         never = np.isinf(middle)
         panel.plot(places[never], np.full(never.sum(), top), "^", color=colour, markerfacecolor="none", markersize=6)
+
+
+def quartiles(
+    x: Float[np.ndarray, " runs"], steps: Float[np.ndarray, " runs"], places: Float[np.ndarray, " values"]
+) -> Float[np.ndarray, "3 values"]:
+    """Lower quartile, median and upper quartile of the steps at each place; infinite where runs never crossed.
+
+    Quartiles are values of the sample, so that infinite ones are not averaged.
+
+    >>> quartiles(np.zeros(3), np.array([5.0, np.inf, 7.0]), np.zeros(1)).tolist()
+    [[5.0], [7.0], [inf]]
+    """
+    return np.array(
+        [
+            [np.quantile(steps[x == place], q, method="higher" if q > 0.25 else "lower") for place in places]
+            for q in (0.25, 0.5, 0.75)
+        ]
+    )
 
 
 def most_frequent(phases: "pd.Series[str]") -> list[Phase]:

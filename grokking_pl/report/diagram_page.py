@@ -15,6 +15,7 @@ from grokking_pl.plots.axis_labels import axis_labels, steps_in_words
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 from grokking_pl.plots.theory import THEORY_COLOUR
+from grokking_pl.report.axis_figure import axis_figure
 from grokking_pl.report.diagram_results import DiagramResults, read_diagram
 from grokking_pl.report.page import GRID, INK, MUTED, Page, chip, columns, log_ticks, number, paragraph, styled
 from grokking_pl.report.run_figures import step_axis
@@ -97,6 +98,9 @@ def diagram_page(folder: Path) -> Page:
         "<figcaption>Point at a cell for its coordinates, steps and phase; click it, or move with the arrow keys, for "
         f"its curves. {paths}</figcaption></figure>"
     )
+    if len(grid.plane) == 1 and not grid.contenders:
+        words = f"Steps to both thresholds against {axes}; the background is the most frequent phase."
+        parts.insert(len(parts) - 1, page.plot("axis-steps", axis_figure(results), words, words))
     page.add("Phases", *parts, columns(picture, _detail(page, results)))
     return page
 

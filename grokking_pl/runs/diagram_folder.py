@@ -22,6 +22,9 @@ RESULT_COLUMNS = [
 
 CURVE_COLUMNS = ["seed", "step", "train_accuracy", "val_accuracy", "rqi", "predicted_accuracy", "effective_dimension"]
 
+MARKS = "marks.json"
+"""Values of a single axis that the figure marks, such as the theory's critical fraction."""
+
 PART = re.compile(r"(runs|curves)\.rank\d+\.csv")
 """Name of a part of a table, written by one process of a job."""
 
@@ -48,6 +51,24 @@ class Finished:
     def left(self) -> Iterator[int]:
         """The numbers of the unfinished runs."""
         return (index for index, flag in enumerate(self.flags) if not flag)
+
+
+def read_marks(path: Path) -> dict[str, float]:
+    """Read the values that the figure of a diagram marks, by label; empty if it has no marks.
+
+    Args:
+        path: folder of the diagram.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    file = path / MARKS
+    if not file.exists():
+        return {}
+    try:
+        return {str(label): float(value) for label, value in json.loads(file.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise UserError(f"{file} is damaged (no values by label): remove it, or restore it from a copy") from None
 
 
 class DiagramFolder:
@@ -108,6 +129,16 @@ class DiagramFolder:
         """
         with writing(self.standings, ADVICE):
             write_atomically(self.standings, text)
+
+    def write_marks(self, marks: Mapping[str, float]) -> None:
+        """Write the values of a single axis that the figure marks, by label; without marks, no file.
+
+        Raises:
+            UserError: the disk is full or the folder is gone.
+        """
+        if marks:
+            with writing(self.path / MARKS, ADVICE):
+                write_atomically(self.path / MARKS, f"{json.dumps(marks, indent=1)}\n")
 
     def claim(self, description: dict[str, Any]) -> None:
         """Create the folder, or check that it holds the same diagram.

@@ -1,0 +1,102 @@
+"""Diagrams with one axis in the report: steps to both thresholds along the axis, with the phases as background."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from grokking_pl.plots.axis_curves import borders, is_logarithmic, most_frequent, quartiles
+from grokking_pl.plots.axis_labels import axis_labels
+from grokking_pl.plots.curves import VAL_COLOUR
+from grokking_pl.plots.phases import PHASE_COLOURS
+from grokking_pl.plots.theory import THEORY_COLOUR
+from grokking_pl.report.diagram_results import DiagramResults
+from grokking_pl.report.page import INK, log_axis, number, styled
+from grokking_pl.runs.diagram_folder import read_marks
+
+THRESHOLDS = {"train": ("training threshold", INK, "dash"), "val": ("validation threshold", VAL_COLOUR, "solid")}
+
+
+def axis_figure(results: DiagramResults) -> go.Figure:
+    """Draw the median steps to each threshold along the single axis, with quartiles and individual runs.
+
+    Args:
+        results: a diagram with one axis and no contenders.
+    """
+    ((axis, values),) = results.grid.plane.items()
+    values = list(values)
+    is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    values = sorted(values) if is_numeric else values
+    places = np.array(values if is_numeric else range(len(values)), dtype=float)
+    order = {results.grid.plane[axis].index(value): place for value, place in zip(values, places, strict=True)}
+    x = np.array([order[results.place(index)[2]] for index in results.runs])
+    reached = places[np.isin(places, x)]
+    is_log = is_numeric and is_logarithmic(places)
+    figure = go.Figure()
+    most = max((run[f"steps_to_{name}"] or 1 for run in results.runs.values() for name in THRESHOLDS), default=1)
+    for name, style in THRESHOLDS.items():
+        steps = np.array([np.inf if run[f"steps_to_{name}"] is None else run[f"steps_to_{name}"]
+                          for run in results.runs.values()], dtype=float)  # fmt: skip
+        _add_steps(figure, x, np.maximum(steps, 1), reached, *style)
+    edges = borders(places, is_log)
+    phases = pd.Series([run["phase"] for run in results.runs.values()])
+    shapes = [
+        shape
+        for place, left, right in zip(places, edges[:-1], edges[1:], strict=True)
+        if place in reached
+        for shape in _background(phases[x == place], left, right)
+    ]
+    marks = read_marks(results.path)
+    shapes += [
+        {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": value, "x1": value,
+         "line": {"color": THEORY_COLOUR, "width": 2, "dash": "dot"}}
+        for value in marks.values()
+    ]  # fmt: skip
+    notes = [
+        {"text": label, "x": np.log10(value) if is_log else value, "y": 1, "yref": "paper", "yanchor": "top",
+         "textangle": -90, "xanchor": "left", "showarrow": False, "font": {"color": THEORY_COLOUR}}
+        for label, value in marks.items()
+    ]  # fmt: skip
+    title = axis_labels([axis], results.grid.labels)[axis]
+    across: dict[str, Any] = log_axis(title, places.min(), places.max()) if is_log else {"title": {"text": title}}
+    if not is_numeric:
+        across |= {"tickvals": list(places), "ticktext": list(map(str, values))}
+    ends = np.log10(edges[[0, -1]]) if is_log else edges[[0, -1]]
+    across["range"] = ends.tolist()
+    return styled(figure, xaxis=across, yaxis=log_axis("steps", 1, max(most, 10)), shapes=shapes, annotations=notes)
+
+
+def _add_steps(
+    figure: go.Figure,
+    x: Float[np.ndarray, " runs"],
+    steps: Float[np.ndarray, " runs"],
+    places: Float[np.ndarray, " values"],
+    name: str,
+    colour: str,
+    dash: str,
+) -> None:
+    quarters = [[step if np.isfinite(step) else None for step in row] for row in quartiles(x, steps, places)]
+    low, middle, high = quarters
+    words = [f"lower quartile {number(a)}, upper quartile {number(b)}" for a, b in zip(low, high, strict=True)]
+    figure.add_scatter(
+        x=places.tolist(), y=middle, mode="lines", line={"color": colour, "dash": dash, "width": 2},
+        name=f"{name}, median", customdata=words, hovertemplate="%{y} steps; %{customdata}",
+    )  # fmt: skip
+    crossed = np.isfinite(steps)
+    figure.add_scatter(
+        x=x[crossed].tolist(), y=steps[crossed].tolist(), mode="markers", marker={"color": colour, "size": 5},
+        name=f"{name}, runs", showlegend=False, hovertemplate="%{y} steps",
+    )  # fmt: skip
+
+
+def _background(phases: "pd.Series[str]", left: float, right: float) -> list[dict[str, Any]]:
+    """Rectangles in the colours of the most frequent phases, one above the other in a tie."""
+    tied = most_frequent(phases)
+    style = {"type": "rect", "layer": "below", "yref": "paper", "opacity": 0.45, "line": {"width": 0}}
+    across = {"x0": float(left), "x1": float(right)}
+    return [
+        {**style, **across, "y0": k / len(tied), "y1": (k + 1) / len(tied), "fillcolor": PHASE_COLOURS[phase]}
+        for k, phase in enumerate(tied)
+    ]
