@@ -18,13 +18,14 @@ def folder(tmp_path_factory):
     gp.diagram(
         ROOT / "configs/figures/figure6a_small.yaml", folder=path, steps=400, workers=1, compile=False, seeds=[0, 1, 2],
         axes={"data.train_count": [15, 45]}, device="cpu", phase__delay=100,
+        set={"model.decoder.lr": 1e-2, "model.embeddings.lr": 1e-2},
     )  # fmt: skip
     return path
 
 
 def page_data(path):
     text = path.read_text(encoding="utf-8")
-    return json.loads(re.search(r'<script[^>]*id="data"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
+    return json.loads(re.search(r'<script[^>]*id="report-data"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
 
 
 def test_report_draws_the_medians_of_the_table(folder, tmp_path):
