@@ -3,16 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
-# One process a core, and when it has done its share it takes from that of another.
+# One process per core; an idle one takes tests from the others.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .PHONY: grok test test-slow lint format benchmark figures docs clean
 
-## make grok: install if need be, then train MNIST until it groks; one that was stopped goes on
+## make grok: install if necessary, then train MNIST until it groks; an interrupted run is resumed
 grok: $(INSTALLED)
 	$(BIN)/grok fit --config configs/mnist_grok.yaml --ckpt_path auto $(ARGS)
 
-## make test: install if need be, then run the tests, in a random order that --randomly-seed repeats
+## make test: install if necessary, then run the tests, in a random order that --randomly-seed repeats
 test: $(INSTALLED)
 	$(PYTEST) $(ARGS)
 
@@ -33,7 +33,7 @@ format: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python scripts/benchmark.py $(ARGS)
 
-## make figures: every figure of the paper, each in its quick version; finished runs are kept in runs/figures
+## make figures: the quick version of every figure of the paper; finished runs are kept in runs/figures
 FIGURES := $(foreach n,1 2 3 4 5 6 7 8,figure$(n)) appendix_lottery_ticket
 figures: $(INSTALLED)
 	for figure in $(FIGURES); do $(BIN)/python scripts/$$figure.py --quick $(ARGS) || exit; done

@@ -18,7 +18,7 @@ from grokking_pl.metrics.precision import result_dtype
 class NeuronFrequencies(NamedTuple):
     """The frequency of each neuron, and the fraction of its variance explained by it.
 
-    Args:
+    Attributes:
         frequency: frequency 1 .. floor(p / 2); 0 for a neuron with the same activation for all pairs.
         share: explained fraction, between 0 and 1.
     """

@@ -17,7 +17,7 @@ DRAWN_AHEAD = 2**22
 class MiniBatch(NamedTuple):
     """The samples of one step, for every place.
 
-    Args:
+    Attributes:
         chosen: sample indices, padded with sample 0 for members with fewer samples.
         weights: weights of the samples in the loss; 0 for padding.
     """

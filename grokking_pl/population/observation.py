@@ -81,7 +81,7 @@ class Observed:
 class Look(NamedTuple):
     """One observation of one member's embeddings.
 
-    Args:
+    Attributes:
         place: place of the member.
         member: the member.
         step: updates made.

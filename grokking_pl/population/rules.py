@@ -25,7 +25,7 @@ RULES = {
 class Update(NamedTuple):
     """Update of one part of a network.
 
-    Args:
+    Attributes:
         rule: update rule.
         options: options of the rule; the first is the learning rate.
     """

@@ -14,7 +14,7 @@ from grokking_pl.training.objective import true_class
 class Samples(NamedTuple):
     """All samples of one member, or of all places with an additional leading dimension.
 
-    Args:
+    Attributes:
         inputs: inputs of the network.
         targets: targets.
         labels: classes of the targets.

@@ -27,7 +27,7 @@ BRACKETED = re.compile(r"\s*(?:\w+\s*:=\s*)?(\[.*\])\s*;?\s*", re.DOTALL)
 class SquareTable(NamedTuple):
     """The contents of a table file.
 
-    Args:
+    Attributes:
         symbols: name of each symbol.
         results: name of each result class.
         values: row a, column b holds the class of a ∘ b; `UNDEFINED` where the entry is blank.
