@@ -90,29 +90,21 @@ def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = 
 
 
 def print_results(results: TheoryResults, console: Console) -> None:
-    """Print the critical fraction and at most 14 sizes."""
+    """Print at most 14 sizes, in 80 columns, and at the end the critical fraction."""
     whole, critical = results.whole, results.critical
     console.print(f"[bold]{results.task}[/bold]: effective theory")
-    console.print(
-        f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f})\nwhole "
-        f"table: n0 = {whole.n0}, grokking rate {whole.lambda_3:.4f}"
-    )
-    if not whole.faithful:
-        console.print(
-            "[yellow]The linear structure does not separate this task's results: r_c is where the equations "
-            "determine everything, not where a network generalises.[/yellow]"
-        )
     merged = results.rates.merge(results.unique[["train_count", "probability", "low", "high"]], on="train_count")
     shown = merged.iloc[_spread(len(merged), ROWS_SHOWN)]
     table = Table(
         "n",
         "fraction",
-        "P(unique)",
+        "unique",
         "95 %",
-        "rate (median)",
+        "rate",
         "5 to 95 %",
-        "steps (median)",
+        "steps",
         title="random training sets of n samples",
+        caption="unique: probability that they determine the structure; rate, steps: medians",
     )
     for row in shown.itertuples():
         table.add_row(
@@ -137,6 +129,15 @@ def print_results(results: TheoryResults, console: Console) -> None:
                 f"{row.r_c_p_over_log_p:.3f}",
             )
         console.print(falling)
+    console.print(
+        f"whole table: n0 = {whole.n0}, grokking rate {whole.lambda_3:.4f}\n"
+        f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f})"
+    )
+    if not whole.faithful:
+        console.print(
+            "[yellow]The linear structure does not separate this task's results: r_c is where the equations "
+            "determine everything, not where a network generalises.[/yellow]"
+        )
 
 
 def _spread(count: int, most: int) -> list[int]:

@@ -37,7 +37,7 @@ def folder(study):
 
 def test_tables_figures_and_the_settings(study):
     folder, out = study
-    for word in ("a + b, p = 10", "r_c = 0.4", "P(unique)", str(folder.name)):
+    for word in ("a + b, p = 10", "r_c = 0.4", "unique: probability", str(folder.name)):
         assert word in out
     unique = pd.read_csv(folder / "unique_structure.csv")
     assert unique.train_count.tolist() == list(range(1, 56))
