@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from grokking_pl.callbacks.deferred import Deferred
-from grokking_pl.callbacks.reporting import is_log_step, log
+from grokking_pl.callbacks.reporting import is_early_log_step, is_log_step, log
 from grokking_pl.errors import require_at_least
 
 Values = Mapping[str, float | int | str]
@@ -26,8 +26,8 @@ class Measurement(Deferred):
 
     Attributes:
         state: state for resuming besides the last values; saved in checkpoints.
-        thins_log: whether to log only one measurement per log interval of the trainer, plus the last one, instead of
-            all; for measurements at every step.
+        thins_log: whether to log only one measurement per log interval of the trainer, early ones at ten steps per
+            decade, and the last one, instead of all; for measurements at every step.
     """
 
     thins_log = False
@@ -89,12 +89,16 @@ class Measurement(Deferred):
         """Record and log the measurements of these steps."""
         for step, measured in zip(steps, values, strict=True):
             self.keep(step, measured)
-            if not self.thins_log or is_log_step(self._trainer, step, self.every_n_steps):
+            if not self.thins_log or self._is_logged(step):
                 self._log(step)
 
     def _take(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._step = trainer.global_step
         self.defer(self._step, self.measure(trainer, pl_module))
+
+    def _is_logged(self, step: int) -> bool:
+        trainer, every = self._trainer, self.every_n_steps
+        return is_log_step(trainer, step, every) or is_early_log_step(trainer, step, every)
 
     def _log(self, step: int) -> None:
         self._logged_step = step

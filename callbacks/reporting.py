@@ -14,6 +14,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.runs.csv_metrics import CSVMetrics
 from grokking_pl.runs.files import RESUME_ADVICE, save_figure, write_arrays, writing
 from grokking_pl.runs.folder import RunFolder
+from grokking_pl.runs.kept_checkpoints import is_log_spaced
 
 MOST_OF_A_REASON = 200
 """Characters of an error message to show."""
@@ -75,6 +76,16 @@ def is_log_step(trainer: pl.Trainer, step: int, every_n_steps: int = 1) -> bool:
     """Whether to log this step's value: the first in each log interval, for values every ``every_n_steps`` steps."""
     interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return interval > 0 and step % interval < every_n_steps
+
+
+def is_early_log_step(trainer: pl.Trainer, step: int, every_n_steps: int = 1) -> bool:
+    """Whether to log this step's value because it is an early one: in the first log interval, ten per decade.
+
+    Curves with a logarithmic axis show these steps.
+    """
+    if not 0 < step < trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        return False
+    return any(is_log_spaced(each) for each in range(max(1, step - every_n_steps + 1), step + 1))
 
 
 def run_folder(trainer: pl.Trainer) -> RunFolder:

@@ -121,9 +121,11 @@ def test_measures_the_beginning_multiples_and_the_end_wherever_it_is(tmp_path, e
         assert measurement.summary() == measurement.values == {"updates": last}
 
 
-def test_thinned_log_has_one_measurement_in_an_interval_and_the_last(tmp_path):
+def test_thinned_log_has_one_measurement_in_an_interval_early_ones_and_the_last(tmp_path):
     fit(tmp_path, [Many(2)], max_steps=23, log_every_n_steps=6)
-    assert list(logged(tmp_path)) == [0, 6, 12, 18, 23]
+    assert list(logged(tmp_path)) == [0, 2, 4, 6, 12, 18, 23]
+    fit(tmp_path / "each", [Many(1)], max_steps=43, log_every_n_steps=20)
+    assert list(logged(tmp_path / "each")) == [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 40, 43]
     fit(tmp_path / "never", [Many(2)], max_steps=23, log_every_n_steps=0)
     assert list(logged(tmp_path / "never")) == [23]
 
