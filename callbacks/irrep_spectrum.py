@@ -23,6 +23,8 @@ class IrrepSpectrum(Measurement):
         UserError: every_n_steps is not positive, the network has no embeddings, or the data's operation is no group's.
     """
 
+    needs_only_embeddings = True
+
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute the characters."""
         self._table = require_table(trainer, "IrrepSpectrum").table

@@ -29,9 +29,12 @@ class Measurement(Deferred):
         state: what a resumed run needs besides the last values; it is kept in the checkpoint.
         thins_log: whether only one measurement per log interval of the trainer is logged, and the last one, instead of
             all; for what may be measured at every step.
+        needs_only_embeddings: whether of the network it looks at the ``representation`` alone, so that `grok measure`
+            can make it of a run that kept its embeddings and no checkpoints.
     """
 
     thins_log = False
+    needs_only_embeddings = False
 
     def __init__(self, every_n_steps: int = 100) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ def run(words: list[str]) -> None:
     folder = RunFolder(Path(config.run))
     if not folder.path.is_dir():
         raise UserError(f"the folder {folder.path} does not exist: give that of a run")
-    measured = ReplayedTrainer(OldRun(folder), str(folder.path)).replay(measures)
+    measured = ReplayedTrainer(OldRun(folder), measures).replay()
     columns = write_measures(folder, measured)
     print(f"{len(measured)} steps in {folder.measures}: {', '.join(columns)}")
 
@@ -43,7 +43,8 @@ def build_parser(name: str) -> LightningArgumentParser:
         usage=f"grok {name} RUN --measures=NAME [--measures.option value] [--measures+=NAME ...]",
         description=(
             "Measure the checkpoints and weights that a run has kept, and write the curves to measures.csv in its "
-            "folder. Kept are those that RunCheckpoint or StitchedAccuracy is told to keep."
+            "folder. Kept are those that RunCheckpoint or StitchedAccuracy is told to keep; measures of the embeddings "
+            "alone are also made of those that EmbeddingSnapshots kept."
         ),
     )
     parser.add_argument("run", type=str, metavar="RUN", help="The folder of the run.")

@@ -34,16 +34,17 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Circuit:
-    """What a network that adds modulo p computes, as ``FourierProgress`` wrote it; None for what it has not.
+    """What a network computes for all pairs, by ``FourierProgress`` or ``IrrepProgress``; None for what it lacks.
 
     Args:
-        logit_spectrum: power of the outputs at each frequency of a and b.
+        logit_spectrum: power of the outputs at each frequency of a and b, or in each irreducible representation.
         steps: of the spectra.
-        spectra: share of the embeddings' power at each frequency, at each step.
+        spectra: share of the embeddings' power at each frequency but 0, at each step.
         logits: the right output of each pair.
         attention: what the last token takes from a, of each head and pair.
         neuron_frequency: of each neuron; 0 for none.
         neuron_share: of its variance that the frequency explains.
+        dimensions: of the representations; None where the terms are frequencies.
     """
 
     logit_spectrum: Float[np.ndarray, "k l"]
@@ -53,6 +54,20 @@ class Circuit:
     attention: np.ndarray | None = None
     neuron_frequency: np.ndarray | None = None
     neuron_share: np.ndarray | None = None
+    dimensions: np.ndarray | None = None
+
+    @property
+    def term(self) -> str:
+        """What the network is taken apart into."""
+        return "frequency" if self.dimensions is None else "representation"
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each term, the constant first."""
+        count = len(self.logit_spectrum)
+        if self.dimensions is None:
+            return [str(k) for k in range(count)]
+        return [f"{k} (d = {d})" for k, d in enumerate(self.dimensions.tolist())]
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class RunResults:
         config: the full configuration.
         snapshots: the embeddings over steps.
         trajectories: what the callback ``EffectiveTheory`` wrote.
-        circuit: what the callback ``FourierProgress`` wrote.
+        circuit: what the callback ``FourierProgress`` or ``IrrepProgress`` wrote.
     """
 
     path: Path
