@@ -16,7 +16,8 @@ class ClassSeparation(Measurement):
     """Logs the effective loss over same-label pairs, of the representation that the network's decoder reads.
 
     The columns are ``train_class_loss`` and ``val_class_loss``: 0 where each class is one point, about 2 where the
-    classes are not told apart. At the end ``class_means.png`` shows the paths of the training samples' class means.
+    classes are not told apart. A measurement is a forward pass of the samples. At the end ``class_means.png`` shows the
+    paths of the training samples' class means.
 
     Args:
         every_n_steps: steps between measurements.

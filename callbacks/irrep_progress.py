@@ -22,7 +22,7 @@ class IrrepProgress(CircuitProgress):
     """Logs how much of a group's operation a network does by its key representations.
 
     For the operation of any group, such as a symmetric one; the representations are numbered as in `character_table`.
-    A forward pass over all pairs, and products with matrices of the group's order, at each measurement. The columns are
+    A measurement costs about what one of `FourierProgress` does. The columns are
 
     - ``restricted_loss``, over all pairs, and ``excluded_loss``, over the training pairs, where there are key
       representations and the targets are classes;

@@ -16,7 +16,8 @@ class LogitMargin(Measurement):
     """Logs the mean and the least margin of the right logit on both sets, and the share of training losses that are 0.
 
     The columns are ``train_margin``, ``val_margin``, ``least_train_margin`` and ``zero_losses``: the share of training
-    samples whose loss is exactly 0, where the softmax has collapsed. Several processes each look at all samples.
+    samples whose loss is exactly 0, where the softmax has collapsed. Several processes each look at all samples, in
+    one forward pass.
 
     Args:
         every_n_steps: steps between measurements.

@@ -32,7 +32,8 @@ def decoder_rqi(
     """The share of parallelograms (equation 3) whose two samples the decoder gives the same outputs.
 
     Two outputs agree if the root mean square of y_s - y_t over the outputs is below the tolerance. Outputs of classes
-    differ by about 1 in this unit. The whole table is decoded once; the pairs are compared as in `rqi`.
+    differ by about 1 in this unit. The whole table is decoded once; the pairs are compared as in `rqi`: 0.01 s of one
+    core for p = 59.
 
     Args:
         representation: embeddings (*batch, p, d) of the table's p symbols, and how two are combined.

@@ -76,7 +76,8 @@ def neuron_irreps(activations: Float[Tensor, "p p neurons"], table: OperationTab
     """The irreducible representation that explains most of each neuron's variance, and the share that it explains.
 
     A representation explains what lies at (rho, trivial), (trivial, rho) and (rho, rho): functions in its part of one
-    operand, and their products, as for `neuron_frequencies`. Two that are complex conjugates count as one.
+    operand, and their products, as for `neuron_frequencies`. Two that are complex conjugates count as one. It costs
+    what `group_pair_spectrum` does.
 
     Args:
         activations: of every neuron, for all pairs.

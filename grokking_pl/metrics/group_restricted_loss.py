@@ -65,7 +65,7 @@ def group_restricted_loss(
 ) -> Float[Tensor, ""]:
     """The cross entropy of the group's operation with the `group_restricted_logits`, in double precision.
 
-    0.05 s of one core for S5.
+    0.02 s of one core for S5.
 
     Args:
         logits: of all pairs, a in rows and b in columns; the first p outputs are the results.
@@ -93,7 +93,7 @@ def group_excluded_loss(
 ) -> Float[Tensor, ""]:
     """The cross entropy of the group's operation with the `group_excluded_logits`, in double precision.
 
-    0.05 s of one core for S5.
+    0.02 s of one core for S5.
 
     Args:
         logits: of all pairs, a in rows and b in columns; the first p outputs are the results.

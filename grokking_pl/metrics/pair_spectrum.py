@@ -66,7 +66,7 @@ def neuron_frequencies(activations: Float[Tensor, "p p neurons"]) -> NeuronFrequ
     """The frequency k that explains most of each neuron's variance over the pairs, and the share that it explains.
 
     A frequency explains what lies at (k, 0), (0, k) and (k, k): the functions of frequency k of one operand and their
-    products (Nanda et al., 2023, section 4.3).
+    products (Nanda et al., 2023, section 4.3). It costs what `pair_spectrum` does.
 
     Args:
         activations: of every neuron, for all pairs.

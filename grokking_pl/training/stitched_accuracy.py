@@ -23,7 +23,7 @@ def stitched_accuracy(
 ) -> Float[Tensor, "decoders embeddings"]:
     """The accuracy of each network's decoder on the embeddings of every network.
 
-    The module's weights stay as they are.
+    The module's weights stay as they are. A forward pass of the samples for each decoder and embeddings.
 
     Args:
         module: its network is of the same architecture.

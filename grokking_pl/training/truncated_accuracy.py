@@ -17,7 +17,7 @@ def truncated_accuracy(
 ) -> Float[Tensor, " components"]:
     """The accuracy with the embeddings replaced by their truncation to k principal components, for each k.
 
-    The module's weights stay as they are.
+    The module's weights stay as they are. A forward pass of the samples for each k.
 
     Args:
         module: its network has embeddings.
