@@ -70,7 +70,8 @@ class IrrepProgress(CircuitProgress):
 
     def random_power(self) -> Float[Tensor, " irreps"]:
         """The squared dimension of each, over what all have."""
-        return self._dimensions[1:].square() / (self._table.p - 1)
+        others: int = self._table.p - 1
+        return self._dimensions[1:].square() / others
 
     def neurons(self, activations: Float[Tensor, "p p n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
         """The representation of each neuron, and the share of its variance that it explains."""

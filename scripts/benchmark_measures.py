@@ -111,6 +111,9 @@ def main() -> None:
     line, ten = Representation(torch.randn(10, 1, generator=generator)), addition(10)
     plane, whole = Representation(embeddings), modular_addition(P)
 
+    outputs = output_weights(module)
+    assert outputs is not None
+
     def fourier_progress() -> None:
         given = pair_activations(module)
         neuron_frequencies(given["blocks.0.activation"][:, :, 0])
@@ -118,7 +121,7 @@ def main() -> None:
         restricted_loss(given["outputs"], KEYS)
         excluded_loss(given["outputs"], KEYS, train)
         fourier_power(embeddings)
-        for rows in (embeddings, output_weights(module)[:P]):
+        for rows in (embeddings, outputs[:P]):
             gini(fourier_norms(rows))
             inverse_participation_ratio(fourier_norms(rows))
 
