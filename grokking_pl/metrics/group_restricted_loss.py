@@ -77,6 +77,7 @@ def group_restricted_loss(
         UserError: a number is out of range, the table is not that of a group, the logits are not of its pairs, or there
             are no samples or fewer outputs than results.
 
+    >>> import torch
     >>> from grokking_pl.tasks import symmetric_group
     >>> group_restricted_loss(torch.zeros(6, 6, 6), symmetric_group(3), [2]).exp().round(decimals=4)
     tensor(6., dtype=torch.float64)

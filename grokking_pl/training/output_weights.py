@@ -7,16 +7,7 @@ from grokking_pl.training.module import GrokkingModule
 
 
 def output_weights(module: GrokkingModule) -> Float[Tensor, "outputs hidden"] | None:
-    """The weights of the network's last linear layer, a row for each output; None if its last layer is another.
-
-    >>> from functools import partial
-    >>> from grokking_pl.models import ToyModel
-    >>> from grokking_pl.sizes import Sizes
-    >>> module = GrokkingModule(partial(ToyModel, width=20))
-    >>> module.build(Sizes(inputs=2, outputs=3, symbols=5), None)
-    >>> output_weights(module).shape
-    torch.Size([3, 20])
-    """
+    """The weights of the network's last linear layer, a row for each output; None if its last layer is another."""
     layers = [part for part in module.network.modules() if isinstance(part, nn.Linear)]
     if not layers or layers[-1].out_features != module.sizes.outputs:
         return None
