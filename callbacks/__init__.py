@@ -17,6 +17,7 @@ from grokking_pl.callbacks.fourier_progress import FourierProgress
 from grokking_pl.callbacks.fourier_spectrum import FourierSpectrum
 from grokking_pl.callbacks.gradient_direction import GradientDirection
 from grokking_pl.callbacks.initial_distance import InitialDistance
+from grokking_pl.callbacks.irrep_progress import IrrepProgress
 from grokking_pl.callbacks.irrep_spectrum import IrrepSpectrum
 from grokking_pl.callbacks.kernel_change import KernelChange
 from grokking_pl.callbacks.local_complexity import LocalComplexity
@@ -66,6 +67,7 @@ __all__ = [
     "HeldNorm",
     "InitialDistance",
     "Intervention",
+    "IrrepProgress",
     "IrrepSpectrum",
     "KernelChange",
     "LocalComplexity",

@@ -19,6 +19,8 @@ class EffectiveDimension(Measurement):
         UserError: every_n_steps is not positive, the network has no embeddings, or an embedding is nan or infinite.
     """
 
+    needs_only_embeddings = True
+
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings."""
         require_representation(pl_module, "EffectiveDimension")

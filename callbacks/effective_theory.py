@@ -44,6 +44,8 @@ class EffectiveTheory(Measurement):
             operation table, the operation does not commute, or the learning rate is unknown.
     """
 
+    needs_only_embeddings = True
+
     def __init__(self, every_n_steps: int = 10, learning_rate: float | None = None) -> None:
         super().__init__(every_n_steps)
         if learning_rate is not None and not 0 < learning_rate < math.inf:

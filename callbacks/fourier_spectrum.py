@@ -26,6 +26,8 @@ class FourierSpectrum(Measurement):
         UserError: a parameter is out of range, or the network has no embeddings.
     """
 
+    needs_only_embeddings = True
+
     def __init__(self, every_n_steps: int = 100, factor: float = 3.0) -> None:
         super().__init__(every_n_steps)
         if not factor > 1:

@@ -24,6 +24,8 @@ class IrrepSpectrum(Measurement):
             a group.
     """
 
+    needs_only_embeddings = True
+
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute the characters."""
         self._table = require_table(trainer, "IrrepSpectrum").table

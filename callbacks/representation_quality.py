@@ -33,6 +33,7 @@ class RepresentationQuality(Measurement):
     """
 
     thins_log = True
+    needs_only_embeddings = True
 
     def __init__(self, every_n_steps: int = 100, threshold: float = 0.95, criterion: Criterion | None = None) -> None:
         super().__init__(every_n_steps)

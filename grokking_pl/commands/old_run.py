@@ -1,11 +1,14 @@
 """A run rebuilt from its folder, finished or not: module, data, and kept weights."""
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from jaxtyping import Float
 from torch import Tensor
 
 from grokking_pl.errors import UserError
@@ -13,9 +16,15 @@ from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.runs import RunFolder, SafeCheckpointIO
 from grokking_pl.runs.kept_checkpoints import KeptCheckpoints
 from grokking_pl.runs.weight_snapshots import WeightSnapshots
+from grokking_pl.training.other_weights import weights_with
 
 NETWORK = "network."
 """Prefix of the network's weights in a checkpoint."""
+
+HOW_TO_KEEP = (
+    "train with --trainer.callbacks+=RunCheckpoint --trainer.callbacks.keep=log (or all, or a number of steps) to keep "
+    "more"
+)
 
 Weights = Callable[[], Mapping[str, Tensor]]
 """Reads the weights of a step, by their names in the network."""
@@ -28,17 +37,23 @@ class OldRun:
         folder: folder of the run.
 
     Attributes:
-        module: module, whose network has the initial weights of its seed.
-        data: datamodule, set up.
-        weights: readers of the weights by step, ascending.
+        module: the module, whose network has the initial weights of its seed.
+        data: the datamodule, set up.
+        weights: by step, ascending, what reads the weights; those of the last step alone are left out.
+        embeddings: by step, ascending, the embeddings that ``EmbeddingSnapshots`` kept.
+        watched_by: the names of the callbacks that watched the training.
 
     Raises:
-        UserError: the folder contains no run, its configuration cannot be built, or only the last weights were kept.
+        UserError: the folder holds no run, its configuration cannot be built, or a file is damaged.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         settings = _settings(folder)
+        self.folder = folder
         self.weights = kept_weights(folder)
+        self.embeddings = kept_embeddings(folder)
+        callbacks = (settings.get("trainer") or {}).get("callbacks") or []
+        self.watched_by = {str(one.get("class_path")).rsplit(".", 1)[-1] for one in callbacks if isinstance(one, dict)}
         seed = settings.get("seed_everything")
         builder = ExperimentBuilder()
         parts = {name: settings[name] for name in ("model", "data")}
@@ -49,33 +64,54 @@ class OldRun:
         experiment.build()
         self.module, self.data = experiment.module, experiment.data
 
+    def steps(self, of_embeddings: bool) -> list[int]:
+        """The steps at which the network is known, or its embeddings at least; ascending."""
+        return sorted({*self.weights, *(self.embeddings if of_embeddings else ())})
+
     def is_double(self) -> bool:
         """Whether the weights are in double precision."""
+        if not self.weights:
+            return any(values.dtype == torch.float64 for values in self.embeddings.values())
         first = self.weights[min(self.weights)]()
         return any(value.dtype == torch.float64 for value in first.values())
 
     def load(self, step: int) -> None:
-        """Load the weights of a step into the network, in their precision.
+        """Give the network the weights of a step, in their precision, or where they were not kept its embeddings.
 
         Raises:
             UserError: they belong to another network, or cannot be read.
         """
+        network = self.module.network
+        if step not in self.weights:
+            embeddings = self.embeddings[step]
+            self.module.to(embeddings.dtype)
+            own = self.module.representation.embeddings.shape
+            if embeddings.shape != own:
+                raise UserError(
+                    f"the embeddings of step {step} have the shape {tuple(embeddings.shape)}, those of the network in "
+                    f"config.yaml {tuple(own)}: {self.folder.path / SNAPSHOTS} is of another run"
+                )
+            network.load_state_dict(weights_with(network, embeddings), strict=False)
+            return
         weights = self.weights[step]()
         floating = [value.dtype for value in weights.values() if value.is_floating_point()]
         if floating:
             self.module.to(floating[0])
         try:
-            self.module.network.load_state_dict(dict(weights))
+            network.load_state_dict(dict(weights))
         except RuntimeError as error:
             reason = " ".join(str(error).split(":", 1)[-1].split())[:200]
             raise UserError(f"the weights of step {step} do not fit the network of config.yaml: {reason}") from None
 
 
+SNAPSHOTS = "embeddings.npz"
+"""Where a run has the embeddings that it kept."""
+
+
 def kept_weights(folder: RunFolder) -> dict[int, Weights]:
     """Readers of the weights by step, ascending: kept checkpoints, weight snapshots, and the last checkpoint.
 
-    Raises:
-        UserError: there are only the last weights.
+    Empty if there are none but the last.
     """
     kept = KeptCheckpoints(folder.checkpoint.parent)
     snapshots = WeightSnapshots(folder.weights)
@@ -84,15 +120,27 @@ def kept_weights(folder: RunFolder) -> dict[int, Weights]:
         sources[step] = lambda step=step: snapshots.read(step)  # type: ignore[misc]
     for step in kept.steps():
         sources[step] = lambda step=step: _of_checkpoint(kept.file(step))[1]  # type: ignore[misc]
-    if not sources:
-        raise UserError(
-            f"{folder.path} keeps no checkpoints but its last: train with --trainer.callbacks+=RunCheckpoint "
-            "--trainer.callbacks.keep=log (or all, or a number of steps) to keep more"
-        )
-    if folder.checkpoint.exists():
+    if sources and folder.checkpoint.exists():
         step = _of_checkpoint(folder.checkpoint)[0]
         sources.setdefault(step, lambda: _of_checkpoint(folder.checkpoint)[1])
     return dict(sorted(sources.items()))
+
+
+def kept_embeddings(folder: RunFolder) -> dict[int, Float[Tensor, "p d"]]:
+    """By step, ascending, the embeddings of the run's snapshots; empty if it has none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = folder.path / SNAPSHOTS
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            steps, embeddings = file["steps"].tolist(), torch.from_numpy(file["embeddings"])
+        return dict(sorted(zip(map(int, steps), embeddings, strict=True)))
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        raise UserError(f"{path} is damaged: move it away to measure the kept checkpoints alone") from None
 
 
 def _of_checkpoint(path: Path) -> tuple[int, dict[str, Tensor]]:

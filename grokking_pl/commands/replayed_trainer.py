@@ -7,7 +7,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers.logger import Logger
 
 from grokking_pl.callbacks import Measurement
-from grokking_pl.commands.old_run import OldRun
+from grokking_pl.commands.old_run import HOW_TO_KEEP, OldRun
+from grokking_pl.errors import UserError
 
 Rows = dict[int, dict[str, Any]]
 """Measured values by step, then by name."""
@@ -17,24 +18,29 @@ class ReplayedTrainer(Trainer):
     """Replays the kept steps of a run, one after the other.
 
     Args:
-        run: run whose weights are measured.
-        folder: folder of the run.
+        run: whose weights are measured.
+        measures: what is measured.
+
+    Raises:
+        UserError: the run kept nothing of what a measure looks at.
     """
 
-    def __init__(self, run: OldRun, folder: str) -> None:
+    def __init__(self, run: OldRun, measures: Sequence[Measurement]) -> None:
+        self._measures = measures
+        self._steps = _steps(run, measures)
         self._rows = _Rows()
         self._step = 0
         super().__init__(
             accelerator="cpu",
             devices=1,
             precision="64-true" if run.is_double() else "32-true",
-            max_steps=max(run.weights),
+            max_steps=max(self._steps),
             log_every_n_steps=1,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            default_root_dir=folder,
+            default_root_dir=str(run.folder.path),
         )
         self._old_run = run
         self.strategy.connect(run.module)
@@ -56,27 +62,61 @@ class ReplayedTrainer(Trainer):
     def loggers(self, loggers: list[Logger] | None) -> None:
         """Ignored: there are no other loggers."""
 
-    def replay(self, measures: Sequence[Measurement]) -> Rows:
-        """Measure every kept step.
+    def replay(self) -> Rows:
+        """What the measurements say at every step.
+
+        The files that a measurement writes at the end of a run are written too, unless it watched the training, of
+        which it has written them.
 
         Raises:
             UserError: something cannot be measured, or weights cannot be read.
         """
         module: Any = self._old_run.module
         module.on_fit_start()
-        for number, step in enumerate(self._old_run.weights):
+        begun: list[Measurement] = []
+        for step in self._steps:
             self._step = step
             self._old_run.load(step)
-            for measure in measures:
-                if number == 0:
+            for measure in self._measures:
+                if not (step in self._old_run.weights or measure.needs_only_embeddings):
+                    continue
+                if measure in begun:
+                    measure.on_train_batch_end(self, module, None, None, 0)
+                else:
                     measure.every_n_steps = 1
                     measure.on_train_start(self, module)
-                else:
-                    measure.on_train_batch_end(self, module, None, None, 0)
-        for measure in measures:
-            measure.on_train_end(self, module)
+                    begun.append(measure)
+        for measure in self._measures:
+            if self._step in self._old_run.weights or measure.needs_only_embeddings:
+                measure.on_train_end(self, module)
+            else:
+                measure.settle()
+            if type(measure).__name__ not in self._old_run.watched_by:
+                measure.on_fit_end(self, module)
         module.on_fit_end()
         return dict(sorted(self._rows.rows.items()))
+
+
+def _steps(run: OldRun, measures: Sequence[Measurement]) -> list[int]:
+    """The steps at which one of the measures at least can be made, ascending.
+
+    Raises:
+        UserError: a measure can be made at none.
+    """
+    of_all = [type(measure).__name__ for measure in measures if not measure.needs_only_embeddings]
+    if of_all and not run.weights:
+        but = ", and embeddings, which are not enough" if run.embeddings else ""
+        raise UserError(
+            f"{of_all[0]} looks at the whole network, and {run.folder.path} keeps no checkpoints but its last{but}: "
+            f"{HOW_TO_KEEP}"
+        )
+    steps = run.steps(of_embeddings=len(of_all) < len(measures))
+    if not steps:
+        raise UserError(
+            f"{run.folder.path} keeps no checkpoints but its last, and no embeddings: {HOW_TO_KEEP}, or with "
+            "EmbeddingSnapshots for measures of the embeddings"
+        )
+    return steps
 
 
 class _Rows(Logger):

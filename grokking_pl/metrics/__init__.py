@@ -1,6 +1,6 @@
 """Metrics of representations and runs: pure functions, and torchmetrics classes over them."""
 
-from grokking_pl.metrics.class_effective_loss import class_effective_loss, class_means
+from grokking_pl.metrics.class_effective_loss import ClassEffectiveLoss, class_effective_loss, class_means
 from grokking_pl.metrics.criterion import Criterion, published_criterion
 from grokking_pl.metrics.decoder_rqi import decoder_rqi
 from grokking_pl.metrics.effective_dimension import (
@@ -11,9 +11,17 @@ from grokking_pl.metrics.effective_dimension import (
 )
 from grokking_pl.metrics.fourier import fourier_norms, fourier_power, key_frequencies
 from grokking_pl.metrics.gradients import cosine, total_norm
+from grokking_pl.metrics.group_pair_spectrum import NeuronIrreps, group_pair_spectrum, neuron_irreps
+from grokking_pl.metrics.group_restricted_loss import (
+    group_excluded_logits,
+    group_excluded_loss,
+    group_restricted_logits,
+    group_restricted_loss,
+)
 from grokking_pl.metrics.group_spectrum import CharacterTable, character_table, irrep_power
 from grokking_pl.metrics.ideal_accuracy import ideal_accuracy
-from grokking_pl.metrics.logit_margin import logit_margins, zero_loss_share
+from grokking_pl.metrics.logit_margin import LogitMargin, ZeroLossShare, logit_margins, zero_loss_share
+from grokking_pl.metrics.loss_of_all_pairs import ExcludedLoss, GroupExcludedLoss, GroupRestrictedLoss, RestrictedLoss
 from grokking_pl.metrics.pair_spectrum import NeuronFrequencies, neuron_frequencies, pair_spectrum
 from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
 from grokking_pl.metrics.phases import Phase, classify, classify_batch
@@ -29,14 +37,22 @@ from grokking_pl.metrics.truncation import truncated_embeddings
 
 __all__ = [
     "CharacterTable",
+    "ClassEffectiveLoss",
     "Criterion",
     "EffectiveDimension",
+    "ExcludedLoss",
+    "GroupExcludedLoss",
+    "GroupRestrictedLoss",
+    "LogitMargin",
     "NeuronFrequencies",
+    "NeuronIrreps",
     "Phase",
     "PredictedAccuracy",
     "Representation",
     "RepresentationMetric",
     "RepresentationQualityIndex",
+    "RestrictedLoss",
+    "ZeroLossShare",
     "add",
     "character_table",
     "class_effective_loss",
@@ -54,6 +70,11 @@ __all__ = [
     "fourier_power",
     "gini",
     "gram_matrix",
+    "group_excluded_logits",
+    "group_excluded_loss",
+    "group_pair_spectrum",
+    "group_restricted_logits",
+    "group_restricted_loss",
     "ideal_accuracy",
     "inverse_participation_ratio",
     "irrep_power",
@@ -63,6 +84,7 @@ __all__ = [
     "logit_margins",
     "matrix_product",
     "neuron_frequencies",
+    "neuron_irreps",
     "pair_spectrum",
     "pca_entropy",
     "predicted_accuracy",

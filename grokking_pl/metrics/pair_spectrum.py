@@ -65,8 +65,8 @@ def pair_spectrum(values: Float[Tensor, "p p n"]) -> Float[Tensor, "p//2+1 p//2+
 def neuron_frequencies(activations: Float[Tensor, "p p neurons"]) -> NeuronFrequencies:
     """The frequency k that explains most of each neuron's variance over the pairs, and the fraction explained.
 
-    A frequency explains the power at (k, 0), (0, k) and (k, k): functions of frequency k of one operand, and their
-    products (Nanda et al., 2023, section 4.3).
+    A frequency explains what lies at (k, 0), (0, k) and (k, k): the functions of frequency k of one operand and their
+    products (Nanda et al., 2023, section 4.3). It costs what `pair_spectrum` does.
 
     Args:
         activations: activations of every neuron for all pairs.

@@ -105,12 +105,29 @@ def _terms(logits: Float[Tensor, "p p outputs"], frequencies: Sequence[int]) -> 
 
 
 def _loss(logits: Float[Tensor, "p p outputs"], samples: Bool[Tensor, "p p"] | None) -> Float[Tensor, ""]:
+    symbols = torch.arange(len(logits), device=logits.device)
+    results = (symbols[:, None] + symbols) % len(logits)
+    return loss_over_pairs(logits, results, samples, f"addition modulo {len(logits)}")
+
+
+def loss_over_pairs(
+    logits: Float[Tensor, "p p outputs"], results: Int[Tensor, "p p"], samples: Bool[Tensor, "p p"] | None, name: str
+) -> Float[Tensor, ""]:
+    """The cross entropy averaged over pairs.
+
+    Args:
+        logits: of all pairs; the first p outputs are the results.
+        results: of all pairs.
+        samples: the pairs to average over; None for all.
+        name: what the operation is called in messages.
+
+    Raises:
+        UserError: there are no samples, or fewer outputs than results.
+    """
     p, _, outputs = logits.shape
     if outputs < p:
-        raise UserError(f"the logits have {outputs} outputs, but addition modulo {p} has {p} results")
+        raise UserError(f"the logits have {outputs} outputs, but {name} has {p} results")
     if samples is not None and not samples.any():
-        raise UserError("samples contains no pair; give at least one")
-    symbols = torch.arange(p, device=logits.device)
-    results: Int[Tensor, "p p"] = (symbols[:, None] + symbols) % p
+        raise UserError("no pair is among the samples; give at least one")
     chosen = torch.ones_like(results, dtype=torch.bool) if samples is None else samples.to(logits.device)
     return F.cross_entropy(logits[chosen], results[chosen])

@@ -5,6 +5,7 @@ define its representation; one that adds a term to the training loss has ``penal
 """
 
 from grokking_pl.models.gromov import GromovMLP
+from grokking_pl.models.hooked_transformer import to_hooked_transformer
 from grokking_pl.models.mlp import MLP
 from grokking_pl.models.named_activations import named_activations
 from grokking_pl.models.one_hot_mlp import OneHotMLP
@@ -22,5 +23,6 @@ __all__ = [
     "Transformer",
     "from_transformer_lens",
     "named_activations",
+    "to_hooked_transformer",
     "to_transformer_lens",
 ]

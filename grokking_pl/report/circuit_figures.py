@@ -1,4 +1,6 @@
-"""Figures of a network that adds modulo p, for plotly: frequencies over time, neurons, outputs, attention."""
+"""Figures of a circuit, for plotly: frequencies or representations over time, neurons, outputs, attention."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,24 +13,48 @@ EXPLAINED = 0.85
 """Fraction of a neuron's variance above which a frequency explains it, as in `FourierProgress`."""
 
 
-def frequencies_over_time(steps: Int[np.ndarray, " n"], spectra: Float[np.ndarray, "n frequencies"]) -> go.Figure:
-    """Draw the fraction of the embeddings' power by frequency (rows) over the measured steps."""
+def terms_over_time(
+    steps: Int[np.ndarray, " n"], spectra: Float[np.ndarray, "n terms"], names: Sequence[str], term: str
+) -> go.Figure:
+    """Draw the share of the embeddings' power in each term, a row for each, over the measurements.
+
+    Args:
+        steps: of the measurements.
+        spectra: the shares.
+        names: of the terms.
+        term: what they are, as in "frequency".
+    """
     heat = go.Heatmap(
         z=_short(spectra.T),
         x=[str(step) for step in steps],
-        y=list(range(1, spectra.shape[1] + 1)),
+        y=list(names),
         colorscale="Viridis",
-        hovertemplate="step %{x}, frequency %{y}: %{z:.3g}<extra></extra>",
+        colorbar={"title": {"text": "share"}},
+        hovertemplate=f"step %{{x}}, {term} %{{y}}: %{{z:.3g}}<extra></extra>",
     )
-    axes = {"xaxis": {"title": {"text": "step"}, "type": "category"}, "yaxis": {"title": {"text": "frequency"}}}
+    axes = {
+        "xaxis": {"title": {"text": "step"}, "type": "category", "nticks": 10},
+        "yaxis": {"title": {"text": term}, "type": "category", "nticks": 15},
+    }
     return styled(go.Figure(heat), height=420, **axes)
 
 
-def over_pairs(values: Float[np.ndarray, "p q"], name: str, axes: tuple[str, str]) -> go.Figure:
-    """Draw a value for each pair as a map, with b or its frequency to the right and a downwards."""
+def over_pairs(
+    values: Float[np.ndarray, "p q"], name: str, axes: tuple[str, str], names: Sequence[str] | None = None
+) -> go.Figure:
+    """Draw a number for each pair as a map, b or its term to the right and a downwards.
+
+    Args:
+        values: the numbers.
+        name: of the numbers.
+        axes: what is downwards, and what to the right.
+        names: of the rows, which are those of the columns too; None for their numbers.
+    """
     down, right = axes
     heat = go.Heatmap(
         z=_short(values),
+        x=names,
+        y=names,
         colorscale="Viridis",
         hovertemplate=f"{down} %{{y}}, {right} %{{x}}: %{{z:.3g}}<extra>{name}</extra>",
     )
@@ -40,17 +66,28 @@ def over_pairs(values: Float[np.ndarray, "p q"], name: str, axes: tuple[str, str
     )
 
 
-def neurons_by_frequency(frequency: Int[np.ndarray, " n"], share: Float[np.ndarray, " n"], most: int) -> go.Figure:
-    """Draw the numbers of neurons of each frequency, and of those whose variance it explains."""
-    places = list(range(1, most + 1))
+def neurons_by_term(
+    which: Int[np.ndarray, " n"], share: Float[np.ndarray, " n"], names: Sequence[str], term: str
+) -> go.Figure:
+    """Draw the number of neurons whose variance each term explains most of, and of those that it explains.
+
+    Args:
+        which: the term of each neuron; 0 for none.
+        share: of its variance that the term explains.
+        names: of the terms from 1 on.
+        term: what they are, as in "frequency".
+    """
     figure = go.Figure()
     for chosen, name, colour in (
-        (share >= 0, "most of it by this frequency", GRID),
+        (share >= 0, f"most of it by this {term}", GRID),
         (share >= EXPLAINED, f"at least {EXPLAINED:.0%} of the variance", VAL_COLOUR),
     ):
-        numbers = np.bincount(frequency[chosen], minlength=most + 1)[1 : most + 1].tolist()
-        figure.add_bar(x=places, y=numbers, name=name, marker={"color": colour, "line": {"color": MUTED}})
-    axes = {"xaxis": {"title": {"text": "frequency"}}, "yaxis": {"title": {"text": "neurons"}}}
+        numbers = np.bincount(which[chosen], minlength=len(names) + 1)[1:].tolist()
+        figure.add_bar(x=list(names), y=numbers, name=name, marker={"color": colour, "line": {"color": MUTED}})
+    axes = {
+        "xaxis": {"title": {"text": term}, "type": "category", "nticks": 15},
+        "yaxis": {"title": {"text": "neurons"}},
+    }
     return styled(figure, height=420, barmode="overlay", **axes)
 
 

@@ -15,7 +15,7 @@ from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
 from grokking_pl.plots.principal_axes import principal_axes
 from grokking_pl.plots.theory import THEORY_COLOUR
-from grokking_pl.report.circuit_figures import frequencies_over_time, neurons_by_frequency, over_pairs
+from grokking_pl.report.circuit_figures import neurons_by_term, over_pairs, terms_over_time
 from grokking_pl.report.page import INK, Page, chip, columns, log_axis, number, paragraph, table
 from grokking_pl.report.run_figures import (
     ACCURACIES,
@@ -187,19 +187,20 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
 
 
 def _add_circuit(page: Page, circuit: Circuit | None) -> None:
-    """Add figures of how a network adds modulo p, if it does."""
+    """Show how a network computes modular addition, or a group's operation; nothing for one that was not looked at."""
     if circuit is None:
         return
     parts = []
+    term, names = circuit.term, circuit.names
+    terms = {"frequency": "frequencies", "representation": "irreducible representations"}[term]
     if circuit.steps is not None and circuit.spectra is not None and len(circuit.steps) > 1:
-        words = "Fraction of the embeddings' power at each frequency, over steps."
-        figure = frequencies_over_time(circuit.steps, circuit.spectra)
-        parts.append(page.plot("frequencies", figure, "Frequencies of the embeddings over steps", words))
+        words = f"The share of the embeddings' power in each {term}, over the steps."
+        figure = terms_over_time(circuit.steps, circuit.spectra, names[1:], term)
+        parts.append(page.plot("frequencies", figure, f"{terms.capitalize()} of the embeddings over steps", words))
     if circuit.neuron_frequency is not None and circuit.neuron_share is not None:
-        most = len(circuit.logit_spectrum) - 1
-        figure = neurons_by_frequency(circuit.neuron_frequency, circuit.neuron_share, most)
-        words = "Neurons by the frequency that explains most of their variance over all pairs (a, b)."
-        parts.append(page.plot("neurons", figure, "Number of neurons by frequency", words))
+        figure = neurons_by_term(circuit.neuron_frequency, circuit.neuron_share, names[1:], term)
+        words = f"Neurons by the {term} that explains most of their variance over all pairs (a, b)."
+        parts.append(page.plot("neurons", figure, f"Number of neurons by {term}", words))
     if circuit.logits is not None:
         words = "The output for the correct result, for all pairs (a, b)."
         figure = over_pairs(circuit.logits, "correct output", ("a", "b"))
@@ -207,14 +208,16 @@ def _add_circuit(page: Page, circuit: Circuit | None) -> None:
     spectrum = circuit.logit_spectrum.copy()
     spectrum[0, 0] = 0
     share = spectrum / spectrum.sum() if spectrum.sum() else spectrum
-    words = "Fraction of the outputs' variance at each frequency of a and of b; addition is on the diagonal."
-    figure = over_pairs(share, "fraction", ("frequency of a", "frequency of b"))
+    what = "addition" if term == "frequency" else "the group's operation"
+    words = f"The share of the variance of all outputs in each {term} of a and of b: {what} is on the diagonal."
+    figure = over_pairs(share, "share", (f"{term} of a", f"{term} of b"), names)
     parts.append(page.plot("logit-spectrum", figure, "Spectrum of the outputs over both operands", words))
     for head, pattern in enumerate([] if circuit.attention is None else circuit.attention):
         words = f"Head {head}: attention of the last token to a, for all pairs (a, b)."
         figure = over_pairs(pattern, f"head {head}", ("a", "b"))
         parts.append(page.plot(f"attention-{head}", figure, f"Attention of head {head} to a over all pairs", words))
-    page.add("The circuit of modular addition", columns(*parts))
+    heading = "The circuit of modular addition" if term == "frequency" else "The circuit of the group's operation"
+    page.add(heading, columns(*parts))
 
 
 def _add_theory(page: Page, results: RunResults) -> None:

@@ -34,16 +34,17 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Circuit:
-    """How a network adds modulo p, as written by ``FourierProgress``; None for missing parts.
+    """What a network computes for all pairs, by ``FourierProgress`` or ``IrrepProgress``; None for what it lacks.
 
     Args:
-        logit_spectrum: power of the outputs at each frequency of a and b.
-        steps: steps of the spectra.
-        spectra: fraction of the embeddings' power at each frequency, at each step.
-        logits: correct output of each pair.
-        attention: attention of the last token to a, by head and pair.
-        neuron_frequency: frequency of each neuron; 0 for none.
-        neuron_share: fraction of its variance explained by the frequency.
+        logit_spectrum: power of the outputs at each frequency of a and b, or in each irreducible representation.
+        steps: of the spectra.
+        spectra: share of the embeddings' power at each frequency but 0, at each step.
+        logits: the right output of each pair.
+        attention: what the last token takes from a, of each head and pair.
+        neuron_frequency: of each neuron; 0 for none.
+        neuron_share: of its variance that the frequency explains.
+        dimensions: of the representations; None where the terms are frequencies.
     """
 
     logit_spectrum: Float[np.ndarray, "k l"]
@@ -53,6 +54,20 @@ class Circuit:
     attention: np.ndarray | None = None
     neuron_frequency: np.ndarray | None = None
     neuron_share: np.ndarray | None = None
+    dimensions: np.ndarray | None = None
+
+    @property
+    def term(self) -> str:
+        """What the network is taken apart into."""
+        return "frequency" if self.dimensions is None else "representation"
+
+    @property
+    def names(self) -> list[str]:
+        """The name of each term, the constant first."""
+        count = len(self.logit_spectrum)
+        if self.dimensions is None:
+            return [str(k) for k in range(count)]
+        return [f"{k} (d = {d})" for k, d in enumerate(self.dimensions.tolist())]
 
 
 @dataclass(frozen=True)
@@ -63,10 +78,10 @@ class RunResults:
         path: folder of the run.
         summary: outcome.
         metrics: one row per step, ascending.
-        config: full configuration.
-        snapshots: embeddings over steps.
-        trajectories: trajectories written by the callback ``EffectiveTheory``.
-        circuit: results of the callback ``FourierProgress``.
+        config: the full configuration.
+        snapshots: the embeddings over steps.
+        trajectories: what the callback ``EffectiveTheory`` wrote.
+        circuit: what the callback ``FourierProgress`` or ``IrrepProgress`` wrote.
     """
 
     path: Path

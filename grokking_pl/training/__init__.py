@@ -7,6 +7,7 @@ from grokking_pl.training.losses import CrossEntropy, Loss, MeanSquaredError, St
 from grokking_pl.training.module import GrokkingModule
 from grokking_pl.training.noisy_adam import NoisyAdam
 from grokking_pl.training.optimizer import GroupOptions, build_optimizer
+from grokking_pl.training.output_weights import output_weights
 from grokking_pl.training.pair_activations import pair_activations
 from grokking_pl.training.power import PowerModule, PowerOptions
 from grokking_pl.training.schedule import Schedule
@@ -28,6 +29,7 @@ __all__ = [
     "build_optimizer",
     "decision_map",
     "local_complexity",
+    "output_weights",
     "pair_activations",
     "stitched_accuracy",
     "truncated_accuracy",

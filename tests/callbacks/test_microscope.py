@@ -4,12 +4,24 @@ import itertools
 import json
 import random
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from torch.nn import functional as F
 
-from grokking_pl.metrics import decoder_rqi, excluded_loss, fourier_norms, gini, irrep_power, restricted_loss
+from grokking_pl.metrics import (
+    decoder_rqi,
+    excluded_loss,
+    fourier_norms,
+    gini,
+    group_excluded_loss,
+    group_pair_spectrum,
+    group_restricted_loss,
+    irrep_power,
+    neuron_irreps,
+    restricted_loss,
+)
 from grokking_pl.tasks import symmetric_group
 from grokking_pl.training import GrokkingModule, pair_activations
 
@@ -49,6 +61,8 @@ def test_values_of_the_last_step(run):
     assert summary["restricted_loss"] == pytest.approx(float(restricted_loss(logits, [1, 3])), rel=1e-4)
     assert summary["keys"] == [1, 3]
     assert summary["embedding_gini"] == pytest.approx(float(gini(fourier_norms(module.network.embeddings))), rel=1e-4)
+    output_norms = fourier_norms(module.network.classifier.weight[:7])
+    assert summary["output_gini"] == pytest.approx(float(gini(output_norms)), rel=1e-4)
     losses = F.cross_entropy(logits.flatten(0, 1), results.flatten(), reduction="none").view(7, 7)
     # The training pairs are those whose mean loss and excluded loss were measured.
     count = int(0.3 * 49)
@@ -134,6 +148,64 @@ def test_group(grok, tmp_path):
     assert summary["irrep_dimensions"] == [1, 1, 2]
 
 
+GROUP = [
+    *(word for word in SMALL if not word.startswith("--data")), "--data.task=grokking_pl.tasks.symmetric_group",
+    "--data.task.n=3", "--data.classes=7", "--data.train_fraction=0.6",
+    "--trainer.callbacks=IrrepProgress", "--trainer.callbacks.every_n_steps=10",
+]  # fmt: skip
+
+
+def test_circuit_of_a_group(grok, tmp_path):
+    status, _, err = grok(*GROUP, "--trainer.callbacks.irreps=[2]", "--run_dir", tmp_path)
+    assert status == 0, err
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    module = GrokkingModule.load_from_checkpoint(tmp_path / "checkpoints/last.ckpt", weights_only=False)
+    table, found = symmetric_group(3), pair_activations(module)
+    pairs = [(a, b) for a in range(6) for b in range(6)]
+    random.Random(0).shuffle(pairs)
+    train = torch.zeros(6, 6, dtype=torch.bool)
+    for a, b in pairs[: int(0.6 * 36)]:
+        train[a, b] = True
+    logits = found["outputs"]
+    assert summary["restricted_loss"] == pytest.approx(float(group_restricted_loss(logits, table, [2])), rel=1e-4)
+    assert summary["excluded_loss"] == pytest.approx(float(group_excluded_loss(logits, table, [2], train)), rel=1e-4)
+    spectrum = group_pair_spectrum(logits, table).sum(2)
+    assert summary["logit_key_power"] == pytest.approx(
+        float(spectrum[2, 2] / (spectrum.sum() - spectrum[0, 0])), rel=1e-4
+    )
+    neurons = neuron_irreps(found["blocks.0.activation"][:, :, 0], table)
+    assert summary["neuron_share"] == pytest.approx(float(neurons.share.mean()), rel=1e-4)
+    assert summary["keys"] == [2]
+    assert summary["irrep_dimensions"] == [1, 1, 2]
+    with np.load(tmp_path / "circuit.npz") as file:
+        assert file["dimensions"].tolist() == [1, 1, 2]
+        assert file["spectra"][-1].tolist() == pytest.approx(
+            irrep_power(module.network.embeddings, table)[1:].tolist(), rel=1e-4
+        )
+        right = logits.gather(2, torch.empty(6, 6, dtype=torch.long).index_put((table.a, table.b), table.c)[..., None])
+        np.testing.assert_allclose(file["logits"], right[..., 0].detach().numpy(), rtol=1e-4)
+    status, _, err = grok("report", tmp_path)
+    assert status == 0, err
+    page = (tmp_path / "report.html").read_text()
+    for words in ("The circuit of the group&#x27;s operation", "2 (d = 2)", "representation of a"):
+        assert words in page
+
+
+def test_key_representations_are_found(grok, tmp_path):
+    """Those of the embeddings: of a sign in every dimension, the sign."""
+    start = tmp_path / "start"
+    status, _, err = grok(*GROUP, "--trainer.max_steps=1", "--run_dir", start)
+    assert status == 0, err
+    checkpoint = torch.load(start / "checkpoints/last.ckpt", weights_only=True)
+    table = symmetric_group(3)
+    sign = torch.tensor([1.0, -1, -1, 1, 1, -1])
+    checkpoint["state_dict"]["network.tokens.weight"][: table.p] = sign[:, None]
+    torch.save(checkpoint, start / "checkpoints/step_00000001.ckpt")
+    status, _, err = grok("measure", start, "--measures=IrrepProgress")
+    assert status == 0, err
+    assert pd.read_csv(start / "measures.csv").num_keys.tolist() == [1]
+
+
 def test_decoder(grok, tmp_path):
     status, _, err = grok(
         "fit", "--config", "configs/permutation_s3.yaml", *watching(["DecoderQuality"]), "--trainer.max_steps=10",
@@ -150,7 +222,16 @@ MISTAKES = {
     "FourierProgress needs addition modulo p": ("toy_addition", "FourierProgress"),
     "frequencies are [4]; give distinct ones from 1 to 3": ("", "FourierProgress --trainer.callbacks.frequencies=[4]"),
     "FourierProgress: factor is 1.0": ("", "FourierProgress --trainer.callbacks.factor=1"),
-    "IrrepSpectrum: a + b is not a group operation": ("toy_addition", "IrrepSpectrum"),
+    "IrrepSpectrum: a + b is not the operation of a group": ("toy_addition", "IrrepSpectrum"),
+    "IrrepProgress: a + b is not the operation of a group": ("toy_addition", "IrrepProgress"),
+    "IrrepProgress: irreps are [0]; give different": ("", "IrrepProgress --trainer.callbacks.irreps=[0]"),
+    "IrrepProgress: factor is 1.0": ("", "IrrepProgress --trainer.callbacks.factor=1"),
+    "IrrepProgress needs the operation table of algorithmic data": ("mnist_grok", "IrrepProgress"),
+    "FourierProgress needs addition modulo p, such as modular_addition, and not MNIST": (
+        "mnist_grok", "FourierProgress",
+    ),
+    "DecoderQuality: MLP has no embeddings": ("mnist_grok", "DecoderQuality"),
+    "InitialDistance: every_n_steps is 0": ("", "InitialDistance --trainer.callbacks.every_n_steps=0"),
     "LogitMargin needs one class number per sample": ("toy_addition", "LogitMargin"),
     "KernelChange: samples is 0": ("", "KernelChange --trainer.callbacks.samples=0"),
     "Sharpness: iterations is 0": ("", "Sharpness --trainer.callbacks.iterations=0"),

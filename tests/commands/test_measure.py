@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -97,10 +98,95 @@ def test_double_precision(grok, tmp_path):
 def test_run_without_kept_checkpoints(grok, copy):
     for path in (copy / "checkpoints").glob("step_*"):
         path.unlink()
-    status, _, err = grok("measure", copy, "--measures=WeightNorms")
+    status, _, err = grok("measure", copy, "--measures=EmbeddingNorm", "--measures+=WeightNorms")
     assert status == 2
+    assert "WeightNorms looks at the whole network, and" in err
     assert "keeps no checkpoints but its last: train with --trainer.callbacks+=RunCheckpoint" in err
     assert "--trainer.callbacks.keep=log" in err
+    status, _, err = grok("measure", copy, "--measures=EmbeddingNorm")
+    assert status == 2
+    assert "keeps no checkpoints but its last, and no embeddings: train with --trainer.callbacks+=RunCheckpoint" in err
+    assert "or with EmbeddingSnapshots for measures of the embeddings" in err
+    assert not (copy / "measures.csv").exists()
+
+
+OF_EMBEDDINGS = {
+    "toy_addition": ["RepresentationQuality", "EffectiveDimension", "EmbeddingNorm"],
+    "permutation_s3": ["RepresentationQuality", "IrrepSpectrum"],
+    "nanda": ["FourierSpectrum", "EffectiveDimension", "RepresentationQuality", "EmbeddingNorm"],
+}
+
+
+@pytest.fixture(scope="module", params=OF_EMBEDDINGS)
+def embedded(request, grok, tmp_path_factory):
+    """A run that keeps its embeddings and no checkpoints, watched at the same steps; and what watched it."""
+    folder, measures = tmp_path_factory.mktemp("embedded") / "run", OF_EMBEDDINGS[request.param]
+    start = SMALL if request.param == "nanda" else ["fit", "--config", f"configs/{request.param}.yaml"]
+    watching = [f"--trainer.callbacks{'+' * bool(number)}={name}" for number, name in enumerate(measures)]
+    for number in range(len(measures)):
+        watching.insert(2 * number + 1, "--trainer.callbacks.every_n_steps=1")
+    status, _, err = grok(
+        *start, *watching, "--trainer.callbacks+=EmbeddingSnapshots", "--trainer.callbacks.steps=[0,3,20]",
+        "--trainer.max_steps=20", "--trainer.log_every_n_steps=1", "--trainer.enable_progress_bar=false",
+        "--run_dir", folder,
+    )  # fmt: skip
+    assert status == 0, err
+    return folder, measures
+
+
+def test_snapshots_of_embeddings(grok, embedded, tmp_path):
+    folder, measures = embedded
+    folder = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard"))
+    asked = [f"--measures{'+' * bool(number)}={name}" for number, name in enumerate(measures)]
+    status, out, err = grok("measure", folder, *asked)
+    assert status == 0, err
+    assert out.startswith("3 steps in ")
+    metrics, found = (pd.read_csv(folder / f"{name}.csv").set_index("step") for name in ("metrics", "measures"))
+    assert found.index.tolist() == [0, 3, 20]
+    assert len(found.columns) >= len(measures)
+    for column in found:
+        assert found[column].tolist() == pytest.approx(metrics[column][found.index].tolist(), abs=1e-6), column
+    status, _, err = grok("measure", folder, "--measures=PhaseTracker")
+    assert status == 2
+    assert "PhaseTracker looks at the whole network, and" in err
+    assert "its last, and embeddings, which are not enough: train with" in err
+
+
+def test_embeddings_between_kept_checkpoints(grok, copy):
+    """Measures of embeddings have their steps too; others those of checkpoints alone."""
+    embeddings = np.random.default_rng(0).normal(size=(2, 7, 16)).astype(np.float32)
+    symbols = np.array([str(k) for k in range(7)])
+    np.savez(copy / "embeddings.npz", steps=[5, 10], embeddings=embeddings, symbols=symbols)
+    assert grok("measure", copy, "--measures=EmbeddingNorm", "--measures+=WeightNorms")[0] == 0
+    measures = pd.read_csv(copy / "measures.csv").set_index("step")
+    assert measures.index.tolist() == [0, 5, 10, 20, 25]
+    assert measures.weight_norm_decoder.notna().tolist() == [True, False, True, True, True]
+    assert measures.embedding_norm[5] == pytest.approx(float(np.sqrt((embeddings[0] ** 2).mean())), rel=1e-5)
+    assert measures.embedding_norm[10] != pytest.approx(float(np.sqrt((embeddings[1] ** 2).mean())), rel=1e-3)
+    np.savez(copy / "embeddings.npz", steps=[5, 10], embeddings=embeddings[:, :6], symbols=symbols)
+    status, _, err = grok("measure", copy, "--measures=EmbeddingNorm")
+    assert status == 2
+    assert "the embeddings of step 5 have the shape (6, 16), those of the network in config.yaml (7, 16)" in err
+    for content in (b"half a file", b""):
+        (copy / "embeddings.npz").write_bytes(content)
+        status, _, err = grok("measure", copy, "--measures=EmbeddingNorm")
+        assert status == 2
+        assert "embeddings.npz is damaged: move it away" in err
+
+
+def test_files_of_measures_that_did_not_watch(grok, copy):
+    """What `FourierProgress` wrote in training stays as it is; `FourierSpectrum`, which was not there, draws."""
+    before = (copy / "circuit.npz").read_bytes()
+    assert grok("measure", copy, "--measures=FourierProgress", "--measures+=FourierSpectrum")[0] == 0
+    assert (copy / "circuit.npz").read_bytes() == before
+    assert (copy / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+    config = (copy / "config.yaml").read_text()
+    (copy / "config.yaml").write_text(config.replace("callbacks.FourierProgress", "callbacks.FourierSpectrum"))
+    (copy / "circuit.npz").unlink()
+    assert grok("measure", copy, "--measures=FourierProgress", "--measures.frequencies=[1]")[0] == 0
+    with np.load(copy / "circuit.npz") as file:
+        assert file["steps"].tolist() == [0, 10, 20, 25]
+        assert file["logits"].shape == (7, 7)
 
 
 def test_initial_weights_are_needed(grok, copy):

@@ -1,0 +1,162 @@
+"""The base of callbacks that look at what a network computes for all pairs of symbols while a circuit forms."""
+
+from abc import abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from grokking_pl.callbacks.measurement import Measurement
+from grokking_pl.callbacks.reporting import keep_arrays, writes_files
+from grokking_pl.errors import UserError
+from grokking_pl.training import pair_activations
+
+EXPLAINED = 0.85
+"""Share of a neuron's variance from which on one term explains it (Nanda et al., 2023, section 4.3)."""
+
+
+class CircuitProgress(Measurement):
+    """Measures how much of an operation a network does by its key terms, which a subclass defines.
+
+    A term is a frequency, or an irreducible representation. Terms are numbered from 1; 0 is the constant.
+
+    Args:
+        every_n_steps: steps between measurements.
+        keys: the key terms; null for those found at each measurement.
+        factor: how many times the share of random weights makes a key term.
+
+    Raises:
+        UserError: a parameter is out of range, the data are of another kind, or the network reads no pairs.
+    """
+
+    def __init__(self, every_n_steps: int, keys: list[int] | None, factor: float) -> None:
+        super().__init__(every_n_steps)
+        if not factor > 1:
+            raise UserError(f"{type(self).__name__}: factor is {factor}; it must be above 1")
+        self.given_keys = keys
+        self.factor = factor
+        self.state["keys"] = []
+        self.state["neurons"] = {}
+        self.state["spectra"] = {}
+        self.state["circuit"] = {}
+
+    # What a subclass says.
+
+    @abstractmethod
+    def check(self, data: Any) -> None:
+        """Raise a `UserError` unless the data's operation has such terms, and the given keys are among them."""
+
+    @abstractmethod
+    def pair_power(self, values: Float[Tensor, "p p n"]) -> Float[Tensor, "k k n"]:
+        """The power of functions of a pair in each term of a (rows) and of b (columns)."""
+
+    @abstractmethod
+    def power(self, embeddings: Float[Tensor, "p d"]) -> Float[Tensor, " terms"]:
+        """The share of the embeddings' power in each term but the constant."""
+
+    @abstractmethod
+    def random_power(self) -> Float[Tensor, " terms"]:
+        """The same of random embeddings."""
+
+    @abstractmethod
+    def neurons(self, activations: Float[Tensor, "p p n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+        """The term that explains most of each neuron's variance, and the share that it explains."""
+
+    @abstractmethod
+    def losses(self, outputs: Float[Tensor, "p p outputs"], keys: list[int]) -> dict[str, float]:
+        """Restricted and excluded loss."""
+
+    def further(self, pl_module: Any) -> dict[str, float]:
+        """Other values of the weights."""
+        return {}
+
+    # What is measured.
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the data and the keys."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self.check(data)
+        if not hasattr(pl_module, "network"):
+            name = type(self).__name__
+            raise UserError(f"{name} needs a module with a network, and {type(pl_module).__name__} has none")
+        table = data.table
+        train = torch.zeros(table.p, table.p, dtype=torch.bool)
+        train[table.a[data.train_indices], table.b[data.train_indices]] = True
+        self._train: Bool[Tensor, "p p"] = train
+        results = torch.zeros(table.p, table.p, dtype=torch.long)
+        results[table.a, table.b] = table.c
+        self._results: Int[Tensor, "p p"] = results
+
+    def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
+        """All of them now."""
+        plugin: Any = trainer.precision_plugin
+        with plugin.forward_context():
+            try:
+                found = pair_activations(pl_module)
+            except UserError as error:
+                raise UserError(f"{type(self).__name__}: {error}") from None
+        outputs = found.pop("outputs").float()
+        circuit: dict[str, Tensor] = {}
+        spectrum = self.pair_power(outputs).sum(-1)
+        embeddings = getattr(pl_module.network, "embeddings", None)
+        shares = None if embeddings is None else self.power(embeddings.detach())
+        keys = self._keys(spectrum.diagonal()[1:] if shares is None else shares)
+        of_key = torch.tensor(keys, dtype=torch.long, device=spectrum.device)
+        variance = spectrum.sum() - spectrum[0, 0]
+        values = {"num_keys": len(keys), "logit_key_power": float(spectrum[of_key, of_key].sum() / variance)}
+        if keys and pl_module.class_targets is None:
+            values |= self.losses(outputs, keys)
+        if shares is not None:
+            self.state["spectra"] = {**self.state["spectra"], trainer.global_step: shares.cpu()}
+        values |= self.further(pl_module)
+        neurons = [values for name, values in found.items() if not name.endswith("attention")]
+        if neurons:
+            last = neurons[-1].float().flatten(2, -2)[:, :, -1] if neurons[-1].ndim > 3 else neurons[-1].float()
+            term, share = self.neurons(last)
+            values["periodic_neurons"] = float((share >= EXPLAINED).float().mean())
+            values["neuron_share"] = float(share.mean())
+            circuit |= {"neuron_frequency": term, "neuron_share": share}
+            numbers = torch.bincount(term[share >= EXPLAINED]).tolist()
+            self.state["neurons"] = {k: number for k, number in enumerate(numbers) if number}
+        patterns = [values for name, values in found.items() if name.endswith("attention")]
+        if patterns:
+            circuit["attention"] = patterns[-1][:, :, :, -1, 0].movedim(2, 0)
+        if outputs.shape[2] >= len(self._train):
+            circuit["logits"] = outputs.gather(2, self._results.to(outputs.device)[..., None])[..., 0]
+        circuit["logit_spectrum"] = spectrum
+        self.state["circuit"] = {name: value.detach().cpu() for name, value in circuit.items()}
+        self.state["keys"] = keys
+        return values
+
+    def arrays(self) -> dict[str, Tensor]:
+        """What the report needs besides."""
+        return {}
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the report shows.
+
+        Raises:
+            UserError: the disk is full or the folder has gone.
+        """
+        if self.state["circuit"] and writes_files(trainer):
+            spectra = self.state["spectra"]
+            over_time = (
+                {"steps": torch.tensor(list(spectra)), "spectra": torch.stack(list(spectra.values()))}
+                if spectra
+                else {}
+            )
+            arrays = {**over_time, **self.state["circuit"], **self.arrays()}
+            keep_arrays(trainer, "circuit.npz", **{name: value.numpy() for name, value in arrays.items()})
+
+    def status(self) -> dict[str, str]:
+        """The restricted loss."""
+        return {"restricted": f"{self.values['restricted_loss']:.2g}"} if "restricted_loss" in self.values else {}
+
+    def _keys(self, power: Float[Tensor, " terms"]) -> list[int]:
+        """The given terms, or those that hold more than ``factor`` times what random weights have there."""
+        if self.given_keys is not None:
+            return self.given_keys
+        is_key = power > self.factor * self.random_power().to(power) * power.sum()
+        return [int(k) + 1 for k in is_key.nonzero()[:, 0]]
