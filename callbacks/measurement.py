@@ -25,11 +25,11 @@ class Measurement(Deferred):
         UserError: every_n_steps is not positive.
 
     Attributes:
-        state: what a resumed run needs besides the last values; it is kept in the checkpoint.
-        thins_log: whether only one measurement per log interval of the trainer is logged, and the last one, instead of
-            all; for what may be measured at every step.
-        needs_only_embeddings: whether of the network it looks at the ``representation`` alone, so that `grok measure`
-            can make it of a run that kept its embeddings and no checkpoints.
+        state: state for resuming besides the last values; saved in checkpoints.
+        thins_log: whether to log only one measurement per log interval of the trainer, early ones at ten steps per
+            decade, and the last one, instead of all; for measurements at every step.
+        needs_only_embeddings: whether the measurement reads only the network's ``representation``, so that
+            `grok measure` can apply it to a run that kept embeddings but no checkpoints.
     """
 
     thins_log = False
