@@ -100,7 +100,9 @@ class CircuitProgress(Measurement):
         outputs = found.pop("outputs").float()
         circuit: dict[str, Tensor] = {}
         spectrum = self.pair_power(outputs).sum(-1)
-        shares = self.power(pl_module.representation.embeddings) if pl_module.has_representation else None
+        shares = (
+            self.power(pl_module.representation.embeddings) if getattr(pl_module, "has_representation", False) else None
+        )
         keys = self._keys(spectrum.diagonal()[1:] if shares is None else shares)
         of_key = torch.tensor(keys, dtype=torch.long, device=spectrum.device)
         variance = spectrum.sum() - spectrum[0, 0]

@@ -98,7 +98,11 @@ class FourierProgress(CircuitProgress):
 
     def further(self, pl_module: Any) -> dict[str, float]:
         """How sparse embeddings and output weights are in frequencies."""
-        weights = {"embedding": pl_module.representation.embeddings if pl_module.has_representation else None}
+        weights = {
+            "embedding": pl_module.representation.embeddings
+            if getattr(pl_module, "has_representation", False)
+            else None
+        }
         if pl_module.class_targets is None:
             last = output_weights(pl_module)
             weights["output"] = last if last is None or len(last) < self._p else last[: self._p]
