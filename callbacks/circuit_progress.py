@@ -1,4 +1,4 @@
-"""The base of callbacks that look at what a network computes for all pairs of symbols while a circuit forms."""
+"""Base class of callbacks that measure a circuit, from a network's activations for all pairs of symbols."""
 
 from abc import abstractmethod
 from typing import Any
@@ -14,21 +14,21 @@ from grokking_pl.errors import UserError
 from grokking_pl.training import pair_activations
 
 EXPLAINED = 0.85
-"""Share of a neuron's variance from which on one term explains it (Nanda et al., 2023, section 4.3)."""
+"""Fraction of a neuron's variance above which a term explains it (Nanda et al., 2023, section 4.3)."""
 
 
 class CircuitProgress(Measurement):
-    """Measures how much of an operation a network does by its key terms, which a subclass defines.
+    """Measures how much of an operation a network does with its key terms; subclasses define the terms.
 
-    A term is a frequency, or an irreducible representation. Terms are numbered from 1; 0 is the constant.
+    A term is a frequency or an irreducible representation. Terms are numbered from 1; 0 is the constant.
 
     Args:
         every_n_steps: steps between measurements.
-        keys: the key terms; null for those found at each measurement.
-        factor: how many times the share of random weights makes a key term.
+        keys: key terms; null to find them at each measurement.
+        factor: multiple of the fraction for random weights that defines key terms.
 
     Raises:
-        UserError: a parameter is out of range, the data are of another kind, or the network reads no pairs.
+        UserError: a parameter is out of range, the data do not suit, or the network reads no pairs.
     """
 
     def __init__(self, every_n_steps: int, keys: list[int] | None, factor: float) -> None:
@@ -42,11 +42,11 @@ class CircuitProgress(Measurement):
         self.state["spectra"] = {}
         self.state["circuit"] = {}
 
-    # What a subclass says.
+    # Defined by subclasses.
 
     @abstractmethod
     def check(self, data: Any) -> None:
-        """Raise a `UserError` unless the data's operation has such terms, and the given keys are among them."""
+        """Raise a `UserError` unless the data's operation has such terms and the given keys are among them."""
 
     @abstractmethod
     def pair_power(self, values: Float[Tensor, "p p n"]) -> Float[Tensor, "k k n"]:
@@ -54,25 +54,25 @@ class CircuitProgress(Measurement):
 
     @abstractmethod
     def power(self, embeddings: Float[Tensor, "p d"]) -> Float[Tensor, " terms"]:
-        """The share of the embeddings' power in each term but the constant."""
+        """The fraction of the embeddings' power in each term except the constant."""
 
     @abstractmethod
     def random_power(self) -> Float[Tensor, " terms"]:
-        """The same of random embeddings."""
+        """The expected fractions for random embeddings."""
 
     @abstractmethod
     def neurons(self, activations: Float[Tensor, "p p n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
-        """The term that explains most of each neuron's variance, and the share that it explains."""
+        """The term that explains most of each neuron's variance, and the fraction explained."""
 
     @abstractmethod
     def losses(self, outputs: Float[Tensor, "p p outputs"], keys: list[int]) -> dict[str, float]:
-        """Restricted and excluded loss."""
+        """The restricted and excluded loss."""
 
     def further(self, pl_module: Any) -> dict[str, float]:
-        """Other values of the weights."""
+        """Further values to log, computed from the weights."""
         return {}
 
-    # What is measured.
+    # Measurement.
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the data and the keys."""
@@ -90,7 +90,7 @@ class CircuitProgress(Measurement):
         self._results: Int[Tensor, "p p"] = results
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
-        """All of them now."""
+        """The current values."""
         plugin: Any = trainer.precision_plugin
         with plugin.forward_context():
             try:
@@ -132,14 +132,14 @@ class CircuitProgress(Measurement):
         return values
 
     def arrays(self) -> dict[str, Tensor]:
-        """What the report needs besides."""
+        """Further arrays for the report."""
         return {}
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the report shows.
+        """Write the data of the report.
 
         Raises:
-            UserError: the disk is full or the folder has gone.
+            UserError: the disk is full or the folder is gone.
         """
         if self.state["circuit"] and writes_files(trainer):
             spectra = self.state["spectra"]
@@ -156,7 +156,7 @@ class CircuitProgress(Measurement):
         return {"restricted": f"{self.values['restricted_loss']:.2g}"} if "restricted_loss" in self.values else {}
 
     def _keys(self, power: Float[Tensor, " terms"]) -> list[int]:
-        """The given terms, or those that hold more than ``factor`` times what random weights have there."""
+        """The given terms, or those with more than ``factor`` times the power of random weights."""
         if self.given_keys is not None:
             return self.given_keys
         is_key = power > self.factor * self.random_power().to(power) * power.sum()

@@ -15,9 +15,9 @@ from grokking_pl.metrics import class_effective_loss, class_means
 class ClassSeparation(Measurement):
     """Logs the effective loss over same-label pairs, for the representation read by the network's decoder.
 
-    The columns are ``train_class_loss`` and ``val_class_loss``: 0 where each class is one point, about 2 where the
-    classes are not told apart. A measurement is a forward pass of the samples. At the end ``class_means.png`` shows the
-    paths of the training samples' class means.
+    The columns are ``train_class_loss`` and ``val_class_loss``: 0 if each class is a single point, about 2 if the
+    classes are not separated. At the end ``class_means.png`` shows the paths of the training samples' class means.
+    Cost of a measurement: one forward pass of the samples.
 
     Args:
         every_n_steps: steps between measurements.

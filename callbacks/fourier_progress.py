@@ -23,7 +23,7 @@ from grokking_pl.training import output_weights
 
 
 class FourierProgress(CircuitProgress):
-    """Logs how much of modular addition a network does by its key frequencies, and how sparse it is in frequencies.
+    """Logs how much of modular addition a network does with its key frequencies, and its sparsity in frequency space.
 
     For data of addition modulo p. Each measurement takes one forward pass over all p^2 pairs and two transforms, as
     long as three training steps of the transformer of Nanda et al. (0.35 s on one core). The columns are
@@ -33,10 +33,10 @@ class FourierProgress(CircuitProgress):
     - ``logit_key_power``, the fraction of the variance of the outputs in cos(w (a + b)) and sin(w (a + b)) and the
       other products of the same key frequency of a and b;
     - ``embedding_gini`` and ``embedding_participation``, Gini coefficient and inverse participation ratio of the
-      embeddings' norms by frequency, where there are embeddings; ``output_gini`` and ``output_participation`` of the
-      last linear layer's, over the classes;
-    - ``periodic_neurons``, the share of the neurons of the last nonlinearity, at the last token, of whose variance one
-      frequency explains 85 %, and ``neuron_share``, the mean of what it explains.
+      embeddings' norms by frequency, if there are embeddings; ``output_gini`` and ``output_participation``, the same
+      for the weights of the last linear layer, over the classes;
+    - ``periodic_neurons``, the fraction of the neurons of the last nonlinearity, at the last token, with 85 % of their
+      variance explained by one frequency, and ``neuron_share``, the mean fraction explained.
 
     At the end ``circuit.npz`` holds the data of the report: ``steps`` (n) and ``spectra`` (n x floor(p / 2)), the
     fraction of the embeddings' power at each frequency; and for the last step ``logits`` (p x p), the correct output of
@@ -57,13 +57,13 @@ class FourierProgress(CircuitProgress):
         super().__init__(every_n_steps, frequencies, factor)
 
     def check(self, data: Any) -> None:
-        """See that the data are modular addition."""
+        """Check that the data are modular addition."""
         table = getattr(data, "table", None)
         if table is None or table.num_results != table.p or not torch.equal(table.c, (table.a + table.b) % table.p):
             what = type(data).__name__ if table is None else table.name
             raise UserError(
-                f"FourierProgress needs addition modulo p, such as modular_addition, and not {what}; IrrepProgress is "
-                "for groups"
+                f"FourierProgress needs addition modulo p, such as modular_addition, not {what}; for other groups use "
+                "IrrepProgress"
             )
         try:
             if self.given_keys is not None:
@@ -77,32 +77,29 @@ class FourierProgress(CircuitProgress):
         return pair_spectrum(values)
 
     def power(self, embeddings: Float[Tensor, "p d"]) -> Float[Tensor, " frequencies"]:
-        """The share of the embeddings' power at each frequency."""
+        """The fraction of the embeddings' power at each frequency."""
         return fourier_power(embeddings)
 
     def random_power(self) -> Float[Tensor, " frequencies"]:
-        """The same at each."""
+        """Equal fractions at all frequencies."""
         frequencies = self._p // 2
         return torch.full((frequencies,), 1 / frequencies)
 
     def neurons(self, activations: Float[Tensor, "p p n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
-        """The frequency of each neuron, and the share of its variance that it explains."""
+        """The frequency of each neuron, and the fraction of its variance explained by it."""
         return neuron_frequencies(activations)
 
     def losses(self, outputs: Float[Tensor, "p p outputs"], keys: list[int]) -> dict[str, float]:
-        """Restricted loss over all pairs, excluded loss over the training pairs."""
+        """The restricted loss over all pairs, and the excluded loss over the training pairs."""
         return {
             "restricted_loss": float(restricted_loss(outputs, keys)),
             "excluded_loss": float(excluded_loss(outputs, keys, self._train)),
         }
 
     def further(self, pl_module: Any) -> dict[str, float]:
-        """How sparse embeddings and output weights are in frequencies."""
-        weights = {
-            "embedding": pl_module.representation.embeddings
-            if getattr(pl_module, "has_representation", False)
-            else None
-        }
+        """Sparsity of embeddings and output weights in frequency space."""
+        embeds = getattr(pl_module, "has_representation", False)
+        weights = {"embedding": pl_module.representation.embeddings if embeds else None}
         if pl_module.class_targets is None:
             last = output_weights(pl_module)
             weights["output"] = last if last is None or len(last) < self._p else last[: self._p]

@@ -1,4 +1,4 @@
-"""What a circuit of a group's operation does while it forms (Chughtai et al., 2023, arXiv 2302.03025)."""
+"""Progress measures of a circuit for a group's operation (Chughtai et al., 2023, arXiv 2302.03025)."""
 
 from typing import Any
 
@@ -19,29 +19,30 @@ from grokking_pl.metrics.group_restricted_loss import check_irreps
 
 
 class IrrepProgress(CircuitProgress):
-    """Logs how much of a group's operation a network does by its key representations.
+    """Logs how much of a group's operation a network does with its key representations.
 
-    For the operation of any group, such as a symmetric one; the representations are numbered as in `character_table`.
-    A measurement costs about what one of `FourierProgress` does. The columns are
+    For the operation of any group, such as a symmetric group. Representations are numbered as in `character_table`. A
+    measurement costs about as much as one of `FourierProgress`. The columns are
 
-    - ``restricted_loss``, over all pairs, and ``excluded_loss``, over the training pairs, where there are key
+    - ``restricted_loss``, over all pairs, and ``excluded_loss``, over the training pairs, if there are key
       representations and the targets are classes;
-    - ``logit_key_power``, the share of the variance of the outputs in products of the same key representation of a and
-      b, where functions of the product are;
-    - ``periodic_neurons``, the share of the neurons of the last nonlinearity, at the last token, of whose variance one
-      representation explains 85 %, and ``neuron_share``, the mean of what it explains.
+    - ``logit_key_power``, the fraction of the variance of the outputs in products of the same key representation of a
+      and b, which include all functions of the product a b in it;
+    - ``periodic_neurons``, the fraction of the neurons of the last nonlinearity, at the last token, with 85 % of their
+      variance explained by one representation, and ``neuron_share``, the mean fraction explained.
 
-    At the end ``circuit.npz`` has what the report shows, as that of `FourierProgress`, with representations in place of
-    frequencies, and their ``dimensions``.
+    At the end ``circuit.npz`` holds the data of the report, as for `FourierProgress` but with representations instead
+    of frequencies, and their ``dimensions``.
 
     Args:
         every_n_steps: steps between measurements.
-        irreps: the key representations; null for those of the embeddings at each measurement, or of the outputs where
-            there are no embeddings.
-        factor: how many times the share that random embeddings have there makes a key representation.
+        irreps: key representations; null for those of the embeddings at each measurement, or of the outputs if there
+            are no embeddings.
+        factor: multiple of the fraction for random embeddings that defines key representations.
 
     Raises:
-        UserError: a parameter is out of range, the data's operation is no group's, or the network reads no pairs.
+        UserError: a parameter is out of range, the data's operation is not that of a group, or the network reads no
+            pairs.
     """
 
     def __init__(self, every_n_steps: int = 100, irreps: list[int] | None = None, factor: float = 2.0) -> None:
@@ -65,20 +66,20 @@ class IrrepProgress(CircuitProgress):
         return group_pair_spectrum(values, self._table)
 
     def power(self, embeddings: Float[Tensor, "p d"]) -> Float[Tensor, " irreps"]:
-        """The share of the embeddings' power in each representation but the trivial one."""
+        """The fraction of the embeddings' power in each representation except the trivial one."""
         return irrep_power(embeddings, self._table)[1:]
 
     def random_power(self) -> Float[Tensor, " irreps"]:
-        """The squared dimension of each, over what all have."""
+        """The squared dimension of each, divided by the sum over all except the trivial one."""
         others: int = self._table.p - 1
         return self._dimensions[1:].square() / others
 
     def neurons(self, activations: Float[Tensor, "p p n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
-        """The representation of each neuron, and the share of its variance that it explains."""
+        """The representation of each neuron, and the fraction of its variance explained by it."""
         return neuron_irreps(activations, self._table)
 
     def losses(self, outputs: Float[Tensor, "p p outputs"], keys: list[int]) -> dict[str, float]:
-        """Restricted loss over all pairs, excluded loss over the training pairs."""
+        """The restricted loss over all pairs, and the excluded loss over the training pairs."""
         return {
             "restricted_loss": float(group_restricted_loss(outputs, self._table, keys)),
             "excluded_loss": float(group_excluded_loss(outputs, self._table, keys, self._train)),
@@ -89,7 +90,7 @@ class IrrepProgress(CircuitProgress):
         return {"dimensions": self._dimensions}
 
     def summary(self) -> dict[str, Any]:
-        """The last values, the key representations, and the number of neurons that each explains."""
+        """The last values, the key representations, and the number of neurons explained by each."""
         values = super().summary()
         if not values:
             return {}

@@ -15,8 +15,8 @@ from grokking_pl.metrics import logit_margins, zero_loss_share
 class LogitMargin(Measurement):
     """Logs the mean and least margin of the correct logit, and the fraction of training losses that are exactly 0.
 
-    The columns are ``train_margin``, ``val_margin``, ``least_train_margin`` and ``zero_losses``: the share of training
-    samples whose loss is exactly 0, where the softmax has collapsed. Several processes each look at all samples, in
+    The columns are ``train_margin``, ``val_margin``, ``least_train_margin`` and ``zero_losses``, the fraction of
+    training samples whose loss is exactly 0 because the softmax has collapsed. Each process evaluates all samples, in
     one forward pass.
 
     Args:

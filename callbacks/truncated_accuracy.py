@@ -20,10 +20,9 @@ CHOSEN = 12
 class TruncatedAccuracy(Measurement):
     """Logs both accuracies with the embeddings projected on their first k principal components.
 
-    The embeddings' mean is kept, and the network that is trained stays as it is. The columns are
-    ``train_accuracy_K_components`` and ``val_accuracy_K_components``, with the number in place of K. At the end
-    ``truncated_accuracy.png`` shows the accuracies against k, and how those on the validation set came there.
-    A measurement is a forward pass of all samples for each number.
+    The embeddings' mean is kept, and the trained network is unchanged. The columns are ``train_accuracy_K_components``
+    and ``val_accuracy_K_components``, with the number for K. At the end ``truncated_accuracy.png`` shows the accuracies
+    by k, and the validation accuracies over steps. Cost of a measurement: one forward pass of all samples for each k.
 
     Args:
         every_n_steps: steps between measurements.

@@ -1,10 +1,10 @@
-"""What a network of others does to add modulo p: key frequencies, neurons, restricted and excluded loss.
+"""How an external network adds modulo p: key frequencies, neurons, restricted and excluded loss.
 
-    python scripts/network_facts.py WEIGHTS                       .safetensors or .npz, in the names of TransformerLens
-                                                                  or of Nanda et al. (2023)
+    python scripts/network_facts.py WEIGHTS                       .safetensors or .npz, names as in TransformerLens
+                                                                  or Nanda et al. (2023)
     python scripts/network_facts.py WEIGHTS --train_fraction 0    trained on all pairs
 
-The training pairs are those of the notebook of Nanda et al.: all pairs, shuffled by Python's generator with the seed 0.
+The training pairs are those of the notebook of Nanda et al.: all pairs, shuffled by Python's generator with seed 0.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def facts(network: Transformer, train: Bool[Tensor, "p p"]) -> pd.DataFrame:
 
 
 def training_pairs(p: int, fraction: float) -> Bool[Tensor, "p p"]:
-    """Those of the notebook; all pairs for 0."""
+    """The training pairs of the notebook; all pairs for fraction 0."""
     pairs = [(a, b) for a in range(p) for b in range(p)]
     random.Random(0).shuffle(pairs)
     train = torch.zeros(p, p, dtype=torch.bool)

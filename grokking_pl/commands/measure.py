@@ -30,7 +30,7 @@ def run(words: list[str]) -> None:
         raise UserError("nothing to measure: give --measures=NAME, such as FourierProgress or WeightNorms")
     folder = RunFolder(Path(config.run))
     if not folder.path.is_dir():
-        raise UserError(f"the folder {folder.path} does not exist: give that of a run")
+        raise UserError(f"the folder {folder.path} does not exist: give the folder of a run")
     measured = ReplayedTrainer(OldRun(folder), measures).replay()
     columns = write_measures(folder, measured)
     print(f"{len(measured)} steps in {folder.measures}: {', '.join(columns)}")
@@ -42,9 +42,9 @@ def build_parser(name: str) -> LightningArgumentParser:
         prog=f"grok {name}",
         usage=f"grok {name} RUN --measures=NAME [--measures.option value] [--measures+=NAME ...]",
         description=(
-            "Measure the checkpoints and weights that a run has kept, and write the curves to measures.csv in its "
-            "folder. Kept are those that RunCheckpoint or StitchedAccuracy is told to keep; measures of the embeddings "
-            "alone are also made of those that EmbeddingSnapshots kept."
+            "Measure a run's kept checkpoints and weights, and write the curves to measures.csv in its "
+            "folder. RunCheckpoint and StitchedAccuracy keep them during training; for measures that read only the "
+            "embeddings, those kept by EmbeddingSnapshots are enough."
         ),
     )
     parser.add_argument("run", type=str, metavar="RUN", help="The folder of the run.")

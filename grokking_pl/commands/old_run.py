@@ -37,14 +37,14 @@ class OldRun:
         folder: folder of the run.
 
     Attributes:
-        module: the module, whose network has the initial weights of its seed.
-        data: the datamodule, set up.
-        weights: by step, ascending, what reads the weights; those of the last step alone are left out.
-        embeddings: by step, ascending, the embeddings that ``EmbeddingSnapshots`` kept.
-        watched_by: the names of the callbacks that watched the training.
+        module: module, whose network has the initial weights of its seed.
+        data: datamodule, set up.
+        weights: readers of the weights by step, ascending; empty if only the last weights were kept.
+        embeddings: embeddings kept by ``EmbeddingSnapshots``, by step, ascending.
+        watched_by: class names of the callbacks used in training.
 
     Raises:
-        UserError: the folder holds no run, its configuration cannot be built, or a file is damaged.
+        UserError: the folder contains no run, its configuration cannot be built, or a file is damaged.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -65,7 +65,7 @@ class OldRun:
         self.module, self.data = experiment.module, experiment.data
 
     def steps(self, of_embeddings: bool) -> list[int]:
-        """The steps at which the network is known, or its embeddings at least; ascending."""
+        """The steps with kept weights, and also those with kept embeddings if ``of_embeddings``; ascending."""
         return sorted({*self.weights, *(self.embeddings if of_embeddings else ())})
 
     def is_double(self) -> bool:
@@ -76,7 +76,7 @@ class OldRun:
         return any(value.dtype == torch.float64 for value in first.values())
 
     def load(self, step: int) -> None:
-        """Give the network the weights of a step, in their precision, or where they were not kept its embeddings.
+        """Load the weights of a step into the network, in their precision; only its embeddings if weights are missing.
 
         Raises:
             UserError: they belong to another network, or cannot be read.
@@ -105,13 +105,13 @@ class OldRun:
 
 
 SNAPSHOTS = "embeddings.npz"
-"""Where a run has the embeddings that it kept."""
+"""Name of the file of kept embeddings in a run folder."""
 
 
 def kept_weights(folder: RunFolder) -> dict[int, Weights]:
     """Readers of the weights by step, ascending: kept checkpoints, weight snapshots, and the last checkpoint.
 
-    Empty if there are none but the last.
+    Empty if there is only the last one.
     """
     kept = KeptCheckpoints(folder.checkpoint.parent)
     snapshots = WeightSnapshots(folder.weights)
@@ -127,7 +127,7 @@ def kept_weights(folder: RunFolder) -> dict[int, Weights]:
 
 
 def kept_embeddings(folder: RunFolder) -> dict[int, Float[Tensor, "p d"]]:
-    """By step, ascending, the embeddings of the run's snapshots; empty if it has none.
+    """The embeddings of the run's snapshots by step, ascending; empty if there are none.
 
     Raises:
         UserError: the file is damaged.

@@ -18,11 +18,11 @@ class ReplayedTrainer(Trainer):
     """Replays the kept steps of a run, one after the other.
 
     Args:
-        run: whose weights are measured.
-        measures: what is measured.
+        run: run whose weights are measured.
+        measures: measurements to make.
 
     Raises:
-        UserError: the run kept nothing of what a measure looks at.
+        UserError: the run did not keep what a measurement reads.
     """
 
     def __init__(self, run: OldRun, measures: Sequence[Measurement]) -> None:
@@ -63,10 +63,10 @@ class ReplayedTrainer(Trainer):
         """Ignored: there are no other loggers."""
 
     def replay(self) -> Rows:
-        """What the measurements say at every step.
+        """Measure every kept step.
 
-        The files that a measurement writes at the end of a run are written too, unless it watched the training, of
-        which it has written them.
+        Files that a measurement writes at the end of a run are written too, unless it was used in training and has
+        already written them.
 
         Raises:
             UserError: something cannot be measured, or weights cannot be read.
@@ -98,10 +98,10 @@ class ReplayedTrainer(Trainer):
 
 
 def _steps(run: OldRun, measures: Sequence[Measurement]) -> list[int]:
-    """The steps at which one of the measures at least can be made, ascending.
+    """The steps at which at least one measurement is possible, ascending.
 
     Raises:
-        UserError: a measure can be made at none.
+        UserError: a measurement is possible at no step.
     """
     of_all = [type(measure).__name__ for measure in measures if not measure.needs_only_embeddings]
     if of_all and not run.weights:

@@ -32,9 +32,9 @@ def decoder_rqi(
 ) -> Float[Tensor, "*batch"]:
     """The fraction of parallelograms (equation 3) whose two samples have the same decoder outputs.
 
-    Two outputs agree if the root mean square of y_s - y_t over the outputs is below the tolerance. Outputs of classes
-    differ by about 1 in this unit. The whole table is decoded once; the pairs are compared as in `rqi`: 0.01 s of one
-    core for p = 59.
+    Two outputs agree if the root mean square of y_s - y_t over the outputs is below the tolerance; in this unit,
+    outputs of different classes differ by about 1. The whole table is decoded once; pairs are compared as in `rqi`.
+    Cost: 0.01 s on one core for p = 59.
 
     Args:
         representation: embeddings (*batch, p, d) of the table's p symbols, and how they are combined.

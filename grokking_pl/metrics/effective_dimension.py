@@ -49,7 +49,7 @@ def pca_entropy(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batc
 def effective_dimension(embeddings: Float[Tensor, "*batch p d"]) -> Float[Tensor, "*batch"]:
     """The effective dimension exp(S) of the embeddings (figure 7).
 
-    2 ms of one core for p = 113 and d = 128.
+    Cost: 2 ms on one core for p = 113, d = 128.
 
     Args:
         embeddings: one row per symbol; leading dimensions are a batch.

@@ -13,7 +13,7 @@ Tensors = Sequence[Tensor | None]
 def total_norm(tensors: Tensors) -> Float[Tensor, ""]:
     """The Euclidean norm of the tensors as one vector, in at least single precision.
 
-    0.1 ms of one core for 226 000 weights.
+    Cost: 0.1 ms on one core for 226 000 weights.
 
     >>> total_norm([torch.tensor([3.0]), None, torch.tensor([[4.0]])])
     tensor(5.)
@@ -24,8 +24,8 @@ def total_norm(tensors: Tensors) -> Float[Tensor, ""]:
 def cosine(first: Tensors, second: Tensors) -> Float[Tensor, ""]:
     """The cosine of the angle between two lists of tensors of the same shapes; nan if either is zero.
 
-    For the gradients of successive steps it is near 1 where training goes straight on, and near -1 where it swings from
-    side to side of a valley. 0.5 ms of one core for 226 000 weights.
+    For gradients of successive steps it is near 1 if training moves in a straight line, and near -1 if it oscillates
+    between the sides of a valley. Cost: 0.5 ms on one core for 226 000 weights.
 
     >>> cosine([torch.tensor([1.0]), torch.tensor([0.0])], [torch.tensor([1.0]), torch.tensor([1.0])])
     tensor(0.7071)

@@ -1,10 +1,10 @@
-"""The spectrum over both operands of what a network computes for all pairs of elements of a group: neurons or logits.
+"""The spectrum over both operands of a network's neurons or logits for all pairs of elements of a group.
 
-Notation: f(a, b), one number for each pair of elements. The parts of functions of one operand that belong to the
-irreducible representations rho are orthogonal (`irrep_power`), and so are their products; the power at (rho, sigma) is
-that of f's projection on the functions of a in the part of rho times those of b in the part of sigma. All powers sum to
-the sum of f^2. A function of the product a b has all its power on the diagonal, since the entries of rho(a b) are sums
-of products of those of rho(a) and rho(b). For the cyclic group this is `pair_spectrum`, with k and p - k apart.
+Notation: f(a, b), one number for each pair of elements. The components of functions of one operand in the irreducible
+representations rho are orthogonal (`irrep_power`), and so are their products. The power at (rho, sigma) is that of the
+projection of f on the products of functions of a in rho with functions of b in sigma; all powers sum to the sum of f^2.
+A function of the product a b has all its power on the diagonal, since the entries of rho(a b) are sums of products of
+entries of rho(a) and rho(b). For the cyclic group this is `pair_spectrum`, with k and p - k separate.
 """
 
 from typing import NamedTuple
@@ -21,12 +21,12 @@ from grokking_pl.tasks.table import OperationTable
 
 
 class NeuronIrreps(NamedTuple):
-    """The irreducible representation of each neuron, and the share of its variance that this explains.
+    """The irreducible representation of each neuron, and the fraction of its variance explained by it.
 
     Args:
-        irrep: its number in `character_table`, the lower one of two that are complex conjugates; 0 for a neuron whose
-            activation is the same for all pairs.
-        share: between 0 and 1.
+        irrep: number in `character_table`, the lower one of two complex conjugates; 0 for a neuron with the same
+            activation for all pairs.
+        share: explained fraction, between 0 and 1.
     """
 
     irrep: Int[Tensor, " neurons"]
@@ -36,7 +36,7 @@ class NeuronIrreps(NamedTuple):
 def group_pair_spectrum(values: Float[Tensor, "p p n"], table: OperationTable) -> Float[Tensor, "irreps irreps n"]:
     """The power of n functions of a pair in each irreducible representation of a (rows) and of b (columns).
 
-    Two products of matrices, 4 p^3 n operations: 0.1 s of one core for 512 neurons of S5.
+    Two matrix products, 4 p^3 n operations. Cost: 0.1 s on one core for 512 neurons and S5.
 
     Args:
         values: f(a, b), for n functions such as neurons or logits, a in rows and b in columns.
@@ -46,7 +46,7 @@ def group_pair_spectrum(values: Float[Tensor, "p p n"], table: OperationTable) -
         Powers, in the order of `character_table`, which sum to the sum of all squares.
 
     Raises:
-        UserError: a value is nan or infinite, the table is not that of a group, or the values are not of its pairs.
+        UserError: a value is nan or infinite, the table is not that of a group, or the values do not match its pairs.
 
     >>> from grokking_pl.tasks import symmetric_group
     >>> sign = torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
@@ -73,19 +73,19 @@ def group_pair_spectrum(values: Float[Tensor, "p p n"], table: OperationTable) -
 
 
 def neuron_irreps(activations: Float[Tensor, "p p neurons"], table: OperationTable) -> NeuronIrreps:
-    """The irreducible representation that explains most of each neuron's variance, and the share that it explains.
+    """The irreducible representation that explains most of each neuron's variance, and the fraction explained.
 
-    A representation explains what lies at (rho, trivial), (trivial, rho) and (rho, rho): functions in its part of one
-    operand, and their products, as for `neuron_frequencies`. Two that are complex conjugates count as one. It costs
-    what `group_pair_spectrum` does.
+    A representation explains the power at (rho, trivial), (trivial, rho) and (rho, rho): functions of one operand in
+    rho, and their products, as in `neuron_frequencies`. Complex conjugates count as one. The cost is that of
+    `group_pair_spectrum`.
 
     Args:
-        activations: of every neuron, for all pairs.
+        activations: activations of every neuron, for all pairs.
         table: the group's operation.
 
     Raises:
-        UserError: an activation is nan or infinite, the table is not that of a group, or the activations are not of its
-            pairs.
+        UserError: an activation is nan or infinite, the table is not that of a group, or the activations do not match
+            its pairs.
     """
     power = group_pair_spectrum(activations, table)
     variance = power.sum((0, 1)) - power[0, 0]
@@ -105,9 +105,9 @@ def neuron_irreps(activations: Float[Tensor, "p p neurons"], table: OperationTab
 
 @once_per_table
 def _isotypic_basis(table: OperationTable, device: torch.device) -> tuple[Shaped[Tensor, "p p"], Int[Tensor, " p"]]:
-    """An orthonormal basis of the functions on the group, conjugated, one a row, and the representation of each.
+    """An orthonormal basis of the functions on the group, conjugated, in rows, and the representation of each.
 
-    They are the eigenvectors of the sum of r times the projection on the part of representation number r.
+    These are the eigenvectors of the sum over r of r times the projection on representation number r.
     """
     group = character_table(table)
     numbers = torch.arange(len(group.dimensions), dtype=torch.float64)

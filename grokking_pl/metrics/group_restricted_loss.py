@@ -1,14 +1,14 @@
-"""How much of a group's operation a network does by its key representations: restricted and excluded loss.
+"""Restricted and excluded loss: how much of a group's operation a network does with its key representations.
 
-Notation: L(a, b), the logits of the pair (a, b) of elements of a group of order p, one of them at a time; M(g), the
-mean of L over the p pairs with the product g; P, the projection on the part of functions of g that belongs to an
-irreducible representation rho, as in `irrep_power`. The part is spanned by the entries of the matrices rho(g), so that
-(P M)(a b) is the projection of L on the functions of a and b that are such entries at the product a b: the characters
-chi(a b c^-1) are among them, in which Chughtai et al. (2023, arXiv 2302.03025, section 4) find the logit of c.
+Notation: L(a, b), one logit of the pair (a, b) of elements of a group of order p; M(g), the mean of L over the p pairs
+with product g; P, the projection of functions of g on an irreducible representation rho, as in `irrep_power`. Its range
+is spanned by the entries of the matrices rho(g), so (P M)(a b) is the projection of L on the functions of a and b that
+are entries of rho(a b). These include the characters chi(a b c^-1), of which Chughtai et al. (2023, arXiv 2302.03025,
+section 4) find the logit of c to be composed.
 
-The restricted logits are the constant and these terms of the key representations, the excluded logits are L without
-the terms. For addition modulo p, whose representations k and p - k are a frequency, they are those of Nanda et al.
-(2023; `restricted_loss`). Logits are real, so that a representation stands for its complex conjugate too.
+The restricted logits are the constant plus these terms for the key representations; the excluded logits are L without
+these terms. For addition modulo p, where the representations k and p - k form one frequency, they are those of Nanda et
+al. (2023; `restricted_loss`). Logits are real, so each representation includes its complex conjugate.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ from grokking_pl.tasks.table import OperationTable
 def group_restricted_logits(
     logits: Float[Tensor, "p p outputs"], table: OperationTable, irreps: Sequence[int]
 ) -> Float[Tensor, "p p outputs"]:
-    """The constant and the terms of the key representations in the logits, and nothing else.
+    """The logits projected on the constant and the terms of the key representations.
 
     Args:
-        logits: of all pairs, a in rows and b in columns.
+        logits: logits of all pairs, a in rows and b in columns.
         table: the group's operation.
-        irreps: the key representations, by their numbers in `character_table`; 0, the trivial one, is the constant.
+        irreps: key representations, by number in `character_table`, 1 or more.
 
     Raises:
-        UserError: a number is out of range, the table is not that of a group, or the logits are not of its pairs.
+        UserError: a number is out of range, the table is not that of a group, or the logits do not match its pairs.
     """
     exact = double_precision(logits)
     return _terms(exact, table, irreps) + exact.mean((0, 1))
@@ -46,12 +46,12 @@ def group_excluded_logits(
     """The logits without the terms of the key representations.
 
     Args:
-        logits: of all pairs, a in rows and b in columns.
+        logits: logits of all pairs, a in rows and b in columns.
         table: the group's operation.
-        irreps: the key representations, by their numbers in `character_table`; 0, the trivial one, is the constant.
+        irreps: key representations, by number in `character_table`, 1 or more.
 
     Raises:
-        UserError: a number is out of range, the table is not that of a group, or the logits are not of its pairs.
+        UserError: a number is out of range, the table is not that of a group, or the logits do not match its pairs.
     """
     exact = double_precision(logits)
     return exact - _terms(exact, table, irreps)
@@ -63,19 +63,19 @@ def group_restricted_loss(
     irreps: Sequence[int],
     samples: Bool[Tensor, "p p"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The cross entropy of the group's operation with the `group_restricted_logits`, in double precision.
+    """The cross entropy of the `group_restricted_logits` for the group's operation, in double precision.
 
-    0.02 s of one core for S5.
+    Cost: 0.02 s on one core for S5.
 
     Args:
-        logits: of all pairs, a in rows and b in columns; the first p outputs are the results.
+        logits: logits of all pairs, a in rows and b in columns; the first p outputs are the results.
         table: the group's operation.
-        irreps: the key representations, by their numbers in `character_table`.
-        samples: the pairs over which the loss is averaged; None for all.
+        irreps: key representations, by number in `character_table`.
+        samples: mask of the pairs to average over; None for all.
 
     Raises:
-        UserError: a number is out of range, the table is not that of a group, the logits are not of its pairs, or there
-            are no samples or fewer outputs than results.
+        UserError: a number is out of range, the table is not that of a group, the logits do not match its pairs, there
+            are no samples, or there are fewer outputs than results.
 
     >>> import torch
     >>> from grokking_pl.tasks import symmetric_group
@@ -92,26 +92,26 @@ def group_excluded_loss(
     irreps: Sequence[int],
     samples: Bool[Tensor, "p p"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The cross entropy of the group's operation with the `group_excluded_logits`, in double precision.
+    """The cross entropy of the `group_excluded_logits` for the group's operation, in double precision.
 
-    0.02 s of one core for S5.
+    Cost: 0.02 s on one core for S5.
 
     Args:
-        logits: of all pairs, a in rows and b in columns; the first p outputs are the results.
+        logits: logits of all pairs, a in rows and b in columns; the first p outputs are the results.
         table: the group's operation.
-        irreps: the key representations, by their numbers in `character_table`.
-        samples: the pairs over which the loss is averaged, as a rule the training pairs; None for all.
+        irreps: key representations, by number in `character_table`.
+        samples: mask of the pairs to average over, usually the training pairs; None for all.
 
     Raises:
-        UserError: a number is out of range, the table is not that of a group, the logits are not of its pairs, or there
-            are no samples or fewer outputs than results.
+        UserError: a number is out of range, the table is not that of a group, the logits do not match its pairs, there
+            are no samples, or there are fewer outputs than results.
     """
     group = character_table(table, logits.device)
     return loss_over_pairs(group_excluded_logits(logits, table, irreps), group.products, samples, table.name)
 
 
 def check_irreps(irreps: Sequence[int], table: OperationTable) -> None:
-    """Raise a `UserError` unless these are different representations of the group, at least one, and none trivial."""
+    """Raise a `UserError` unless these are distinct nontrivial representations of the group, at least one."""
     last = len(character_table(table).dimensions) - 1
     whole = all(isinstance(k, int) and 1 <= k <= last for k in irreps)
     if not whole or not irreps or len({*irreps}) < len(irreps):
@@ -121,7 +121,7 @@ def check_irreps(irreps: Sequence[int], table: OperationTable) -> None:
 def _terms(
     logits: Float[Tensor, "p p outputs"], table: OperationTable, irreps: Sequence[int]
 ) -> Float[Tensor, "p p outputs"]:
-    """The part of the logits that is a function of the product, in the key representations."""
+    """The part of the logits that depends only on the product, in the key representations."""
     check_irreps(irreps, table)
     if logits.shape[:2] != (table.p, table.p):
         raise UserError(f"the logits are of {tuple(logits.shape[:2])} pairs, but {table.name} has {table.p} elements")
@@ -132,7 +132,7 @@ def _terms(
 
 
 def _projection(group: CharacterTable, irreps: Sequence[int]) -> Float[Tensor, "p p"]:
-    """The matrix of the projection on the parts of some representations and of their complex conjugates."""
+    """The matrix that projects on these representations and their complex conjugates."""
     chosen = sorted({*irreps, *group.conjugates[list(irreps)].tolist()})
     weights = group.dimensions[chosen].to(group.characters.real) / len(group.classes)
     return (weights @ group.characters[chosen].real)[group.classes[group.quotients]]

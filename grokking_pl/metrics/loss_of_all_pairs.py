@@ -1,6 +1,6 @@
-"""Restricted and excluded loss of a network whose logits come batch by batch, as torchmetrics classes.
+"""Restricted and excluded loss as torchmetrics classes, for logits that arrive in batches.
 
-The projections are over all pairs, so that the logits are gathered until every pair has been seen.
+The projections are over all pairs, so the logits are collected until every pair has been seen.
 """
 
 from abc import ABC, abstractmethod
@@ -19,15 +19,15 @@ from grokking_pl.tasks.table import OperationTable
 
 
 class LossOfAllPairs(Metric, ABC):
-    """A loss of the logits of all pairs (a, b) of p symbols, gathered since the reset; a subclass says which.
+    """A loss of the logits of all pairs (a, b) of p symbols, collected since the last reset; subclasses define it.
 
-    Logits of a pair that comes several times, as where the last batch of several processes is filled up, are averaged.
-    p^2 outputs numbers are kept, in double precision.
+    Logits of a pair seen several times, as when the last batch is padded for several processes, are averaged. Memory:
+    p^2 times the number of outputs, in double precision.
 
     Args:
-        p: the number of symbols.
-        outputs: the number of logits; None for p.
-        samples: the pairs over which the loss is averaged; None for all.
+        p: number of symbols.
+        outputs: number of logits; None for p.
+        samples: mask of the pairs to average over; None for all.
     """
 
     is_differentiable = False
@@ -48,10 +48,10 @@ class LossOfAllPairs(Metric, ABC):
         """The loss of the logits of all pairs."""
 
     def update(self, pairs: Int[Tensor, "batch 2"], logits: Float[Tensor, "batch outputs"]) -> None:
-        """Take in the logits of some pairs.
+        """Add the logits of a batch of pairs.
 
         Raises:
-            UserError: a symbol is out of range, or the logits are more or fewer than expected.
+            UserError: a symbol is out of range, or the number of logits is wrong.
         """
         p, _, outputs = self.logits.shape
         if logits.shape[1] != outputs:
@@ -63,20 +63,20 @@ class LossOfAllPairs(Metric, ABC):
         self.seen.index_put_(place, torch.ones_like(place[0]), accumulate=True)
 
     def compute(self) -> Float[Tensor, ""]:
-        """The loss; nan as long as there is a pair that has not been seen since the reset."""
+        """The loss; nan until every pair has been seen since the last reset."""
         if not self.seen.all():
             return torch.full((), torch.nan, device=self.seen.device)
         return self.loss(self.logits / self.seen[..., None]).float()
 
 
 class RestrictedLoss(LossOfAllPairs):
-    """The `restricted_loss` of addition modulo p, of logits that come batch by batch.
+    """The `restricted_loss` of addition modulo p, accumulated over batches.
 
     Args:
-        p: the number of symbols.
-        frequencies: the key frequencies, 1 .. floor(p / 2).
-        outputs: the number of logits; None for p.
-        samples: the pairs over which the loss is averaged; None for all.
+        p: number of symbols.
+        frequencies: key frequencies, 1 .. floor(p / 2).
+        outputs: number of logits; None for p.
+        samples: mask of the pairs to average over; None for all.
 
     Raises:
         UserError: a frequency is out of range.
@@ -107,13 +107,13 @@ class RestrictedLoss(LossOfAllPairs):
 
 
 class ExcludedLoss(RestrictedLoss):
-    """The `excluded_loss` of addition modulo p, of logits that come batch by batch.
+    """The `excluded_loss` of addition modulo p, accumulated over batches.
 
     Args:
-        p: the number of symbols.
-        frequencies: the key frequencies, 1 .. floor(p / 2).
-        outputs: the number of logits; None for p.
-        samples: the pairs over which the loss is averaged, as a rule the training pairs; None for all.
+        p: number of symbols.
+        frequencies: key frequencies, 1 .. floor(p / 2).
+        outputs: number of logits; None for p.
+        samples: mask of the pairs to average over, usually the training pairs; None for all.
 
     Raises:
         UserError: a frequency is out of range.
@@ -125,13 +125,13 @@ class ExcludedLoss(RestrictedLoss):
 
 
 class GroupRestrictedLoss(LossOfAllPairs):
-    """The `group_restricted_loss` of a group's operation, of logits that come batch by batch.
+    """The `group_restricted_loss` of a group's operation, accumulated over batches.
 
     Args:
         table: the group's operation.
-        irreps: the key representations, by their numbers in `character_table`.
-        outputs: the number of logits; None for the group's order.
-        samples: the pairs over which the loss is averaged; None for all.
+        irreps: key representations, by number in `character_table`.
+        outputs: number of logits; None for the group's order.
+        samples: mask of the pairs to average over; None for all.
 
     Raises:
         UserError: a number is out of range, or the table is not that of a group.
@@ -156,13 +156,13 @@ class GroupRestrictedLoss(LossOfAllPairs):
 
 
 class GroupExcludedLoss(GroupRestrictedLoss):
-    """The `group_excluded_loss` of a group's operation, of logits that come batch by batch.
+    """The `group_excluded_loss` of a group's operation, accumulated over batches.
 
     Args:
         table: the group's operation.
-        irreps: the key representations, by their numbers in `character_table`.
-        outputs: the number of logits; None for the group's order.
-        samples: the pairs over which the loss is averaged, as a rule the training pairs; None for all.
+        irreps: key representations, by number in `character_table`.
+        outputs: number of logits; None for the group's order.
+        samples: mask of the pairs to average over, usually the training pairs; None for all.
 
     Raises:
         UserError: a number is out of range, or the table is not that of a group.

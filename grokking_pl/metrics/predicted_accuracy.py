@@ -34,7 +34,7 @@ def predicted_accuracy(
 ) -> Float[Tensor, "*batch"]:
     """The accuracy on all samples that a representation allows (section 3.1).
 
-    0.4 ms of one core for p = 10 and d = 1; as a rule it costs what `rqi` does.
+    Cost: 0.4 ms on one core for p = 10, d = 1; in general that of `rqi`.
 
     Args:
         representation: embeddings (*batch, p, d) of the table's p symbols, and how they are combined.

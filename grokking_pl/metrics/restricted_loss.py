@@ -116,10 +116,10 @@ def loss_over_pairs(
     """The cross entropy averaged over pairs.
 
     Args:
-        logits: of all pairs; the first p outputs are the results.
-        results: of all pairs.
-        samples: the pairs to average over; None for all.
-        name: what the operation is called in messages.
+        logits: logits of all pairs; the first p outputs are the results.
+        results: results of all pairs.
+        samples: mask of the pairs to average over; None for all.
+        name: name of the operation for error messages.
 
     Raises:
         UserError: there are no samples, or fewer outputs than results.
@@ -128,6 +128,6 @@ def loss_over_pairs(
     if outputs < p:
         raise UserError(f"the logits have {outputs} outputs, but {name} has {p} results")
     if samples is not None and not samples.any():
-        raise UserError("no pair is among the samples; give at least one")
+        raise UserError("samples contains no pair; give at least one")
     chosen = torch.ones_like(results, dtype=torch.bool) if samples is None else samples.to(logits.device)
     return F.cross_entropy(logits[chosen], results[chosen])

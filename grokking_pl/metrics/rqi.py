@@ -33,7 +33,7 @@ def rqi(
     unordered pairs these are i + n = j + m with i < j <= m < n. In a table of ordered pairs of a commutative operation,
     (a, b) and (b, a) are distinct samples, which every sum of embeddings makes equal.
 
-    0.3 ms of one core for p = 10 and d = 1, 0.03 s for p = 113 and d = 128.
+    Cost: 0.3 ms on one core for p = 10, d = 1; 0.03 s for p = 113, d = 128.
 
     Args:
         representation: embeddings (*batch, p, d) of the table's p symbols, and how they are combined.

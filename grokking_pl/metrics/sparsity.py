@@ -13,7 +13,7 @@ from grokking_pl.errors import UserError
 def gini(magnitudes: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     """The Gini coefficient: sum_i (2 i - n - 1) x_i / (n sum_i x_i) of ascending x, as in Nanda et al. (2023), app. C.
 
-    Below 0.1 ms of one core for the 56 frequencies of p = 113.
+    Cost: below 0.1 ms on one core for the 56 frequencies of p = 113.
 
     Args:
         magnitudes: x, at least 0; leading dimensions are a batch.
@@ -37,7 +37,7 @@ def gini(magnitudes: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
 def inverse_participation_ratio(magnitudes: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     """The inverse participation ratio: sum_i x_i^4 / (sum_i x_i^2)^2, as in Doshi et al. (2024), section 3.
 
-    Below 0.1 ms of one core for the 56 frequencies of p = 113.
+    Cost: below 0.1 ms on one core for the 56 frequencies of p = 113.
 
     Args:
         magnitudes: x, at least 0; leading dimensions are a batch.

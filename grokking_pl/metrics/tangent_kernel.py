@@ -60,8 +60,8 @@ def kernel_change(kernel: Float[Tensor, "n n"], initial: Float[Tensor, "n n"]) -
     """1 - <K, K0> / (|K| |K0|): 0 if the kernel only grows, towards 1 as features are learned.
 
     The kernel alignment of Cortes et al. (2012), uncentred, as in Fort et al. (2020, arXiv 2010.15110) and Kumar et al.
-    (2024, arXiv 2310.06110) for grokking as the passage from lazy to rich training. It costs n^2 products beside the
-    kernel.
+    (2024, arXiv 2310.06110) for grokking as the passage from lazy to rich training. Cost: n^2 products, besides
+    the kernel.
 
     Args:
         kernel: K.

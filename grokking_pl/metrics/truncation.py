@@ -26,7 +26,7 @@ def truncated_embeddings(
 ) -> Float[Tensor, "components p d"]:
     """The embeddings truncated to their first k principal components, for each k in ``components``.
 
-    One singular value decomposition: 3 ms of one core for p = 113, d = 128 and 12 numbers.
+    One singular value decomposition. Cost: 3 ms on one core for p = 113, d = 128 and 12 values of k.
 
     Args:
         embeddings: one row per symbol.

@@ -1,4 +1,4 @@
-"""Our transformer as a ``HookedTransformer`` of TransformerLens, for the tools that are written for it."""
+"""Conversion of our transformer to a ``HookedTransformer`` of TransformerLens, for tools that require one."""
 
 from typing import Any
 
@@ -9,22 +9,21 @@ from grokking_pl.models.transformer import Transformer
 from grokking_pl.models.transformer_lens import to_transformer_lens
 
 ACTIVATION_NAMES: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.SiLU: "silu", nn.GELU: "gelu"}
-"""What TransformerLens calls the nonlinearities that it has too."""
+"""TransformerLens's names of the nonlinearities it supports."""
 
 
 def to_hooked_transformer(network: Transformer) -> Any:
-    """A ``HookedTransformer`` of TransformerLens with the weights of our network, and the same logits to rounding.
+    """A ``HookedTransformer`` of TransformerLens with our network's weights, and the same logits up to rounding.
 
-    It reads the tokens (a, b, =), of which ``=`` has the number p where our network appends it, and gives logits at
-    every token: ours are those at the last. It is on the device and of the precision of our network, in evaluation
-    mode.
+    It reads the tokens (a, b, =), where ``=`` is number p if our network appends it, and returns logits at every token;
+    ours are those at the last. It has our network's device and precision, and is in evaluation mode.
 
     Args:
-        network: without layer norms, with learned positions, and read at the last token.
+        network: transformer without layer norms, with learned positions, and read at the last token.
 
     Raises:
-        UserError: the network is not of this kind, TransformerLens has not its nonlinearity, or it is not installed in
-            a version that has ``HookedTransformer``, which is any before 4.
+        UserError: the network is of another kind, TransformerLens lacks its nonlinearity, or no version of
+            TransformerLens before 4, which has ``HookedTransformer``, is installed.
     """
     state = to_transformer_lens(network)
     block: Any = network.blocks[0]
@@ -62,17 +61,17 @@ def to_hooked_transformer(network: Transformer) -> Any:
 
 
 def _classes() -> tuple[Any, Any]:
-    """``HookedTransformer`` and ``HookedTransformerConfig``."""
+    """The classes ``HookedTransformer`` and ``HookedTransformerConfig``."""
     try:
         from transformer_lens import HookedTransformer, HookedTransformerConfig
     except ModuleNotFoundError as error:
         raise UserError(
-            f"TransformerLens is not installed ({error}): pip install 'grokking_pl[lens]', or take the weights alone "
-            "from to_transformer_lens"
+            f"TransformerLens is not installed ({error}): pip install 'grokking_pl[lens]', or use only the weights, "
+            "with to_transformer_lens"
         ) from None
     except ImportError:
         raise UserError(
-            "TransformerLens 4 has no HookedTransformer: pip install 'transformer-lens<4', or give the weights of "
+            "TransformerLens 4 has no HookedTransformer: pip install 'transformer-lens<4', or pass the weights of "
             "to_transformer_lens to its convert_tl_checkpoint"
         ) from None
     return HookedTransformer, HookedTransformerConfig

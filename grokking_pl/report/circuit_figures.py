@@ -16,20 +16,20 @@ EXPLAINED = 0.85
 def terms_over_time(
     steps: Int[np.ndarray, " n"], spectra: Float[np.ndarray, "n terms"], names: Sequence[str], term: str
 ) -> go.Figure:
-    """Draw the share of the embeddings' power in each term, a row for each, over the measurements.
+    """Draw the fraction of the embeddings' power in each term (rows) over the measured steps.
 
     Args:
-        steps: of the measurements.
-        spectra: the shares.
-        names: of the terms.
-        term: what they are, as in "frequency".
+        steps: measured steps.
+        spectra: fractions at each step.
+        names: names of the terms.
+        term: word for a term, such as "frequency".
     """
     heat = go.Heatmap(
         z=_short(spectra.T),
         x=[str(step) for step in steps],
         y=list(names),
         colorscale="Viridis",
-        colorbar={"title": {"text": "share"}},
+        colorbar={"title": {"text": "fraction"}},
         hovertemplate=f"step %{{x}}, {term} %{{y}}: %{{z:.3g}}<extra></extra>",
     )
     axes = {
@@ -42,13 +42,13 @@ def terms_over_time(
 def over_pairs(
     values: Float[np.ndarray, "p q"], name: str, axes: tuple[str, str], names: Sequence[str] | None = None
 ) -> go.Figure:
-    """Draw a number for each pair as a map, b or its term to the right and a downwards.
+    """Draw a value for each pair as a map, with b or its term to the right and a downwards.
 
     Args:
-        values: the numbers.
-        name: of the numbers.
-        axes: what is downwards, and what to the right.
-        names: of the rows, which are those of the columns too; None for their numbers.
+        values: values of all pairs.
+        name: name of the values.
+        axes: labels of the downward axis and of the axis to the right.
+        names: names of the rows and the columns; None for their indices.
     """
     down, right = axes
     heat = go.Heatmap(
@@ -69,13 +69,13 @@ def over_pairs(
 def neurons_by_term(
     which: Int[np.ndarray, " n"], share: Float[np.ndarray, " n"], names: Sequence[str], term: str
 ) -> go.Figure:
-    """Draw the number of neurons whose variance each term explains most of, and of those that it explains.
+    """Draw the number of neurons of each term, and of those whose variance it explains.
 
     Args:
         which: the term of each neuron; 0 for none.
-        share: of its variance that the term explains.
-        names: of the terms from 1 on.
-        term: what they are, as in "frequency".
+        share: fraction of its variance explained by the term.
+        names: names of the terms from 1 on.
+        term: word for a term, such as "frequency".
     """
     figure = go.Figure()
     for chosen, name, colour in (

@@ -30,9 +30,9 @@ ACCURACIES = {
 LOSSES = {
     "train_loss": ("training loss", INK, "dash"),
     "val_loss": ("validation loss", VAL_COLOUR, "solid"),
-    "restricted_loss": ("restricted loss: key terms alone, all pairs", THEORY_COLOUR, "solid"),
-    "excluded_loss": ("excluded loss: without them, training pairs", THEORY_COLOUR, "dash"),
-    "loss": ("loss of the batch", MUTED, "dot"),
+    "restricted_loss": ("restricted loss: key terms only, all pairs", THEORY_COLOUR, "solid"),
+    "excluded_loss": ("excluded loss: without key terms, training pairs", THEORY_COLOUR, "dash"),
+    "loss": ("batch loss", MUTED, "dot"),
 }
 
 

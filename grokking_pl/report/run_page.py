@@ -187,14 +187,14 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
 
 
 def _add_circuit(page: Page, circuit: Circuit | None) -> None:
-    """Show how a network computes modular addition, or a group's operation; nothing for one that was not looked at."""
+    """Add figures of how a network computes modular addition or a group's operation, if the circuit was measured."""
     if circuit is None:
         return
     parts = []
     term, names = circuit.term, circuit.names
     terms = {"frequency": "frequencies", "representation": "irreducible representations"}[term]
     if circuit.steps is not None and circuit.spectra is not None and len(circuit.steps) > 1:
-        words = f"The share of the embeddings' power in each {term}, over the steps."
+        words = f"Fraction of the embeddings' power in each {term}, over steps."
         figure = terms_over_time(circuit.steps, circuit.spectra, names[1:], term)
         parts.append(page.plot("frequencies", figure, f"{terms.capitalize()} of the embeddings over steps", words))
     if circuit.neuron_frequency is not None and circuit.neuron_share is not None:
@@ -209,8 +209,8 @@ def _add_circuit(page: Page, circuit: Circuit | None) -> None:
     spectrum[0, 0] = 0
     share = spectrum / spectrum.sum() if spectrum.sum() else spectrum
     what = "addition" if term == "frequency" else "the group's operation"
-    words = f"The share of the variance of all outputs in each {term} of a and of b: {what} is on the diagonal."
-    figure = over_pairs(share, "share", (f"{term} of a", f"{term} of b"), names)
+    words = f"Fraction of the outputs' variance in each {term} of a and of b; {what} is on the diagonal."
+    figure = over_pairs(share, "fraction", (f"{term} of a", f"{term} of b"), names)
     parts.append(page.plot("logit-spectrum", figure, "Spectrum of the outputs over both operands", words))
     for head, pattern in enumerate([] if circuit.attention is None else circuit.attention):
         words = f"Head {head}: attention of the last token to a, for all pairs (a, b)."

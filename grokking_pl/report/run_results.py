@@ -34,17 +34,17 @@ class Snapshots:
 
 @dataclass(frozen=True)
 class Circuit:
-    """What a network computes for all pairs, by ``FourierProgress`` or ``IrrepProgress``; None for what it lacks.
+    """A network's circuit, as written by ``FourierProgress`` or ``IrrepProgress``; None for missing parts.
 
     Args:
         logit_spectrum: power of the outputs at each frequency of a and b, or in each irreducible representation.
-        steps: of the spectra.
-        spectra: share of the embeddings' power at each frequency but 0, at each step.
-        logits: the right output of each pair.
-        attention: what the last token takes from a, of each head and pair.
-        neuron_frequency: of each neuron; 0 for none.
-        neuron_share: of its variance that the frequency explains.
-        dimensions: of the representations; None where the terms are frequencies.
+        steps: steps of the spectra.
+        spectra: fraction of the embeddings' power in each term except the constant, at each step.
+        logits: correct output of each pair.
+        attention: attention of the last token to a, by head and pair.
+        neuron_frequency: frequency or representation of each neuron; 0 for none.
+        neuron_share: fraction of its variance explained by it.
+        dimensions: dimensions of the representations; None if the terms are frequencies.
     """
 
     logit_spectrum: Float[np.ndarray, "k l"]
@@ -58,7 +58,7 @@ class Circuit:
 
     @property
     def term(self) -> str:
-        """What the network is taken apart into."""
+        """The word for a term."""
         return "frequency" if self.dimensions is None else "representation"
 
     @property
@@ -78,10 +78,10 @@ class RunResults:
         path: folder of the run.
         summary: outcome.
         metrics: one row per step, ascending.
-        config: the full configuration.
-        snapshots: the embeddings over steps.
-        trajectories: what the callback ``EffectiveTheory`` wrote.
-        circuit: what the callback ``FourierProgress`` or ``IrrepProgress`` wrote.
+        config: full configuration.
+        snapshots: embeddings over steps.
+        trajectories: trajectories written by the callback ``EffectiveTheory``.
+        circuit: results of the callback ``FourierProgress`` or ``IrrepProgress``.
     """
 
     path: Path

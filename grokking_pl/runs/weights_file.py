@@ -1,4 +1,4 @@
-"""Weights by name in a file of the format safetensors, which other programs read and which can hold no code."""
+"""Weights by name in safetensors files, which other programs can read and which contain no code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,31 +12,31 @@ from grokking_pl.runs.files import write_atomically, writing
 
 
 def write_weights(weights: nn.Module | Mapping[str, Tensor], path: str | Path) -> None:
-    """Write a network's weights, or any tensors by name, as safetensors; the file is whole or absent.
+    """Write a network's weights, or any tensors by name, as safetensors, atomically.
 
     Args:
-        weights: a network, whose ``state_dict`` is written, or a state dict, such as that of `to_transformer_lens`.
-        path: the file, as a rule with the ending ``.safetensors``; one that exists is replaced.
+        weights: network, whose ``state_dict`` is written, or a state dict, such as that of `to_transformer_lens`.
+        path: file, usually ending in ``.safetensors``; an existing one is replaced.
 
     Raises:
-        UserError: something among the weights is no tensor, the disk is full, or the folder cannot be written.
+        UserError: a value is not a tensor, the disk is full, or the folder cannot be written.
     """
     path = Path(path)
     state = weights.state_dict() if isinstance(weights, nn.Module) else weights
     wrong = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if wrong:
         raise UserError(f"{wrong[0]} is {type(state[wrong[0]]).__name__} and no tensor, so that {path} cannot hold it")
-    # The format knows no tensors that share their memory, as tied weights do.
+    # The format does not support tensors that share memory, such as tied weights.
     content = save({name: value.detach().cpu().clone().contiguous() for name, value in state.items()})
     with writing(path, "make room, or choose another folder"):
         write_atomically(path, content)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file of safetensors, by name, on the CPU; no code is run.
+    """Read the tensors of a safetensors file, by name, on the CPU; no code is run.
 
-    They go into a network of the same kind by its ``load_state_dict``, and into one of our transformers by
-    `from_transformer_lens` if their names are those of TransformerLens.
+    Load them into a network of the same kind with its ``load_state_dict``; with the names of TransformerLens, convert
+    them to our transformer with `from_transformer_lens`.
 
     Raises:
         UserError: there is no such file, or it is damaged or of another format.

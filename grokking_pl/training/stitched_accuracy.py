@@ -22,7 +22,7 @@ def stitched_accuracy(
 ) -> Float[Tensor, "decoders embeddings"]:
     """The accuracy of each network's decoder on the embeddings of every network.
 
-    The module's weights stay as they are. A forward pass of the samples for each decoder and embeddings.
+    The module's weights are left unchanged. Cost: one forward pass of the samples for each pair of networks.
 
     Args:
         module: a module whose network has the same architecture.

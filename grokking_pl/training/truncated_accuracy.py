@@ -17,7 +17,7 @@ def truncated_accuracy(
 ) -> Float[Tensor, " components"]:
     """The accuracy with the embeddings truncated to k principal components, for each k.
 
-    The module's weights stay as they are. A forward pass of the samples for each k.
+    The module's weights are left unchanged. Cost: one forward pass of the samples for each k.
 
     Args:
         module: a module whose network has embeddings.

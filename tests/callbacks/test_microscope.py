@@ -227,7 +227,7 @@ MISTAKES = {
     "IrrepProgress: irreps are [0]; give different": ("", "IrrepProgress --trainer.callbacks.irreps=[0]"),
     "IrrepProgress: factor is 1.0": ("", "IrrepProgress --trainer.callbacks.factor=1"),
     "IrrepProgress needs the operation table of algorithmic data": ("mnist_grok", "IrrepProgress"),
-    "FourierProgress needs addition modulo p, such as modular_addition, and not MNIST": (
+    "FourierProgress needs addition modulo p, such as modular_addition, not MNIST": (
         "mnist_grok", "FourierProgress",
     ),
     "DecoderQuality: MLP has no embeddings": ("mnist_grok", "DecoderQuality"),

@@ -180,7 +180,9 @@ def test_circuit_shows_what_was_written(reader, circuit_report, circuit_folder):
     assert sum(most) == np.count_nonzero(arrays["neuron_frequency"])
     assert sum(explained) == np.count_nonzero(arrays["neuron_share"] >= 0.85)
     losses = reader.run("return document.getElementById('loss').data.map((trace) => trace.name)")
-    assert {"restricted loss: key terms alone, all pairs", "excluded loss: without them, training pairs"} <= {*losses}
+    assert {"restricted loss: key terms only, all pairs", "excluded loss: without key terms, training pairs"} <= {
+        *losses
+    }
     assert reader.errors() == []
 
 
