@@ -128,7 +128,7 @@ class Observer:
         train = torch.zeros(len(looks), len(table), dtype=torch.bool)
         for row, look in enumerate(looks):
             train[row, look.member.data.train_indices] = True  # type: ignore[attr-defined]
-        representation = Representation(embeddings, self._combine)  # type: ignore[arg-type]
+        representation = Representation(embeddings, self._combine)
         values = zip(
             rqi(representation, table, self._criterion).tolist(),
             predicted_accuracy(representation, table, train, self._criterion).tolist(),
