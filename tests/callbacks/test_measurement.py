@@ -210,7 +210,7 @@ MEASUREMENTS = sorted(
 
 @pytest.mark.parametrize("name", [*MEASUREMENTS, "RunCheckpoint"])
 def test_steps_between_measurements_out_of_range(name):
-    assert len(MEASUREMENTS) == 19
+    assert len(MEASUREMENTS) == 20
     for value in (0, -3):
         with pytest.raises(UserError, match=rf"^{name}: every_n_steps is {value}; it must be at least 1$"):
             getattr(callbacks, name)(every_n_steps=value)

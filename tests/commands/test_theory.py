@@ -74,7 +74,7 @@ def test_a_second_study_in_the_same_folder_is_refused(theory, folder):
     [
         (["--trails=3"], "did you mean --trials?"),
         (["--task.p=0"], "p is 0, expected at least 2"),
-        (["--task.q=0"], "there is no option q"),
+        (["--task.q=0"], "there is no option task.q"),
         (["--train_fractions=[1.5]"], "the training fraction is 1.5, expected a number from 0 to 1"),
         (["--train_counts=[56]"], "expected 0 to 55"),
         (["--task=grokking_pl.tasks.modular_subtraction", "--task.p=5"], "does not commute"),

@@ -108,7 +108,7 @@ def test_a_pass_takes_every_equation_once():
         ({"batch_size": 2.5}, "batch_size is 2.5"),
         ({"label_noise": -1}, "label_noise is -1"),
         ({"label_noise": 26, "modulus": 5}, "label_noise is 26"),
-        ({"operator": "x"}, "no operator 'x'"),
+        ({"operator": "x"}, "unknown operator 'x'"),
     ],
 )
 def test_mistakes(options, message):

@@ -86,5 +86,5 @@ def test_mistakes():
         group_pair_spectrum(torch.full((6, 6, 1), torch.nan), S3)
     with pytest.raises(UserError, match=r"the values are of \(5, 5\) pairs, but .* has 6 elements"):
         neuron_irreps(drawn(5, 1), S3)
-    with pytest.raises(UserError, match="is not the operation of a group"):
+    with pytest.raises(UserError, match="is not a group operation"):
         group_pair_spectrum(drawn(5, 1), addition(5))

@@ -114,7 +114,7 @@ def test_representations_that_there_are_not(irreps):
 
 
 def test_other_mistakes():
-    with pytest.raises(UserError, match="is not the operation of a group"):
+    with pytest.raises(UserError, match="is not a group operation"):
         group_restricted_loss(drawn(5, 9), addition(5), [1])
     with pytest.raises(UserError, match=r"the logits are of \(5, 5\) pairs, but .* has 6 elements"):
         group_excluded_loss(drawn(5, 6), S3, [1])
