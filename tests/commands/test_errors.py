@@ -58,7 +58,7 @@ def fails(grok, small_mnist, tmp_path):
         ("--run_dir=/dev/null/run", "/dev/null/run"),
         ("--ckpt_path=no/such.ckpt", "no/such.ckpt does not exist"),
         ("--ckpt_path=last", "does not exist"),
-        ("--ckpt_path=pyproject.toml", "no checkpoint"),
+        ("--ckpt_path=pyproject.toml", "not a checkpoint"),
         ("--trainer.callbacks.delay=-1", "delay is -1"),
         ("--trainer.callbacks.val_threshold=1.5", "val_threshold is 1.5"),
     ],
@@ -98,7 +98,7 @@ def test_checkpoint_of_another_architecture(grok, small_mnist, tmp_path):
         (b"", "corrupt"),
         (b"not gzip at all", "corrupt"),
         (gzip.compress(b"\1\2\3\4" + bytes(100)), "not an IDX file"),
-        (gzip.compress(b"\0\0\x08\3\0\0\0\5\0\0\0\x1c\0\0\0\x1c" + bytes(100)), "announces 5x28x28"),
+        (gzip.compress(b"\0\0\x08\3\0\0\0\5\0\0\0\x1c\0\0\0\x1c" + bytes(100)), "declares 5x28x28"),
         (gzip.compress(b"\0\0\x08\1\0\0\0\5" + bytes(5))[:-6], "corrupt"),
     ],
     ids=["empty", "not gzip", "not IDX", "too short", "cut"],  # a compressed file holds the time

@@ -365,7 +365,7 @@ COMMANDS = [
     ("measure configs --measure=WeightNorms", "did you mean --measures?"),
     ("completion", "give a shell"),
     ("completion fish-and-chips", "give a shell"),
-    ("validate --config configs/toy_addition.yaml --ckpt_path pyproject.toml", "no checkpoint"),
+    ("validate --config configs/toy_addition.yaml --ckpt_path pyproject.toml", "not a checkpoint"),
     ("validate --config configs/toy_addition.yaml --ckpt_path no.ckpt", "no.ckpt does not exist"),
     ("predict --config configs/toy_addition.yaml --ckpt_path configs", "configs"),
     ("fti", "did you mean 'fit'?"),
