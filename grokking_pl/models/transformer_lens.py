@@ -110,8 +110,8 @@ def from_transformer_lens(state: Mapping[str, Any], activation: Activation = "re
 def to_transformer_lens(network: Transformer) -> dict[str, Tensor]:
     """The weights of our network by the names and in the shapes of TransformerLens's ``HookedTransformer``.
 
-    Load them there with ``model.load_state_dict(state, strict=False)``, into a model of ``normalization_type=None`` and
-    the same sizes; masks are its own. Biases that our network has not are zeros.
+    `to_hooked_transformer` makes such a model. By hand it is ``model.load_state_dict(state, strict=False)``, of a model
+    of ``normalization_type=None`` and the same sizes; masks are its own. Biases that our network has not are zeros.
 
     Args:
         network: without layer norms, with learned positions, and read at the last token.
