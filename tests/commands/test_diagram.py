@@ -213,7 +213,7 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--axes={step: {paths: [data.seed], values: [1, 2]}}", "name step, which is a column of the results"),
         ('--axes={"": {paths: [data.seed], values: [1, 2]}}', "an axis has the name ''"),
         ("--axes={1: [0.1]}", "an axis has the name 1"),
-        ("--axes={a: {path: [data.seed], values: [1, 2]}}", "look at high, low, n, path"),
+        ("--axes={a: {path: [data.seed], values: [1, 2]}}", "check high, low, n, path"),
         ("--axes={a: {paths: [data.seed], label: 3, values: [1, 2]}}", "label [3]"),
         ("--axes={model.init_args.decoder.lr: [0.1]}", "did you mean model.decoder.lr?"),
         ("--axes={model.decoder.lr: [1.0, 1]}", "has a duplicate value"),

@@ -74,7 +74,7 @@ def set_model(**options):
         (set_trainer(callbacks=["EarlyStopping"]), "the callback EarlyStopping"),
         (set_trainer(callbacks=[{"class_path": f"{__name__}.Doubles"}]), "Doubles"),
         (set_trainer(callbacks="NoSuchCallback"), "NoSuchCallback"),
-        (set_model(class_path=f"{__name__}.Clips"), "Clips has a on_after_backward of its own"),
+        (set_model(class_path=f"{__name__}.Clips"), "Clips overrides on_after_backward"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(diagram, change, wanted):

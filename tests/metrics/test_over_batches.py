@@ -145,7 +145,7 @@ def test_two_processes(tmp_path):
 def test_mistakes():
     with pytest.raises(UserError, match="reduction is 'most'; it must be mean or least"):
         LogitMargin("most")
-    with pytest.raises(UserError, match="give different ones of 1 to 3, for p = 6"):
+    with pytest.raises(UserError, match="give distinct ones from 1 to 3, for p = 6"):
         RestrictedLoss(P, [4])
     with pytest.raises(UserError, match="irreps are"):
         GroupExcludedLoss(S3, [0])
