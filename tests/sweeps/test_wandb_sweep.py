@@ -15,6 +15,9 @@ from tests.wandb_server import ENTITY, SWEEP, WandbServer
 
 BIN = Path(sys.executable).parent
 
+EARLY = [step for step in range(1, 100) if is_log_spaced(step)]
+"""Steps that are logged in the first log interval."""
+
 
 @pytest.fixture
 def wandb_program(tmp_path):
@@ -67,8 +70,7 @@ def test_sweep_and_agent(wandb_program, tmp_path):
 
     # Metrics, under the number of updates made.
     accuracies = {row["trainer/global_step"]: row["val_accuracy"] for row in good.history if "val_accuracy" in row}
-    early = [step for step in range(1, 100) if is_log_spaced(step)]
-    assert list(accuracies) == [0, *early, *range(100, 1001, 100)]
+    assert list(accuracies) == [0, *EARLY, *range(100, 1001, 100)]
 
     # The outcome: what W&B's parallel coordinates are drawn from.
     assert good.summary["phase"] == "memorization"
@@ -119,7 +121,7 @@ def test_each_run_on_two_processes(wandb_program, tmp_path):
         assert run.exit_code == 0
         assert run.summary["devices"] == 2
         assert run.config["model.decoder.lr"] == parameters["model.decoder.lr"]
-        assert [row["trainer/global_step"] for row in run.history if "val_accuracy" in row] == [0, 100]
+        assert [row["trainer/global_step"] for row in run.history if "val_accuracy" in row] == [0, *EARLY, 100]
     # With its own settings on one process, each run has the same outcome.
     alone = {}
     for number, parameters in enumerate(plan):
