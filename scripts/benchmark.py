@@ -1,6 +1,7 @@
 """Speed relative to a bare PyTorch loop that does the same, measured in the same run.
 
-python scripts/benchmark.py all sections python scripts/benchmark.py mnist toy some of them
+python scripts/benchmark.py             all sections
+python scripts/benchmark.py mnist toy   some of them
 """
 
 import argparse

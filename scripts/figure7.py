@@ -33,6 +33,7 @@ UNTIL_DECIDED = (
     "--trainer.callbacks.stop_when_decided=true",
 )
 PANELS = ("left", "centre", "right")
+COARSE = {"left": "one of 100 seeds", "centre": "fewer rates, at most 5000 steps", "right": "fewer cells, 1600 steps"}
 NAMES = {"model.decoder.weight_decay": "decoder weight decay", "model.decoder.lr": "decoder learning rate"}
 
 
@@ -55,8 +56,9 @@ def draw(run: FigureRun) -> None:
     for name, panel in panels.items():
         letter(panel, name)
     if "left" in panels:
+        middle = " (median)" if len(tables["left_seeds"]) > 1 else ""
         marks = {
-            f"{name} passes {THRESHOLD} (median)": median(tables["left_seeds"], column)
+            f"{name} passes {THRESHOLD}{middle}": median(tables["left_seeds"], column)
             for name, column in (("training", "steps_to_train"), ("validation", "steps_to_val"))
         }
         draw_over_seeds(panels["left"], tables["left"], "effective_dimension", marks)
@@ -139,8 +141,9 @@ def caption(tables: dict[str, pd.DataFrame], run: FigureRun) -> str:
         parts.append(
             f"""Left: evolution of the effective dimension of the embeddings (the exponential of the entropy) during
             training, {which}; mean {mean.iloc[0]:.1f} at the start, {mean.max():.1f} at its highest (step {highest}),
-            {mean.iloc[-1]:.1f} at step {mean.index[-1]}. Half of the seeds have passed a training accuracy of
-            {THRESHOLD} at step {passed["train"]}, a validation accuracy of {THRESHOLD} at step {passed["val"]}."""
+            {mean.iloc[-1]:.1f} at step {mean.index[-1]}. {"Half of the seeds have" if number > 1 else "It has"} passed
+            a training accuracy of {THRESHOLD} at step {passed["train"]}, a validation accuracy of {THRESHOLD} at step
+            {passed["val"]}."""
         )
     if "centre" in tables:
         rates = "; ".join(
@@ -157,14 +160,11 @@ def caption(tables: dict[str, pd.DataFrame], run: FigureRun) -> str:
             f"""Right: phase diagram of the transformer over weight decay and learning rate of the decoder, at an
             embedding learning rate of 1e-3; cells: {phase_counts(tables["right"])}."""
         )
-    setting = (
-        "p = 23, width 32, embeddings decay as the decoder does; right 600 steps, grokking from a delay of 100 on"
-        if run.quick
-        else "the authors' settings, p = 59 left, 53 centre and right"
-    )
-    if run.coarse:
-        setting += "; with fewer seeds, rates and cells, and at most 5000 (centre) and 1600 steps (right)"
-    return " ".join([*parts, f"In all: {setting}."])
+    drawn = [panel for panel in PANELS if panel in tables]
+    setting = "p = 23, width 32, embeddings decay as the decoder does" if run.quick else "the authors' settings"
+    limits = {"right": "600 steps, grokking from a delay of 100 on"} if run.quick else COARSE if run.coarse else {}
+    limited = "; ".join(f"{panel}: {limits[panel]}" for panel in drawn if panel in limits)
+    return " ".join([*parts, f"In all: {setting}{f'; {limited}' if limited else ''}."])
 
 
 def in_words(steps: float) -> str:

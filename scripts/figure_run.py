@@ -121,15 +121,30 @@ class FigureRun:
         files = {name: self.results / f"{name}.csv" for name in names} if self.keep else {}
         return {name: pd.read_csv(file) for name, file in files.items() if file.exists()}
 
+    def check_kept(self) -> None:
+        """Exit with one line if docs/results has panels of another size, which the same figure cannot show."""
+        if self.keep and self.panels and self._record.exists():
+            size = json.loads(self._record.read_text())["size"]
+            if size != self._size:
+                sys.exit(f"{self.results} has panels of the size {size}, not {self._size}: move it away")
+
+    @property
+    def _size(self) -> str:
+        size = "quick" if self.quick else "coarse" if self.coarse else "full"
+        return size if self.steps is None else f"{size}, {self.steps} steps"
+
+    @property
+    def _record(self) -> Path:
+        return self.results / "made_by.json"
+
     def _provenance_of_kept(self) -> str:
         """One line, or one for all panels that were made at a time, where panels may be made one by one."""
         if not self.panels:
             return provenance()
-        record = self.results / "made_by.json"
-        made = json.loads(record.read_text()) if record.exists() else {}
+        made = json.loads(self._record.read_text())["panels"] if self._record.exists() else {}
         made = dict(sorted({**made, **dict.fromkeys(self.panels, provenance())}.items()))
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(f"{json.dumps(made, indent=1)}\n")
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        self._record.write_text(f"{json.dumps({'size': self._size, 'panels': made}, indent=1)}\n")
         lines = dict.fromkeys(made.values())
         return "\n\n".join(f"Panels {', '.join(p for p in made if made[p] == line)}. {line}" for line in lines)
 
@@ -220,7 +235,9 @@ def make(
         folder = chosen.folder.resolve()
         chosen_panels = tuple(panel for panel in panels if panel in chosen.panels)
         size_and_place = (chosen.quick, chosen.coarse, folder, chosen.steps, chosen.jobs, chosen.keep)
-        draw(FigureRun(name, *size_and_place, chosen_panels))
+        run = FigureRun(name, *size_and_place, chosen_panels)
+        run.check_kept()
+        draw(run)
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)  # grok has said why
     except KeyboardInterrupt:

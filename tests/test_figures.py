@@ -106,6 +106,13 @@ def test_panels_made_one_by_one_are_kept_as_one_figure(draw, tmp_path):
     assert [line.partition(". Made by")[0] for line in made] == ["Panels b", "Panels c, d"]
     check_files(tmp_path / "figure6", "figure6", "b", "b_published", "c", "d")
 
+    record = kept / "made_by.json"
+    record.write_text(record.read_text().replace("quick, 20 steps", "full"))
+    before = times(tmp_path)
+    with pytest.raises(SystemExit, match="has panels of the size full, not quick, 20 steps: move it away"):
+        draw("figure6", "--panels", "b")
+    assert times(tmp_path) == before
+
 
 def check_kept(place, *tables):
     assert {path.stem for path in place.glob("*.csv")} == set(tables)

@@ -10,11 +10,12 @@ from typing import Any
 
 from grokking_pl.commands.mistyped import nearest
 from grokking_pl.commands.parser import GrokParser
+from grokking_pl.commands.standard_callbacks import FIRST, LAST, as_list
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import entry_names
 
 OPTION = re.compile(r"--trainer\.callbacks\.([A-Z]\w*)\.(.+)", re.DOTALL)
-IN_EVERY_RUN = ("LossMonitor", "RunCheckpoint", "RunProgress", "RunRecorder")
+IN_EVERY_RUN = tuple(kind.__name__ for kind in (*FIRST, *LAST))
 
 
 class TrainerParser(GrokParser):
@@ -38,8 +39,7 @@ def with_options_in_place(words: Sequence[str], parse: Callable[[list[str]], dic
     others, given = _split(words)
     if not given:
         return [*words]
-    callbacks = parse(others)["trainer"]["callbacks"] or []
-    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+    callbacks = as_list(parse(others)["trainer"]["callbacks"])
     callbacks += [{"class_path": name} for name in IN_EVERY_RUN if name in given and name not in _classes(callbacks)]
     for name in given:
         _check(name, _classes(callbacks))

@@ -10,23 +10,22 @@ from typing import Any
 
 from jsonargparse import Namespace, capture_parser
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 
-from grokking_pl.callbacks import LossMonitor, RunCheckpoint, RunProgress, RunRecorder
 from grokking_pl.commands.callbacks_by_name import TrainerParser
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.changed_settings import SettingsHistory, history_of
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.commands.finished import leave_if_finished
 from grokking_pl.commands.fork import Fork, read_fork, with_parents_config
-from grokking_pl.commands.monitored import MonitoredMetrics
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
 from grokking_pl.commands.resuming import check_settings, recorded_settings
+from grokking_pl.commands.standard_callbacks import as_list, with_standard_callbacks
 from grokking_pl.commands.trainer_options import check_trainer_options
 from grokking_pl.commands.trainer_values import check_trainer_values, check_with_data, trainer_errors
 from grokking_pl.errors import UserError
@@ -315,26 +314,3 @@ def default_run_dir(config: Namespace, fitting: bool) -> Path:
     if not files and config.ckpt_path not in (None, "last"):
         raise UserError("say the run's folder with --run_dir")
     return RUNS / (Path(files[0]).stem if files else "fit")
-
-
-def with_standard_callbacks(config: Namespace) -> list[Callback]:
-    """The configured callbacks, preceded and followed by every run's standard ones unless configured."""
-    callbacks = as_list(config.callbacks)
-
-    def lacks(kind: type[Callback]) -> bool:
-        return not any(isinstance(callback, kind) for callback in callbacks)
-
-    first = [kind() for kind in (LossMonitor, RunRecorder) if lacks(kind)]
-    last: list[Callback] = []
-    if config.enable_progress_bar is not False and lacks(ProgressBar):
-        last.append(RunProgress())
-    if config.enable_checkpointing is not False and lacks(RunCheckpoint):
-        last.append(RunCheckpoint())
-    return [*first, *callbacks, MonitoredMetrics(), *last]
-
-
-def as_list(value: Any) -> list[Any]:
-    """Convert null, a single value or a list to a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -76,5 +76,5 @@ class GrokParser(LightningArgumentParser):
         names += [f"{section}{dot}{option}" for option in options_of_classes()]
         if typed:
             with contextlib.suppress(InvalidInput, UserError):  # something else is wrong as well
-                names = [*names, *flatten(self.settings(self.in_place(without(typed, words))))]
+                names += flatten(self.settings(self.in_place(without(typed, words))))
         return no_option(whole, [f"--{near}" for near in nearest(whole, names)])

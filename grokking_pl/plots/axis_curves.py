@@ -1,8 +1,8 @@
 """Diagrams with one axis: steps to both thresholds against a hyperparameter, with the phases as background."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,11 +41,7 @@ def axis_curves(
     """
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     panel = figure.subplots()
-    values = runs[axis].drop_duplicates()
-    is_numeric = bool(pd.api.types.is_numeric_dtype(values))
-    values = values.sort_values() if is_numeric else values
-    places = values.to_numpy(dtype=float) if is_numeric else np.arange(len(values), dtype=float)
-    is_log = is_numeric and is_logarithmic(places)
+    values, places, is_numeric, is_log = axis_places(runs[axis].unique().tolist())
     if is_log:
         panel.set_xscale("log")
     place_of = dict(zip(values, places, strict=True))
@@ -76,9 +72,33 @@ def axis_curves(
     return figure
 
 
-def is_logarithmic(places: Float[np.ndarray, " values"]) -> bool:
-    """Whether an axis of these values is logarithmic: they are positive and span a large ratio."""
-    return bool(places.min() > 0 and places.max() / places.min() >= LOGARITHMIC)
+class AxisPlaces(NamedTuple):
+    """The values of an axis, and where they are drawn.
+
+    Attributes:
+        values: values, ascending if they are numbers.
+        places: coordinate of each value: the value itself if they are numbers, or else its index.
+        is_numeric: whether the values are numbers.
+        is_log: whether the axis is logarithmic: its numbers are positive and span a large ratio.
+    """
+
+    values: list[Any]
+    places: Float[np.ndarray, " values"]
+    is_numeric: bool
+    is_log: bool
+
+
+def axis_places(values: Sequence[Any]) -> AxisPlaces:
+    """Where to draw the values of an axis.
+
+    >>> axis_places([10, 0.1]).values, axis_places(["SGD", "Lion"]).places.tolist()
+    ([0.1, 10], [0.0, 1.0])
+    """
+    is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    ordered = sorted(values) if is_numeric else list(values)
+    places = np.array(ordered if is_numeric else range(len(ordered)), dtype=float)
+    is_log = is_numeric and bool(places.min() > 0 and places.max() / places.min() >= LOGARITHMIC)
+    return AxisPlaces(ordered, places, is_numeric, is_log)
 
 
 def borders(places: Float[np.ndarray, " values"], is_log: bool) -> Float[np.ndarray, " edges"]:

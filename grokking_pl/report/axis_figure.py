@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from grokking_pl.plots.axis_curves import borders, is_logarithmic, most_frequent, quartiles
+from grokking_pl.plots.axis_curves import axis_places, borders, most_frequent, quartiles
 from grokking_pl.plots.axis_labels import axis_labels
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
@@ -25,15 +25,10 @@ def axis_figure(results: DiagramResults) -> go.Figure:
     Args:
         results: a diagram with one axis and no contenders.
     """
-    ((axis, values),) = results.grid.plane.items()
-    values = list(values)
-    is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    values = sorted(values) if is_numeric else values
-    places = np.array(values if is_numeric else range(len(values)), dtype=float)
-    order = {results.grid.plane[axis].index(value): place for value, place in zip(values, places, strict=True)}
-    x = np.array([order[results.place(index)[2]] for index in results.runs])
+    ((axis, given),) = results.grid.plane.items()
+    values, places, is_numeric, is_log = axis_places(given)
+    x = np.array([places[values.index(given[results.place(index)[2]])] for index in results.runs])
     reached = places[np.isin(places, x)]
-    is_log = is_numeric and is_logarithmic(places)
     figure = go.Figure()
     most = max((run[f"steps_to_{name}"] or 1 for run in results.runs.values() for name in THRESHOLDS), default=1)
     for name, style in THRESHOLDS.items():

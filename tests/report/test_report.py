@@ -74,7 +74,7 @@ def test_parts_that_a_folder_lacks_are_named(grok, small_mnist, tmp_path):
     assert (status, err) == (0, "")
     page = text_of(tmp_path / "mnist.html")
     assert "the callback EmbeddingSnapshots records them" in page
-    assert "the callback EffectiveTheory" in page
+    assert "The callback EffectiveTheory compares where it applies." in page
 
 
 @pytest.mark.parametrize("left", ["metrics.csv", "summary.json"])

@@ -259,5 +259,5 @@ def test_a_percentage_below_one_gets_a_line(grok, tmp_path):
     )  # fmt: skip
     assert status == 0, err
     assert "train_percent is 0.5: 47 of the 9409 equations are for training" in err
-    assert "write 50" in err
+    assert "for the fraction 0.5 give 50" in err
     assert json.loads((tmp_path / "run/summary.json").read_text())["steps"] == 1
