@@ -40,7 +40,7 @@ figures: $(INSTALLED)
 
 ## make docs: the documentation as a site in docs/site, which a browser opens without a network
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --config-file docs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/mkdocs.yml
 
 $(INSTALLED): pyproject.toml
 	@echo "installing into $(VENV), which takes some minutes"

@@ -73,7 +73,7 @@ def at_work(tmp_path, monkeypatch):
 def site(tmp_path_factory):
     """The site, built as `make docs` does."""
     folder = tmp_path_factory.mktemp("site")
-    command = ["mkdocs", "build", "--strict", "--quiet", "--config-file", "docs/mkdocs.yml", "--site-dir", str(folder)]
+    command = ["mkdocs", "build", "--strict", "--config-file", "docs/mkdocs.yml", "--site-dir", str(folder)]
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=ROOT,
@@ -243,7 +243,7 @@ def test_tutorial(grok, at_work):
 
 def test_main_command_is_that_of_make():
     shown = subprocess.run(
-        ["make", "--no-print-directory", "-n", "grok"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "grok", "ARGS="], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert shown.splitlines()[-1].strip().endswith("grok fit --config configs/mnist_grok.yaml --ckpt_path auto")
 

@@ -13,8 +13,8 @@ README = (ROOT / "README.md").read_text()
 SHORTER = {
     "fit": ("--trainer.max_steps=2", "--trainer.enable_progress_bar=false"),
     "validate": (),
-    "diagram": ("--steps=20", "--workers=1", "--device=cpu", "--compile=false"),
-    "theory": ("--trials=50", "--rate_trials=20", "--symbol_trials=20"),
+    "diagram": ("--steps=2", "--workers=1", "--device=cpu", "--compile=false"),
+    "theory": ("--trials=50", "--rate_trials=20", "--symbol_trials=20", "--symbols=[4, 6]"),
     "sweep": ("--check",),
     "report": (),
     "compare": (),

@@ -1,4 +1,4 @@
-"""Unknown options: their whole names as they were typed, and the options that may have been meant."""
+"""Wrong options: their whole names as they were typed, and the options that may have been meant."""
 
 import difflib
 from collections.abc import Collection, Iterator, Sequence
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from grokking_pl.experiments import entry_names
 
 ALIKE = 0.7
 """Names at least this similar, by difflib's ratio, are offered as a correction."""
@@ -21,14 +23,18 @@ def option_of(word: str) -> str | None:
     return word[2:].partition("=")[0].rstrip("+") if word.startswith("--") else None
 
 
-def typed_name(name: str, words: Sequence[str]) -> str | None:
-    """The whole name of an option as typed on the command line; None if it is not there.
+def typed_name(name: str, words: Sequence[str], value: str | None = None) -> str | None:
+    """The whole name of an option as typed on the command line; None if it is not there, or never with the value.
 
     >>> typed_name("widht", ["--model.architecture.widht", "3"])
     'model.architecture.widht'
+    >>> typed_name("lr", ["--model.embeddings.lr=1", "--model.decoder.lr=x"], "x")
+    'model.decoder.lr'
     """
-    options = filter(None, map(option_of, words))
-    return next((option for option in options if option == name or option.endswith(f".{name}")), None)
+    for option in filter(None, map(option_of, words)):
+        if (option == name or option.endswith(f".{name}")) and value in (None, *values_of(option, words)):
+            return option
+    return None
 
 
 def without(name: str, words: Sequence[str]) -> list[str]:
@@ -59,24 +65,29 @@ def values_of(name: str, words: Sequence[str]) -> list[str]:
     return values
 
 
-def name_in_files(name: str, files: Sequence[str]) -> str | None:
-    """The whole name of an option in one of the configuration files; None if it is in none of them."""
+def name_in_files(name: str, files: Sequence[str], value: str | None = None) -> str | None:
+    """The whole name of an option in one of the configuration files; None if it is in none, or never with the value."""
     for file in files:
         try:
             content = yaml.safe_load(Path(file).read_text())
         except (OSError, ValueError, yaml.YAMLError):
             continue
-        if found := next(_paths(name, content), None):
-            return found
+        for path, given in _paths(name, content):
+            if value in (None, str(given)):
+                return path
     return None
 
 
-def _paths(name: str, content: Any, prefix: str = "") -> Iterator[str]:
-    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+def _paths(name: str, content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every place of an option in a file, and its value there."""
+    if isinstance(content, dict):
+        entries = list(content.items())
+    else:
+        entries = list(zip(entry_names(content), content, strict=True)) if isinstance(content, list) else []
     for key, value in entries:
-        path = prefix if key == "init_args" or isinstance(content, list) else f"{prefix}.{key}".lstrip(".")
+        path = prefix if key == "init_args" else f"{prefix}.{key}".lstrip(".")
         if key == name:
-            yield path
+            yield path, value
         yield from _paths(name, value, path)
 
 

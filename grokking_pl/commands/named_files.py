@@ -40,7 +40,7 @@ def check_config_file(path: Path) -> None:
         if not path.exists():
             return
         if not path.is_file():
-            kind = "a folder" if path.is_dir() else "no file but a pipe or a device"
+            kind = "a folder" if path.is_dir() else "a pipe or a device, not a file"
             raise UserError(f"the configuration {path} is {kind}: give a YAML file")
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"the configuration {path} has {path.stat().st_size} bytes: is it a YAML file?")
@@ -52,7 +52,7 @@ def check_config_file(path: Path) -> None:
     try:
         node = yaml.compose(text, yaml.SafeLoader)
         if isinstance(node, yaml.SequenceNode) or (isinstance(node, yaml.ScalarNode) and node.value):
-            raise UserError(f"the configuration {path} holds no sections such as trainer, model and data: give some")
+            raise UserError(f"the configuration {path} has no sections: expected some, such as trainer, model and data")
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             if key.value in FOLDERS and value.value == "" and value.style:
                 raise _empty(f"{key.value} in {path}")
@@ -60,19 +60,19 @@ def check_config_file(path: Path) -> None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UserError(f"the configuration {path} is no YAML{where}: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"the configuration {path} is no YAML: {message_on_one_line(error)}") from None
-    except RecursionError:
-        raise UserError(f"the configuration {path} is nested too deeply: write it flatter") from None
-    except _Cycle:
         raise UserError(
-            f"the configuration {path} has an anchor that contains itself: write out what it stands for"
+            f"the configuration {path} is not valid YAML{where}: {error.problem or error.context}"
         ) from None
+    except yaml.YAMLError as error:
+        raise UserError(f"the configuration {path} is not valid YAML: {message_on_one_line(error)}") from None
+    except RecursionError:
+        raise UserError(f"the configuration {path} is nested too deeply: use fewer levels") from None
+    except _Cycle:
+        raise UserError(f"the configuration {path} has an anchor that contains itself: remove the alias") from None
     if size > MOST_VALUES:
         raise UserError(
-            f"the configuration {path} holds {size:.3g} values once its aliases are expanded; at most {MOST_VALUES} "
-            "are read: write out fewer"
+            f"the configuration {path} has {size:.3g} values with its aliases expanded; at most {MOST_VALUES} "
+            "are allowed"
         )
 
 

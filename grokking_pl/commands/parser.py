@@ -14,7 +14,7 @@ from grokking_pl.commands.mistyped import name_in_files, nearest, typed_name, va
 from grokking_pl.commands.parser_internals import options
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import flatten
-from grokking_pl.experiments.messages import no_option, one_line, options_of_classes, unknown_option
+from grokking_pl.experiments.messages import no_option, one_line, options_of_classes, unknown_option, wrong_value
 
 # Some defaults, such as those of Lightning's Timer, are Enum members, which YAML cannot represent.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
@@ -47,9 +47,9 @@ class GrokParser(LightningArgumentParser):
         try:
             return super().parse_args(self.in_place(args), *rest, **kwargs)
         except InvalidInput as invalid:
-            if invalid.option is None:
-                raise
-            raise InvalidInput(self._no_option(invalid.option, args)) from invalid
+            if invalid.option is not None:
+                raise InvalidInput(self._no_option(invalid.option, args)) from invalid
+            raise InvalidInput(_with_whole_name(invalid.line, args)) from invalid
         finally:
             GrokParser._is_parsing = False
 
@@ -78,3 +78,12 @@ class GrokParser(LightningArgumentParser):
             with contextlib.suppress(InvalidInput, UserError):  # something else is wrong as well
                 names += flatten(self.settings(self.in_place(without(typed, words))))
         return no_option(whole, [f"--{near}" for near in nearest(whole, names)])
+
+
+def _with_whole_name(message: str, words: Sequence[str]) -> str:
+    """A message about an option's value, with the option's whole name instead of its last part."""
+    if wrong := wrong_value(message):
+        name, value = wrong
+        whole = typed_name(name, words, value) or name_in_files(name, values_of("config", words), value) or name
+        return whole + message.removeprefix(name)
+    return message

@@ -74,6 +74,16 @@ def unknown_option(message: str) -> str | None:
     return unknown and unknown[1]
 
 
+def wrong_value(line: str) -> tuple[str, str] | None:
+    """The option and the value that a message of `one_line` is about; None for other messages.
+
+    >>> wrong_value("lr is fast; expected float")
+    ('lr', 'fast')
+    """
+    found = re.match(r"([\w.]+) is (.*?)(?:; expected |, but there is no |, which has no )", line)
+    return found and (found[1], found[2])
+
+
 def no_option(name: str, near: Sequence[str]) -> str:
     """The message for an unknown option, with the names that may have been meant."""
     if section := re.match("optimizer|lr_scheduler", name):

@@ -23,7 +23,7 @@ from grokking_pl.tasks.table import OperationTable
 class NeuronIrreps(NamedTuple):
     """The irreducible representation of each neuron, and the fraction of its variance explained by it.
 
-    Args:
+    Attributes:
         irrep: number in `character_table`, the lower one of two complex conjugates; 0 for a neuron with the same
             activation for all pairs.
         share: explained fraction, between 0 and 1.

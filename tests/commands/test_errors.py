@@ -37,10 +37,13 @@ def fails(grok, small_mnist, tmp_path):
         ("--trainer.callbacks.PhaseTracker.dely=3", "did you mean --trainer.callbacks.PhaseTracker.delay?"),
         ("--trainer.callbacks.PhaseTracer.delay=3", "has no callback PhaseTracer: did you mean PhaseTracker?"),
         ("--trainer.callbacks.GradientFilter.lamb=3", "add it with --trainer.callbacks+=GradientFilter"),
-        ("--trainer.callbacks.PhaseTracker.delay=soon", "delay is soon; expected int"),
+        (
+            "--trainer.callbacks.PhaseTracker.delay=soon",
+            "error: trainer.callbacks.PhaseTracker.delay is soon",
+        ),
         ("--data.trainsize=3", "did you mean --data.train_size?"),
-        ("--trainer.max_steps=many", "trainer.max_steps"),
-        ("--model.architecture.alpha=big", "alpha"),
+        ("--trainer.max_steps=many", "error: trainer.max_steps is many; expected int"),
+        ("--model.architecture.alpha=big", "error: model.architecture.alpha is big; expected float"),
         ("--config=configs/no_such_file.yaml", "no_such_file.yaml"),
         ("--config=configs/mnist_gork.yaml", "configs/mnist_grok.yaml?"),
         ("--model=grokking_pl.training.NoSuchModule", "NoSuchModule"),
@@ -81,7 +84,7 @@ def test_no_configuration(grok):
 def test_broken_config_file(fails, tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text("trainer: [1,\n max_steps")
-    assert f"{broken} is no YAML, line 2, column 11: " in fails("--config", broken)
+    assert f"{broken} is not valid YAML, line 2, column 11: " in fails("--config", broken)
 
 
 def test_checkpoint_of_another_architecture(grok, small_mnist, tmp_path):

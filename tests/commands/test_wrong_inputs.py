@@ -129,13 +129,13 @@ CONFIGS = {
     # name: content of the file, words of the answer
     "not UTF-8": (b"# \xe9t\xe9\ntrainer: {max_steps: 3}\n", "is not UTF-8 text"),
     "binary": (bytes(range(256)) * 4, "is not UTF-8 text"),
-    "control characters": (b"trainer: \x00\x01", "is no YAML: unacceptable character #x0000"),
-    "unclosed": (b"trainer: [1", "is no YAML, line 1, column 12: "),
+    "control characters": (b"trainer: \x00\x01", "is not valid YAML: unacceptable character #x0000"),
+    "unclosed": (b"trainer: [1", "is not valid YAML, line 1, column 12: "),
     "recursive anchor": (b"trainer: &a\n  callbacks: [*a]\n", "an anchor that contains itself"),
-    "bomb": (BOMB, "values once its aliases are expanded"),
+    "bomb": (BOMB, "values with its aliases expanded"),
     "deep": (b"[" * 5000 + b"]" * 5000, "nested too deeply"),
-    "list": (b"[1, 2]", "holds no sections"),
-    "number": (b"3", "holds no sections"),
+    "list": (b"[1, 2]", "has no sections"),
+    "number": (b"3", "has no sections"),
     "unknown section": (b"trainr: {max_steps: 3}", "did you mean --trainer.max_steps?"),
     "trainer is a word": (b"trainer: fast", "trainer is fast; expected its options, each as name: value"),
     "callbacks is a number": (b"trainer: {callbacks: 7}", "callbacks is 7; expected list[Callback], Callback or null"),
@@ -146,6 +146,10 @@ CONFIGS = {
     "init_args is a number": (
         b"model: {class_path: grokking_pl.training.GrokkingModule, init_args: 3}",
         "'init_args': 3}; expected LightningModule or null",
+    ),
+    "option of a callback": (
+        b"trainer: {callbacks: [{class_path: PhaseTracker, init_args: {delay: soon}}]}",
+        "error: trainer.callbacks.PhaseTracker.delay is soon; expected int",
     ),
     "empty run folder": (b"run_dir: ''", "run_dir in"),
 }  # fmt: skip
@@ -161,10 +165,10 @@ def test_configuration_file(refused, tmp_path, name):
 
 def test_configuration_that_is_no_file(refused, tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
-    assert "no file but a pipe" in refused("fit", "--config", tmp_path / "pipe.yaml")
+    assert "a pipe or a device, not a file" in refused("fit", "--config", tmp_path / "pipe.yaml")
     assert "is a folder" in refused("fit", f"--config={tmp_path}")
     for command, option in (("diagram", "--config"), ("theory", "--config")):
-        assert "no file but a pipe" in refused(command, option, tmp_path / "pipe.yaml")
+        assert "a pipe or a device, not a file" in refused(command, option, tmp_path / "pipe.yaml")
 
 
 @pytest.mark.parametrize(
