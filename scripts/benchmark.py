@@ -2,6 +2,7 @@
 
 python scripts/benchmark.py             all sections
 python scripts/benchmark.py mnist toy   some of them
+python scripts/benchmark.py diagram --against jax   compared with plain JAX, or --against torch
 """
 
 import argparse
@@ -369,6 +370,17 @@ def theory() -> list[Row]:
     return theory()
 
 
+def rivalry(rival: str, name: str) -> Table:
+    """The section on diagrams compared with a rival, with the name to print."""
+    from benchmark_rivals import compare
+
+    title = f"diagram: ms of all cores per member-step of figure 6a; medians of {REPEATS}"
+    table = Table("members", "grokking_pl", name, f"{name} over grokking_pl", title=title, title_justify="left")
+    for row in compare(rival, REPEATS):
+        table.add_row(*row)
+    return table
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "mnist": mnist,
     "small": small,
@@ -388,13 +400,27 @@ def main() -> None:
     """Measure the requested sections and print a table of each as it completes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help=f"any of {', '.join(SECTIONS)}; default all")
-    chosen = parser.parse_args().sections or list(SECTIONS)
+    parser.add_argument(
+        "--against", choices=("jax", "torch"), help="compare the section diagram with plain JAX or PyTorch"
+    )
+    options = parser.parse_args()
+    chosen = options.sections or list(SECTIONS)
     unknown = set(chosen) - set(SECTIONS)
     if unknown:
         parser.error(f"unknown section {', '.join(unknown)}: choose from {', '.join(SECTIONS)}")
+    if options.against and "diagram" not in chosen:
+        parser.error("--against compares the section diagram, which is not among those given")
     sys.path.insert(0, str(Path(__file__).parent))
+    rival = ""
+    if options.against:
+        from benchmark_rivals import name_of
+
+        rival = name_of(options.against)  # before any work
     console = Console(width=110)
     for name in chosen:
+        if name == "diagram" and rival:
+            console.print(rivalry(options.against, rival))
+            continue
         table = Table("measured", "figure", "aim", title=f"{name}: medians of {REPEATS}", title_justify="left")
         for row in SECTIONS[name]():
             table.add_row(*row)

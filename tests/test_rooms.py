@@ -20,7 +20,13 @@ ON_TOP = ("commands", "interface", "__main__")
 """No room may import them, which the layers say."""
 SVG = {"s": "http://www.w3.org/2000/svg"}
 PUBLIC_MODULES = ("grokking_pl.plots.", "grokking_pl.sizes", "grokking_pl.errors", "grokking_pl.commands.main")
-LOOKS_INSIDE = {"benchmark.py", "benchmark_batches.py", "benchmark_interventions.py", "benchmark_transformer.py"}
+LOOKS_INSIDE = {
+    "benchmark.py",
+    "benchmark_batches.py",
+    "benchmark_interventions.py",
+    "benchmark_rivals.py",
+    "benchmark_transformer.py",
+}
 """They measure the parts of what is public."""
 
 
