@@ -149,7 +149,7 @@ CONFIGS = {
     ),
     "option of a callback": (
         b"trainer: {callbacks: [{class_path: PhaseTracker, init_args: {delay: soon}}]}",
-        "error: trainer.callbacks.PhaseTracker.delay is soon; expected int",
+        "trainer.callbacks.PhaseTracker.delay is soon; expected int",
     ),
     "empty run folder": (b"run_dir: ''", "run_dir in"),
 }  # fmt: skip
