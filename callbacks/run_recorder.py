@@ -221,7 +221,7 @@ def print_table(summary: dict[str, Any], folder: RunFolder, tracker: PhaseTracke
         table.add_row("ended by", Text(summary["ended_by"]))
     table.add_row("seconds", f"{summary['seconds']:.1f}")
     table.add_row("folder", Text(str(folder.path)))
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, force_jupyter=False)  # in a notebook, a capture would display an empty cell
     with console.capture() as captured:  # on closed output, rich would end the program
         console.print(table)
     try:

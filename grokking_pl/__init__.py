@@ -3,6 +3,7 @@
 ``import grokking_pl as gp`` is cheap: the names in ``__all__`` are imported at first use.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -100,3 +101,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *globals()})
+
+
+if "IPython" in sys.modules:
+    import_module(f"{__name__}.interface.notebook").show_figures()

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from grokking_pl.errors import UserError
-from grokking_pl.interface.notebook import shown, table
+from grokking_pl.interface.notebook import table
 from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.plots.diagram_figure import diagram_figure
 from grokking_pl.report.run_results import corrupt
@@ -101,7 +101,7 @@ class Diagram:
         if self.runs.empty:
             raise UserError(f"no run of the diagram in {self.path} has ended yet: train it with grok diagram first")
         labels = self.description.get("labels", {})
-        return shown(diagram_figure(self.runs, list(self.axes), labels, read_marks(self.path)))
+        return diagram_figure(self.runs, list(self.axes), labels, read_marks(self.path))
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the diagram's interactive HTML report, and return its path.

@@ -2,22 +2,28 @@
 
 import html
 import io
+import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def shown(figure: Figure) -> Figure:
-    """The figure, made displayable in a notebook without pyplot."""
+def show_figures() -> None:
+    """Have a running IPython display figures as images, which it does by itself only once pyplot is imported."""
+    ipython = sys.modules.get("IPython")
+    if shell := ipython and ipython.get_ipython():
+        images = shell.display_formatter.formatters["image/png"]
+        if "matplotlib.figure.Figure" not in images:
+            images.for_type_by_name("matplotlib.figure", "Figure", png)
 
-    def png() -> bytes:
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=100)
-        return file.getvalue()
 
-    figure._repr_png_ = png  # type: ignore[attr-defined]
-    return figure
+def png(figure: "Figure") -> bytes:
+    """A figure as the content of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
 
 
 def table(rows: Mapping[str, Any]) -> str:

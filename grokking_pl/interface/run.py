@@ -14,7 +14,7 @@ from torch import nn
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import ExperimentBuilder
-from grokking_pl.interface.notebook import shown, table
+from grokking_pl.interface.notebook import table
 from grokking_pl.metrics import Phase
 from grokking_pl.plots.curves import accuracy_curves
 from grokking_pl.report.run_results import RunResults, read_run
@@ -186,7 +186,7 @@ class Run:
             raise UserError(f"{self.path} has no phase: the run has not ended; resume it with --ckpt_path last")
         steps, train, val = self.metrics[names].dropna().to_numpy().T
         thresholds = self._results.options_of("PhaseTracker") or {}
-        figure = accuracy_curves(
+        return accuracy_curves(
             steps,
             train,
             val,
@@ -195,7 +195,6 @@ class Run:
             (thresholds.get("train_threshold", 0.9), thresholds.get("val_threshold", 0.9)),
             Phase(self.summary["phase"]),
         )
-        return shown(figure)
 
     def report(self, output: str | Path | None = None) -> Path:
         """Write the run's interactive HTML report, and return its path.

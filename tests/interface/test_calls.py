@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 import grokking_pl as gp
+from grokking_pl.interface.notebook import png
 from tests.conftest import ROOT
 
 SMALL = {
@@ -64,7 +65,7 @@ def test_a_run_as_an_object(run):
     assert np.array_equal(network.embeddings.detach(), snapshots.values[-1].astype(np.float32))
     assert gp.rqi(snapshots.values, gp.tasks.addition(10))[-1] == pytest.approx(run.summary["rqi"])
     assert isinstance(run.figure(), Figure)
-    assert run.figure()._repr_png_().startswith(b"\x89PNG")
+    assert png(run.figure()).startswith(b"\x89PNG")
     assert run.report().read_text().startswith("<!")
     assert run.summary["phase"] in repr(run)
     assert "<table>" in run._repr_html_()
