@@ -30,7 +30,7 @@ def axis_figure(results: DiagramResults) -> go.Figure:
     x = np.array([places[values.index(given[results.place(index)[2]])] for index in results.runs])
     reached = places[np.isin(places, x)]
     figure = go.Figure()
-    most = max((run[f"steps_to_{name}"] or 1 for run in results.runs.values() for name in THRESHOLDS), default=1)
+    crossed = [run[key] for run in results.runs.values() for name in THRESHOLDS if run[key := f"steps_to_{name}"]]
     for name, style in THRESHOLDS.items():
         steps = np.array([np.inf if run[f"steps_to_{name}"] is None else run[f"steps_to_{name}"]
                           for run in results.runs.values()], dtype=float)  # fmt: skip
@@ -60,7 +60,13 @@ def axis_figure(results: DiagramResults) -> go.Figure:
         across |= {"tickvals": list(places), "ticktext": list(map(str, values))}
     ends = np.log10(edges[[0, -1]]) if is_log else edges[[0, -1]]
     across["range"] = ends.tolist()
-    return styled(figure, xaxis=across, yaxis=log_axis("steps", 1, max(most, 10)), shapes=shapes, annotations=notes)
+    return styled(
+        figure,
+        xaxis=across,
+        yaxis=log_axis("steps", min(crossed, default=1), max(crossed, default=10)),
+        shapes=shapes,
+        annotations=notes,
+    )
 
 
 def _add_steps(
