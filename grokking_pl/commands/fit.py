@@ -153,6 +153,7 @@ class GrokCLI(LightningCLI):
         if self._command == "predict" and not config.trainer.fast_dev_run:
             check_not_written(self.folder.predictions)
         self._resume_step = None
+        self._earlier_metrics: Path | None = None
         self._history: SettingsHistory | None = None
         if config.ckpt_path is not None:
             self._check_checkpoint(Path(config.ckpt_path), writing, fork)
@@ -189,12 +190,17 @@ class GrokCLI(LightningCLI):
                 f"the fork begins at step {step}, and trainer.max_steps is {config.trainer.max_steps}: give more"
             )
         parent = f"{fork.parent.path}@{step}" if fork else None
+        config.fork = parent or config.fork
         self._history = SettingsHistory(history_of(checkpoint, path), changes, step, parent)
         if not writing:
             return
+        if fork:
+            self._earlier_metrics = fork.parent.metrics
         leave_if_finished(self.folder, checkpoint, config, configuration(self.parser, config, "yaml"), changes)
         if is_first_process():
             check_weights(RunFolder(path.resolve().parent.parent))
+            if fork:
+                check_files(fork.parent)
             if is_own:
                 self.folder.check_not_rewound(path)
                 check_files(self.folder)
@@ -245,7 +251,7 @@ class GrokCLI(LightningCLI):
         for logger in loggers:
             if isinstance(logger, WandbRun):
                 logger.put_in(path)
-        return [CSVMetrics(self.folder.metrics, self._resume_step), *loggers]
+        return [CSVMetrics(self.folder.metrics, self._resume_step, self._earlier_metrics), *loggers]
 
     # The work.
 

@@ -46,9 +46,9 @@ class Fork:
             steps[_step_of(path)] = path
             if self.step in steps:
                 return path
-        known = ", ".join(str(step) for step in sorted(step for step in steps if step is not None))
-        has = f"it has those of steps {known}" if known else "it has none"
-        raise UserError(f"{self.parent.path} has no checkpoint of step {self.step}: {has}")
+        known = [str(step) for step in sorted(step for step in steps if step is not None)]
+        has = f"it has {'that of step' if len(known) == 1 else 'those of steps'} {', '.join(known)}"
+        raise UserError(f"{self.parent.path} has no checkpoint of step {self.step}: {has if known else 'it has none'}")
 
 
 def read_fork(given: str) -> Fork:

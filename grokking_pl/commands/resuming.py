@@ -58,7 +58,9 @@ def check_settings(
         return []
     trained, now = flatten(_of_the_training(recorded)), flatten(_of_the_training(given))
     differing = [
-        name for name in {**trained, **now} if (name in trained, trained.get(name)) != (name in now, now.get(name))
+        name
+        for name in {**trained, **now}
+        if (name in trained) != (name in now) or not _is_same(trained.get(name), now.get(name))
     ]
     # If a class differs, its options need not be compared.
     differing = [name for name in differing if not any(name.startswith(f"{other}.") for other in differing)]
@@ -78,6 +80,14 @@ def check_settings(
     if fork is not None:
         raise UserError(f"{fork.parent.path} was trained {', and '.join(named)}, which no fork can change: {advice}")
     raise UserError(f"the run was trained {', and '.join(named)}: {advice} to resume, or choose a new --run_dir")
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are equal, or paths of the same class."""
+    if isinstance(one, str) and isinstance(other, str) and "." in one and one != other:
+        found = pydoc.locate(one)
+        return found is not None and found is pydoc.locate(other)
+    return bool(one == other)
 
 
 def _advice(names: Sequence[str], now: Settings, words: Sequence[str]) -> str:

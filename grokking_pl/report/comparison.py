@@ -1,5 +1,6 @@
 """Comparison of runs, grouped by all settings but the seed: medians, bands and steps to thresholds."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from grokking_pl.metrics.median_interval import MedianInterval, median_interval
 from grokking_pl.plots.comparison import comparison_curves
 from grokking_pl.report.run_results import RunResults, read_run
 from grokking_pl.report.writing import is_run
+from grokking_pl.runs import RunFolder
 from grokking_pl.runs.diagram_folder import value_text
 
 NO_SETTINGS = (
@@ -162,12 +164,28 @@ def group_runs(runs: Sequence[RunResults]) -> list[Group]:
     settings: dict[str, dict[str, Any]] = {}
     for run in runs:
         own = {name: value for name, value in flatten(run.config).items() if not _is_no_setting(name)}
+        own |= _changed_settings(run.path)
         # A folder without a configuration is its own group.
         key = value_text(own) if own else str(run.path)
         members.setdefault(key, []).append(run)
         settings[key] = own
     names = _names(settings, {key: group[0].path.name for key, group in members.items()})
     return [Group(names[key], tuple(group)) for key, group in members.items()]
+
+
+def _changed_settings(path: Path) -> dict[str, str]:
+    """What a run, or its parent if it is a fork, did with other settings at first, by the names of the settings."""
+    record = RunFolder(path).settings_history
+    first, *changes = json.loads(record.read_text()) if record.exists() else [{}]
+    found: dict[str, str] = {}
+    for entry in changes:
+        since = f"from step {entry['from_step']}"
+        for name, value in entry["settings"].items():
+            before = found.get(name) or value_text(first["settings"][name])
+            found[name] = f"{before}, {value_text(value)} {since}"
+        if "parent" in entry and not entry["settings"]:
+            found["fork"] = since
+    return found
 
 
 def _names(settings: dict[str, dict[str, Any]], folders: dict[str, str]) -> dict[str, str]:
@@ -180,7 +198,8 @@ def _names(settings: dict[str, dict[str, Any]], folders: dict[str, str]) -> dict
         unique = len(set(folders.values())) == len(folders)
         return dict(folders) if unique else {key: f"{name} ({k + 1})" for k, (key, name) in enumerate(folders.items())}
     return {
-        key: ", ".join(f"{'.'.join(name.split('.')[-2:])} {value_text(own.get(name))}" for name in differing)
+        key: ", ".join(f"{'.'.join(name.split('.')[-2:])} {value_text(own[name])}" for name in differing if name in own)
+        or folders[key]
         for key, own in settings.items()
     }
 

@@ -25,9 +25,10 @@ class CSVMetrics(Logger):
     Args:
         path: path of the file.
         resume_step: keep the rows of an existing file up to this step; None starts a new file.
+        earlier: the file whose rows are kept, if it is another one: that of a fork's parent.
     """
 
-    def __init__(self, path: Path, resume_step: int | None = None) -> None:
+    def __init__(self, path: Path, resume_step: int | None = None, earlier: Path | None = None) -> None:
         super().__init__()
         self.path = path
         self._columns = ["step"]
@@ -36,6 +37,7 @@ class CSVMetrics(Logger):
         self._last_step = -math.inf  # last step in the file
         self._num_rows = 0  # rows in the file
         self._resume_step = resume_step
+        self._earlier = earlier or path
         self._hyperparameters: dict[str, Any] = {}
 
     @property
@@ -130,7 +132,7 @@ class CSVMetrics(Logger):
         self._started = True
         kept: list[dict[str, Any]] = []
         if self._resume_step is not None:
-            kept = [row for row in self._read() if int(row["step"]) <= self._resume_step]
+            kept = [row for row in read_rows(self._earlier) if int(row["step"]) <= self._resume_step]
             self._columns = list(kept[0]) if kept else self._columns
             self._last_step = int(kept[-1]["step"]) if kept else self._last_step
             self._num_rows = len(kept)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import pandas as pd
 import pytest
 import torch
 
@@ -108,6 +109,31 @@ def test_a_fork_without_changes_is_the_same_run(fit, parent, tmp_path):
     assert summary["parent"] == f"{parent}@20"
     assert history(tmp_path / "fork")[-1] == {"from_step": 20, "settings": {}, "parent": f"{parent}@20"}
     assert RunFolder(parent).read_summary()["steps"] == 20
+    # Its configuration repeats it from the same step, whatever its parent does later; its metrics are the whole run's.
+    assert gp.load(tmp_path / "fork").config["fork"] == f"{parent}@20"
+    fork, whole = (gp.load(tmp_path / name).metrics[["step", "val_accuracy"]] for name in ("fork", "whole"))
+    pd.testing.assert_frame_equal(fork, whole)
+
+
+def test_a_class_by_another_of_its_names_is_the_same(fit, parent, tmp_path):
+    fit(tmp_path / "fork", 30, "--fork", parent, "--model=grokking_pl.GrokkingModule", toy=[])
+
+
+def test_runs_with_other_settings_at_first_are_another_group(fit, parent, tmp_path):
+    """A fork, a run whose decay changed, and one that had that decay from the beginning."""
+    decay = "--model.decoder.weight_decay=1"
+    fit(tmp_path / "fork", 30, "--fork", parent, decay)
+    fit(tmp_path / "resumed", 10)
+    fit(tmp_path / "resumed", 30, "--ckpt_path=last", decay)
+    fit(tmp_path / "scratch", 30, decay)
+    fit(tmp_path / "unchanged", 30, "--fork", parent)
+    compared = gp.compare([tmp_path / name for name in ("fork", "resumed", "scratch", "unchanged")])
+    assert compared.table.group.tolist() == [
+        "decoder.weight_decay 3, 1 from step 20",
+        "decoder.weight_decay 3, 1 from step 10",
+        "decoder.weight_decay 1",
+        "decoder.weight_decay 3, fork from step 20",
+    ]
 
 
 def test_a_fork_with_its_parents_configuration(grok, fit, parent, tmp_path):
@@ -158,7 +184,7 @@ def test_from_python(parent, tmp_path):
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [
-        (["--fork=PARENT@7"], "has no checkpoint of step 7: it has those of steps 20"),
+        (["--fork=PARENT@7"], "has no checkpoint of step 7: it has that of step 20"),
         (["--fork=PARENT@last"], "with step 'last': give RUN@STEP"),
         (["--fork=nowhere@20"], "fork is nowhere@20, but there is no folder nowhere"),
         (["--fork=."], "holds no checkpoint to fork"),
