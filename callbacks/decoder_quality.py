@@ -5,7 +5,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from grokking_pl.callbacks.measurement import Measurement
-from grokking_pl.callbacks.reporting import require_table
+from grokking_pl.callbacks.reporting import require_combination, require_table
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import decoder_rqi
 
@@ -41,6 +41,7 @@ class DecoderQuality(Measurement):
                 f"DecoderQuality needs a decoder of combined embeddings, and {type(network).__name__} has none: choose "
                 "an architecture such as ToyModel"
             )
+        require_combination(pl_module, "DecoderQuality")
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
         """The current index."""

@@ -13,6 +13,7 @@ from grokking_pl.callbacks.reporting import (
     keep_arrays,
     log,
     reporting_callbacks,
+    require_combination,
     require_table,
     tell,
     tell_failure,
@@ -58,6 +59,7 @@ class EffectiveTheory(Measurement):
         """Compute the prediction."""
         data = require_table(trainer, "EffectiveTheory")
         module: Any = pl_module
+        require_combination(module, "EffectiveTheory")
         if not module.representation.adds:
             raise UserError(
                 "EffectiveTheory: this network does not add its embeddings, but the theory is about sums E_a + E_b: "

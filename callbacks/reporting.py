@@ -153,6 +153,17 @@ def require_representation(module: Any, callback: str) -> None:
         raise UserError(f"{callback}: {error}") from None
 
 
+def require_combination(module: Any, callback: str) -> None:
+    """Raise a `UserError` if the module's network does not declare how it combines two embeddings."""
+    if getattr(module, "has_combination", True):
+        return
+    embedding = module.representation.embeddings[:1]
+    try:
+        module.representation.combine(embedding, embedding)
+    except UserError as error:
+        raise UserError(f"{callback}: {error}, or remove the callback") from None
+
+
 def require_scores(trainer: pl.Trainer, callback: str) -> None:
     """Raise a `UserError` unless the module has ``score`` and ``parameter_groups``, as `GrokkingModule` does."""
     module, data = trainer.lightning_module, trainer.datamodule  # type: ignore[attr-defined]
