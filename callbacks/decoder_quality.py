@@ -32,9 +32,9 @@ class DecoderQuality(Measurement):
             raise UserError(f"DecoderQuality: tolerance is {tolerance}; it must be above 0")
         self.tolerance = tolerance
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there is a decoder."""
-        self._table = require_table(trainer, "DecoderQuality").table
+        require_table(trainer, "DecoderQuality")
         network: Any = pl_module.network
         if not callable(getattr(network, "decoder", None)):
             raise UserError(
@@ -42,6 +42,10 @@ class DecoderQuality(Measurement):
                 "an architecture such as ToyModel"
             )
         require_combination(pl_module, "DecoderQuality")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the operation table."""
+        self._table = trainer.datamodule.table  # type: ignore[attr-defined]
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
         """The current index."""

@@ -98,6 +98,14 @@ def writes_files(trainer: pl.Trainer) -> bool:
     return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
 
 
+def number_of_samples(trainer: pl.Trainer) -> dict[str, int]:
+    """The numbers of training and validation samples, by name; empty if the datamodule does not tell."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    if not (hasattr(data, "num_train") and hasattr(data, "inputs")):
+        return {}
+    return {"train_samples": data.num_train, "val_samples": len(data.inputs) - data.num_train}
+
+
 def keep_arrays(trainer: pl.Trainer, name: str, **arrays: Any) -> None:
     """Write arrays to a ``.npz`` file in the run's folder.
 

@@ -58,11 +58,14 @@ class RepresentationQuality(Measurement):
         _, quality, predicted = self._history[-1]
         return {"rqi": quality, "predicted_accuracy": predicted}
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings, a combination of two, and an operation table."""
-        data = require_table(trainer, "RepresentationQuality")
-        module: Any = pl_module
-        require_combination(module, "RepresentationQuality")
+        require_table(trainer, "RepresentationQuality")
+        require_combination(pl_module, "RepresentationQuality")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prepare the evaluation of representations."""
+        data, module = trainer.datamodule, pl_module  # type: ignore[attr-defined]
         self._table = data.table
         self._train = data.train_indices.to(trainer.strategy.root_device)
         self._combine = module.representation.combine
