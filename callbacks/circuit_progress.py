@@ -74,13 +74,17 @@ class CircuitProgress(Measurement):
 
     # Measurement.
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the data and the keys."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self.check(data)
         if not hasattr(pl_module, "network"):
             name = type(self).__name__
             raise UserError(f"{name} needs a module with a network, and {type(pl_module).__name__} has none")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prepare the tables of all pairs."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         table = data.table
         train = torch.zeros(table.p, table.p, dtype=torch.bool)
         train[table.a[data.train_indices], table.b[data.train_indices]] = True

@@ -35,15 +35,19 @@ class ClassSeparation(Measurement):
         self.samples = samples
         self.state["means"] = {}  # by step, for the training samples
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the samples."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that the network encodes inputs."""
         require_scores(trainer, "ClassSeparation")
-        module, data = pl_module, trainer.datamodule  # type: ignore[attr-defined]
+        module: Any = pl_module
         if not callable(getattr(module.network, "encode", None)):
             raise UserError(
                 f"ClassSeparation needs a network whose method encode returns the representation of inputs, but "
                 f"{type(module.network).__name__} has none: choose MLP"
             )
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the samples."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
         self._sets = {}
         for name, (inputs, targets) in (("train", data.train_set), ("val", data.val_set)):
             if len(inputs):

@@ -31,13 +31,17 @@ class CorruptedAccuracy(Measurement):
         UserError: every_n_steps is not positive, or the data have no corrupted labels.
     """
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that labels are corrupted, and separate the samples."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that labels are corrupted."""
         require_scores(trainer, "CorruptedAccuracy")
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        corrupted = getattr(data, "corrupted", None)
+        corrupted = getattr(trainer.datamodule, "corrupted", None)  # type: ignore[attr-defined]
         if corrupted is None or not corrupted.any():
             raise UserError("CorruptedAccuracy finds no corrupted labels: set data.corrupt_fraction above 0")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Separate the samples."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        corrupted = data.corrupted
         inputs, targets = data.train_set
         mask = corrupted.to(inputs.device)
         self._true = data.true_classes.to(inputs.device)[mask]

@@ -44,7 +44,7 @@ class DecisionMap(pl.Callback, Reporting):
         self.published = published
         self._arrays: dict[str, Any] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there is a plane to draw."""
         require_table(trainer, "DecisionMap")
         module: Any = pl_module

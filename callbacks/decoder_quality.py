@@ -5,7 +5,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from grokking_pl.callbacks.measurement import Measurement
-from grokking_pl.callbacks.reporting import require_table
+from grokking_pl.callbacks.reporting import require_combination, require_table
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import decoder_rqi
 
@@ -32,15 +32,20 @@ class DecoderQuality(Measurement):
             raise UserError(f"DecoderQuality: tolerance is {tolerance}; it must be above 0")
         self.tolerance = tolerance
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there is a decoder."""
-        self._table = require_table(trainer, "DecoderQuality").table
+        require_table(trainer, "DecoderQuality")
         network: Any = pl_module.network
         if not callable(getattr(network, "decoder", None)):
             raise UserError(
                 f"DecoderQuality needs a decoder of combined embeddings, and {type(network).__name__} has none: choose "
                 "an architecture such as ToyModel"
             )
+        require_combination(pl_module, "DecoderQuality")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the operation table."""
+        self._table = trainer.datamodule.table  # type: ignore[attr-defined]
 
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
         """The current index."""

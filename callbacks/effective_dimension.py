@@ -21,7 +21,7 @@ class EffectiveDimension(Measurement):
 
     needs_only_embeddings = True
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings."""
         require_representation(pl_module, "EffectiveDimension")
 

@@ -13,6 +13,7 @@ from grokking_pl.callbacks.reporting import (
     keep_arrays,
     log,
     reporting_callbacks,
+    require_combination,
     require_table,
     tell,
     tell_failure,
@@ -54,20 +55,24 @@ class EffectiveTheory(Measurement):
         self.prediction: Prediction | None = None
         self.state["snapshots"] = {}  # embeddings by step
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compute the prediction."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that the network adds embeddings of the symbols of an operation that commutes."""
         data = require_table(trainer, "EffectiveTheory")
         module: Any = pl_module
+        require_combination(module, "EffectiveTheory")
         if not module.representation.adds:
             raise UserError(
                 "EffectiveTheory: this network does not add its embeddings, but the theory is about sums E_a + E_b: "
                 "remove the callback"
             )
-        self._eta = _embeddings_rate(trainer) if self.learning_rate is None else self.learning_rate
         try:
             self.prediction = predict(data.table, data.train_indices.cpu())
         except UserError as error:
             raise UserError(f"EffectiveTheory: {error}") from None
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the prediction."""
+        self._eta = _embeddings_rate(trainer) if self.learning_rate is None else self.learning_rate
         if trainer.global_step == 0:
             numbers = {name: value for name, value in self._predicted().items() if value is not None}
             log(trainer, 0, {name: value for name, value in numbers.items() if not isinstance(value, bool)})

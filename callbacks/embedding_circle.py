@@ -24,7 +24,7 @@ class EmbeddingCircle(pl.Callback, Reporting):
         self._circle: dict[str, Any] = {}
         self._figure: tuple[Any, ...] = ()
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings to draw."""
         require_representation(pl_module, "EmbeddingCircle")
 

@@ -61,10 +61,13 @@ class EmbeddingSnapshots(pl.Callback, Reporting):
         self._chosen: set[int] = set()
         self._final: dict[int, Float[Tensor, "p d"]] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the steps, and keep the initial embeddings if step 0 is among them."""
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there are embeddings, and choose the steps."""
         require_representation(pl_module, "EmbeddingSnapshots")
         self._chosen = choose_steps("EmbeddingSnapshots", self.steps, self.count, "embeddings", trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the initial embeddings if step 0 is among the steps."""
         self._take(trainer, pl_module)
 
     def on_train_batch_end(

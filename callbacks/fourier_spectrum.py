@@ -35,7 +35,7 @@ class FourierSpectrum(Measurement):
         self.factor = factor
         self.state["spectra"] = {}  # fractions by step, at the first and last measurement
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are embeddings."""
         require_representation(pl_module, "FourierSpectrum")
 

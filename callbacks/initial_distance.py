@@ -24,10 +24,13 @@ class InitialDistance(Measurement):
             contain the initial weights.
     """
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the initial weights."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there are groups of parameters."""
         if not hasattr(pl_module, "parameter_groups"):
             raise UserError(f"InitialDistance needs parameter groups, but {type(pl_module).__name__} has none")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the initial weights."""
         if "initial" in self.state:
             return
         if trainer.global_step:

@@ -26,7 +26,7 @@ class IrrepSpectrum(Measurement):
 
     needs_only_embeddings = True
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute the characters."""
         self._table = require_table(trainer, "IrrepSpectrum").table
         try:

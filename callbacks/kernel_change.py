@@ -37,13 +37,17 @@ class KernelChange(Measurement):
         self.samples = samples
         self.outputs = outputs
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the samples, and keep the initial kernel."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the network and the data."""
         data, module = trainer.datamodule, pl_module  # type: ignore[attr-defined]
         if not hasattr(data, "train_set") or not hasattr(module, "network"):
             raise UserError("KernelChange needs a datamodule with train_set, and a module with a network")
         if getattr(data.sizes, "answers", 0):
             raise UserError("KernelChange needs one output vector per sample, but equations have one per token")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the samples, and keep the initial kernel."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
         inputs = data.train_set[0]
         self._inputs = inputs[evenly_spaced(len(inputs), self.samples)]
         total = data.sizes.outputs

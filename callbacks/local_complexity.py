@@ -34,11 +34,15 @@ class LocalComplexity(Measurement):
         self.radius = radius
         self.points = points
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the samples."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the network and the data."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not hasattr(data, "train_set") or not hasattr(pl_module, "network"):
             raise UserError("LocalComplexity needs a datamodule with train_set, and a module with a network")
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the samples."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
         sets = {"train": data.train_set[0], "val": data.val_set[0]}
         self._inputs = {
             name: inputs[evenly_spaced(len(inputs), self.samples)] for name, inputs in sets.items() if len(inputs)

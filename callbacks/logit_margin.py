@@ -26,7 +26,7 @@ class LogitMargin(Measurement):
         UserError: every_n_steps is not positive, targets are vectors, or samples have several answers.
     """
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that targets are classes."""
         require_scores(trainer, "LogitMargin")
         data = trainer.datamodule  # type: ignore[attr-defined]

@@ -26,9 +26,12 @@ class LotteryTicket(pl.Callback, Reporting):
         self._excess: dict[str, float] = {}
         self._figure: tuple[Any, ...] = ()
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there are embeddings."""
+        require_representation(pl_module, "LotteryTicket")
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the initial embeddings."""
-        require_representation(pl_module, "LotteryTicket")
         module: Any = pl_module
         if self._initial is None:
             if trainer.global_step:

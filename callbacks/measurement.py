@@ -46,8 +46,11 @@ class Measurement(Deferred):
 
     # To be overridden.
 
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise a `UserError` if the network or the data are not suitable; called before anything is written."""
+
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check or prepare whatever is needed; called when training starts or resumes."""
+        """Prepare whatever is needed; called when training starts or resumes."""
 
     @abstractmethod
     def measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Any:
@@ -63,6 +66,10 @@ class Measurement(Deferred):
         return self._values
 
     # When to measure.
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the network and the data."""
+        self.require(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure the initial network, unless measurements were restored from a checkpoint."""

@@ -118,6 +118,7 @@ class PhaseTracker(Measurement):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop if a checkpoint's evaluations have decided the phase."""
+        super().on_fit_start(trainer, pl_module)
         if self.reason_to_stop():
             trainer.should_stop = True
 
@@ -170,14 +171,18 @@ class PhaseTracker(Measurement):
 
     # Evaluation.
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that both sets can be evaluated, and note their sizes."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that both sets can be evaluated."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not (hasattr(data, "train_set") and hasattr(pl_module, "evaluate")):
             raise UserError(
                 "PhaseTracker needs a datamodule with train_set and val_set, and a module with evaluate(batch): "
                 "derive them from TensorDataModule and GrokkingModule"
             )
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the sizes of both sets."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         self.most_pending = (
             1 if trainer.strategy.root_device.type == "cpu" or self.every_n_steps >= PENDING else PENDING
         )

@@ -98,6 +98,14 @@ def writes_files(trainer: pl.Trainer) -> bool:
     return trainer.is_global_zero and not trainer.fast_dev_run  # type: ignore[attr-defined]
 
 
+def number_of_samples(trainer: pl.Trainer) -> dict[str, int]:
+    """The numbers of training and validation samples, by name; empty if the datamodule does not tell."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    if not (hasattr(data, "num_train") and hasattr(data, "inputs")):
+        return {}
+    return {"train_samples": data.num_train, "val_samples": len(data.inputs) - data.num_train}
+
+
 def keep_arrays(trainer: pl.Trainer, name: str, **arrays: Any) -> None:
     """Write arrays to a ``.npz`` file in the run's folder.
 
@@ -151,6 +159,17 @@ def require_representation(module: Any, callback: str) -> None:
         _ = module.representation
     except UserError as error:
         raise UserError(f"{callback}: {error}") from None
+
+
+def require_combination(module: Any, callback: str) -> None:
+    """Raise a `UserError` if the module's network does not declare how it combines two embeddings."""
+    if getattr(module, "has_combination", True):
+        return
+    embedding = module.representation.embeddings[:1]
+    try:
+        module.representation.combine(embedding, embedding)
+    except UserError as error:
+        raise UserError(f"{callback}: {error}, or remove the callback") from None
 
 
 def require_scores(trainer: pl.Trainer, callback: str) -> None:

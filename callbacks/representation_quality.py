@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement, Values
-from grokking_pl.callbacks.reporting import require_table
+from grokking_pl.callbacks.reporting import require_combination, require_table
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import Criterion, Representation, predicted_accuracy, published_criterion, rqi
 
@@ -28,8 +28,8 @@ class RepresentationQuality(Measurement):
         criterion: when two combined embeddings count as equal; null for the criterion of the authors' published code.
 
     Raises:
-        UserError: a parameter is out of range, the network has no embeddings, the data no operation table, or an
-            embedding is nan or infinite.
+        UserError: a parameter is out of range, the network has no embeddings or does not declare how it combines
+            two, the data have no operation table, or an embedding is nan or infinite.
     """
 
     thins_log = True
@@ -58,10 +58,14 @@ class RepresentationQuality(Measurement):
         _, quality, predicted = self._history[-1]
         return {"rqi": quality, "predicted_accuracy": predicted}
 
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there are embeddings, a combination of two, and an operation table."""
+        require_table(trainer, "RepresentationQuality")
+        require_combination(pl_module, "RepresentationQuality")
+
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that there are embeddings and an operation table."""
-        data = require_table(trainer, "RepresentationQuality")
-        module: Any = pl_module
+        """Prepare the evaluation of representations."""
+        data, module = trainer.datamodule, pl_module  # type: ignore[attr-defined]
         self._table = data.table
         self._train = data.train_indices.to(trainer.strategy.root_device)
         self._combine = module.representation.combine

@@ -18,6 +18,7 @@ from grokking_pl.callbacks.phase_tracker import PhaseTracker
 from grokking_pl.callbacks.reporting import (
     Reporting,
     draw,
+    number_of_samples,
     reporting_callbacks,
     run_folder,
     settle_and_save,
@@ -157,6 +158,7 @@ class RunRecorder(pl.Callback, Reporting):
         return summary | {
             "steps": trainer.global_step,
             "seed": getattr(trainer.lightning_module, "run_seed", None),
+            **number_of_samples(trainer),
             "seconds": round(self.seconds, 2),
             "devices": trainer.world_size,
             "accelerator": trainer.strategy.root_device.type,

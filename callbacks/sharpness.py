@@ -36,9 +36,12 @@ class Sharpness(Measurement):
         self.samples = samples
         self.iterations = iterations
 
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the module and the data."""
+        require_scores(trainer, "Sharpness")
+
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Choose the samples."""
-        require_scores(trainer, "Sharpness")
         inputs, targets = trainer.datamodule.train_set  # type: ignore[attr-defined]
         chosen = evenly_spaced(len(inputs), len(inputs) if self.samples is None else self.samples)
         self._inputs, self._targets = inputs[chosen], targets[chosen]

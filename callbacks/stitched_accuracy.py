@@ -47,10 +47,13 @@ class StitchedAccuracy(pl.Callback, Reporting):
         self._final: list[int] = []
         self._maps: dict[str, np.ndarray] = {}
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the steps, and keep the initial weights if step 0 is among them."""
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the module and the data, and choose the steps."""
         require_scores(trainer, "StitchedAccuracy")
         self._chosen = choose_steps("StitchedAccuracy", self.steps, self.count, "weights", trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the initial weights if step 0 is among the steps."""
         self._final = []
         if writes_files(trainer):
             self._find_kept(trainer)

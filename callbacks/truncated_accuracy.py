@@ -39,8 +39,8 @@ class TruncatedAccuracy(Measurement):
         self.components = components
         self.state["curves"] = {}  # training and validation accuracy for every k, by step
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the numbers of components."""
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check that there are embeddings of at least that dimension."""
         require_representation(pl_module, "TruncatedAccuracy")
         require_scores(trainer, "TruncatedAccuracy")
         module: Any = pl_module
@@ -50,6 +50,11 @@ class TruncatedAccuracy(Measurement):
             raise UserError(
                 f"TruncatedAccuracy: components is {self.components}, but the embeddings have dimension {dimension}"
             )
+
+    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Choose the numbers of components."""
+        module: Any = pl_module
+        embeddings = module.representation.embeddings
         chosen = np.geomspace(1, most_components(embeddings), CHOSEN).round().astype(int).tolist()
         self._numbers: list[int] = sorted(set(self.components or chosen))
         self._shares = sample_shares(trainer)

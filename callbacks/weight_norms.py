@@ -19,7 +19,7 @@ class WeightNorms(Measurement):
         UserError: every_n_steps is not positive, or the module has no groups of parameters.
     """
 
-    def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that there are groups of parameters."""
         if not hasattr(pl_module, "parameter_groups"):
             raise UserError(f"WeightNorms needs parameter groups, but {type(pl_module).__name__} has none")

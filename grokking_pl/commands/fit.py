@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from grokking_pl.commands.changed_settings import SettingsHistory, history_of
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.commands.finished import leave_if_finished
 from grokking_pl.commands.fork import Fork, read_fork, with_parents_config
+from grokking_pl.commands.greeting import Greeting
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
@@ -41,6 +43,7 @@ from grokking_pl.training.lightning_internals import NoProfiler, check_restored_
 from grokking_pl.training.lost_process import ending_together
 
 RUNS = Path("runs")
+TENSORBOARD = "tensorboard"
 
 TRAINER_DEFAULTS = {
     "max_steps": 10_000,
@@ -84,6 +87,7 @@ class GrokCLI(LightningCLI):
         self._command = command
         self._words = arguments
         self._until_done = until_done
+        self._lock: FolderLock | None = None
         super().__init__(
             args=arguments,
             run=False,
@@ -145,7 +149,8 @@ class GrokCLI(LightningCLI):
         fork = self._fork_to_begin_from() if fitting else None
         writing = fitting and not config.trainer.fast_dev_run
         if writing:
-            self._until_done.enter_context(FolderLock(self.folder.path, "--run_dir", is_first_process()))
+            self._lock = FolderLock(self.folder.path, "--run_dir", is_first_process())
+            self._until_done.enter_context(self._lock)
             if config.ckpt_path is None or fork:
                 self.folder.check_free()
             if is_first_process():
@@ -230,7 +235,9 @@ class GrokCLI(LightningCLI):
             check_restored_checkpoint(trainer)
             return trainer
         kwargs.setdefault("profiler", config.profiler or NoProfiler())
-        callbacks = [*with_standard_callbacks(config), *([self._history] if self._history else [])]
+        where = "a trial, of which nothing is written" if config.fast_dev_run else f"run folder {self.folder.path}"
+        greeting = Greeting(where, self.config.seed_everything)
+        callbacks = [*with_standard_callbacks(config), *([self._history] if self._history else []), greeting]
         for callback in callbacks:
             leave_out_empty_hooks(callback, Callback)
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
@@ -246,7 +253,7 @@ class GrokCLI(LightningCLI):
             return []
         path = self.folder.path
         if configured in (None, True):
-            configured = TensorBoardLogger(str(path), name="", version="tensorboard", default_hp_metric=False)
+            configured = TensorBoardLogger(str(path), name="", version=TENSORBOARD, default_hp_metric=False)
         loggers = as_list(configured)
         for logger in loggers:
             if isinstance(logger, WandbRun):
@@ -260,14 +267,20 @@ class GrokCLI(LightningCLI):
         is_trial = self.config.trainer.fast_dev_run
         if self._command == "fit":
             leave_out_empty_hooks(self.model, LightningModule)
-            if self.trainer.is_global_zero:
-                where = "a trial, of which nothing is written" if is_trial else f"run folder {self.folder.path}"
-                print(f"{where}, seed {self.config.seed_everything}", file=sys.stderr)
         arguments = {name: self.config_init[name] for name in self._method_arguments}
         with ending_together(self.trainer.strategy):
-            outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
+            try:
+                outcome = getattr(self.trainer, self._command)(self.model, datamodule=self.datamodule, **arguments)
+            except UserError:
+                self._leave_nothing_of_a_refused_run()
+                raise
             if self._command == "predict" and not is_trial:
                 write_predictions(outcome, self.trainer, self.folder.predictions)
+
+    def _leave_nothing_of_a_refused_run(self) -> None:
+        """Remove the loggers' files, made before the network and the data are checked, if nothing else was written."""
+        if self._lock and self._lock.is_new and not self.folder.config.exists():
+            shutil.rmtree(self.folder.path / TENSORBOARD, ignore_errors=True)
 
 
 def refuse_split_networks(strategy: Any) -> None:

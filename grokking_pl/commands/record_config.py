@@ -17,6 +17,13 @@ from grokking_pl.runs.files import write_atomically, writing
 class RecordConfig(SaveConfigCallback):
     """Saves the full configuration in the run folder and in checkpoints, and logs it with flat names."""
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save nothing yet: the callbacks have not checked the network and the data."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the configuration, after the other callbacks' checks."""
+        super().setup(trainer, pl_module, "fit")
+
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Log every hyperparameter under its command line name, and write the file of a new run."""
         if stage != "fit" or trainer.fast_dev_run:  # type: ignore[attr-defined]

@@ -84,6 +84,7 @@ class ReplayedTrainer(Trainer):
                     measure.on_train_batch_end(self, module, None, None, 0)
                 else:
                     measure.every_n_steps = 1
+                    measure.require(self, module)
                     measure.on_train_start(self, module)
                     begun.append(measure)
         for measure in self._measures:
@@ -105,11 +106,7 @@ def _steps(run: OldRun, measures: Sequence[Measurement]) -> list[int]:
     """
     of_all = [type(measure).__name__ for measure in measures if not measure.needs_only_embeddings]
     if of_all and not run.weights:
-        but = ", and embeddings, which are not enough" if run.embeddings else ""
-        raise UserError(
-            f"{of_all[0]} looks at the whole network, and {run.folder.path} keeps no checkpoints but its last{but}: "
-            f"{HOW_TO_KEEP}"
-        )
+        raise UserError(_needs_weights(run, next(measure for measure in measures if not measure.needs_only_embeddings)))
     steps = run.steps(of_embeddings=len(of_all) < len(measures))
     if not steps:
         raise UserError(
@@ -117,6 +114,19 @@ def _steps(run: OldRun, measures: Sequence[Measurement]) -> list[int]:
             "EmbeddingSnapshots for measures of the embeddings"
         )
     return steps
+
+
+def _needs_weights(run: OldRun, measure: Measurement) -> str:
+    """The message for a measurement of the whole network, or of one's own that does not say what it reads."""
+    name, folder = type(measure).__name__, run.folder.path
+    own = not type(measure).__module__.startswith("grokking_pl.")
+    if own and run.embeddings:
+        return (
+            f"{folder} keeps embeddings, but no checkpoints but its last: if {name} reads only "
+            f"pl_module.representation, set needs_only_embeddings = True in the class; otherwise {HOW_TO_KEEP}"
+        )
+    but = ", and embeddings, which are not enough" if run.embeddings else ""
+    return f"{name} looks at the whole network, and {folder} keeps no checkpoints but its last{but}: {HOW_TO_KEEP}"
 
 
 class _Rows(Logger):

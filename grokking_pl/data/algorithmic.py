@@ -149,15 +149,20 @@ def _count(recipe: str, fraction: float | None, count: int | None, samples: int)
     if fraction is not None:
         if not 0 < fraction < 1:
             raise UserError(f"train_fraction is {fraction}; it must be above 0 and below 1")
-        said, count = f"train_fraction {fraction}", training_count(recipe, fraction, samples)
-    else:
-        assert count is not None
-        said = f"train_count {count}"
-    if not 1 <= count < samples:
-        raise UserError(
-            f"{said} of the {samples} samples leaves {max(0, count)} for training and "
-            f"{max(0, samples - max(0, count))} for validation; both need at least one"
-        )
+        count = training_count(recipe, fraction, samples)
+        if not 1 <= count < samples:
+            raise UserError(
+                f"train_fraction {fraction} of the {samples} samples leaves {count} for training and {samples - count} "
+                "for validation; both need at least one"
+            )
+        return count
+    assert count is not None
+    if count < 1:
+        raise UserError(f"train_count is {count}; it must be at least 1")
+    if count > samples:
+        raise UserError(f"train_count is {count}, but there are only {samples} samples")
+    if count == samples:
+        raise UserError(f"train_count is {count}, which leaves none of the {samples} samples for validation")
     return count
 
 

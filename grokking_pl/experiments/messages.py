@@ -4,6 +4,7 @@ import difflib
 import inspect
 import pydoc
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,9 @@ OF_KIND = (
     "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
 )
 """Parser messages for each type that does not match a value."""
+
+OF_YOUR_OWN = "one of your own needs its module too, as in my_file.{}"
+"""What to do for a name that is no class of this project or its libraries."""
 
 WITHOUT_SECTION = {
     "optimizer": (
@@ -49,7 +53,9 @@ def one_line(message: str) -> str:
     unknown = unknown_option(message)
     if unknown is None and (wrong := _wrong_value(text)):
         return wrong
-    missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
+    missing = re.search(r"(module '([\w.]+)' has no attribute '(\w+)'|No module named '[\w.]+')", text)
+    if missing and missing[2] and (near := _near_in_module(missing[2], missing[3])):
+        return f"{missing[1]}: did you mean {near}?"
     if missing:
         return (
             f"{missing[1]}: a class_path is the module's name, a dot and the class's name, and the module's imports "
@@ -129,18 +135,33 @@ def _wrong_value(text: str) -> str | None:
             return f"{name} is {no_class[2]}, which has no option {option[1]}: first give a class that has it"
         if no_class:
             near = difflib.get_close_matches(no_class[2], _values_of(kinds), n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
+            hint = f": did you mean {near[0]}?" if near else f"; {OF_YOUR_OWN.format(no_class[2])}"
             return f"{name} is {value}, but there is no class {no_class[2]}; expected {_plain_kinds(kinds)}{hint}"
         if all(re.match(OF_KIND, error) for error in re.split(r"(?:^|\s)- ", errors) if error):
             return f"{name} is {value}; expected {_plain_kinds(kinds)}"
         return None
     if no_class:
-        return f"{no_class[1]} is {no_class[2]}, but there is no such class: give module name, a dot and class name"
+        kind = "task" if no_class[1].endswith("task") else "class"
+        near = _near_in_module("grokking_pl.tasks", no_class[2]) if kind == "task" else None
+        hint = f"did you mean {near}?" if near else OF_YOUR_OWN.format(no_class[2])
+        return f"{no_class[1]} is {no_class[2]}, but there is no such {kind}: {hint}"
     single = re.fullmatch(r'Parser key "([\w.]+)": Expected an? (.*)\. Got value: (.*)', text)
     if single:
         return f"{single[1]} is {single[3]}; expected {_plain_kinds(single[2])}"
     section = re.match(r"Parser key \"([\w.]+)\": Unable to load config '(.*?)'", text)
     return section and f"{section[1]} is {section[2]}; expected its options, each as name: value"
+
+
+def _near_in_module(module: str, name: str) -> str | None:
+    """The dotted name of what a loaded module has under this name or one that is near; None if there is nothing.
+
+    >>> _near_in_module("grokking_pl.tasks", "adition")
+    'grokking_pl.tasks.addition'
+    """
+    loaded = vars(sys.modules[module]) if module in sys.modules else {}
+    names = [each for each, value in loaded.items() if callable(value) and not each.startswith("_")]
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{module}.{near[0]}" if near else None
 
 
 def _plain_kinds(kinds: str) -> str:

@@ -56,7 +56,25 @@ def embeddings_of(network: nn.Module) -> Float[Tensor, "p d"]:
     return embeddings
 
 
+def combines(network: nn.Module) -> bool:
+    """Whether the network declares how it combines two embeddings: whether it has a method ``combine``."""
+    return callable(getattr(network, "combine", None))
+
+
 def combination_of(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-    """How two embeddings are combined: the network's method ``combine``, or else their sum, as in the paper's toy."""
-    own: Callable[[Tensor, Tensor], Tensor] | None = getattr(network, "combine", None)
-    return own or (lambda left, right: left + right)
+    """How two embeddings are combined: the network's method ``combine``.
+
+    For a network without it, the function that is returned raises a `UserError` when it is called.
+    """
+    if combines(network):
+        own: Callable[[Tensor, Tensor], Tensor] = network.combine  # type: ignore[assignment]
+        return own
+    kind = type(network).__name__
+
+    def undeclared(left: Tensor, right: Tensor) -> Tensor:
+        raise UserError(
+            f"{kind} does not declare how it combines two embeddings: if its decoder's input is, say, their sum, add "
+            "to the class 'def combine(self, left, right): return left + right'"
+        )
+
+    return undeclared

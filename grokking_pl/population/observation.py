@@ -28,6 +28,8 @@ SPACING = 1.2
 class ObservationOptions:
     """Options for observing the embeddings, if the architecture has any.
 
+    RQI and predicted accuracy also need a method ``combine``, which declares how two embeddings are combined.
+
     Args:
         every_n_steps: steps between observations, rounded up to a multiple of phase.every_n_steps.
         rqi_threshold: RQI above which the representation counts as formed.
@@ -106,8 +108,10 @@ class Observer:
     """
 
     def __init__(self, template: Member, options: ObservationOptions, keep_curves: bool = False) -> None:
-        self._combine = template.module.representation.combine
-        self._criterion = options.criterion or published_criterion(template.module.representation)
+        representation: Representation = template.module.representation
+        # Without a combination of two embeddings there are no parallelograms, only the effective dimension.
+        self._combine = representation.combine if template.module.has_combination else None
+        self._criterion = options.criterion or (published_criterion(representation) if self._combine else None)
         self._threshold = options.rqi_threshold
         self._keep_curves = keep_curves
 
@@ -124,17 +128,16 @@ class Observer:
 
     def _look_at(self, embeddings: Float[Tensor, "members p d"], looks: Sequence[Look]) -> None:
         """Observe members with the same operation."""
-        table = looks[0].member.data.table  # type: ignore[attr-defined]
-        train = torch.zeros(len(looks), len(table), dtype=torch.bool)
-        for row, look in enumerate(looks):
-            train[row, look.member.data.train_indices] = True  # type: ignore[attr-defined]
-        representation = Representation(embeddings, self._combine)
-        values = zip(
-            rqi(representation, table, self._criterion).tolist(),
-            predicted_accuracy(representation, table, train, self._criterion).tolist(),
-            effective_dimension(embeddings).tolist(),
-            strict=True,
-        )
+        qualities = predictions = [math.nan] * len(looks)
+        if self._combine:
+            table = looks[0].member.data.table  # type: ignore[attr-defined]
+            train = torch.zeros(len(looks), len(table), dtype=torch.bool)
+            for row, look in enumerate(looks):
+                train[row, look.member.data.train_indices] = True  # type: ignore[attr-defined]
+            representation = Representation(embeddings, self._combine)
+            qualities = rqi(representation, table, self._criterion).tolist()
+            predictions = predicted_accuracy(representation, table, train, self._criterion).tolist()
+        values = zip(qualities, predictions, effective_dimension(embeddings).tolist(), strict=True)
         for look, (quality, predicted, dimension) in zip(looks, values, strict=True):
             observed = look.observed
             observed.rqi, observed.predicted_accuracy, observed.effective_dimension = quality, predicted, dimension

@@ -1,5 +1,6 @@
 """Atomic files, and folders locked by one command at a time."""
 
+import contextlib
 import csv
 import errno
 import io
@@ -24,6 +25,7 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+LOCK = ".lock"
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Errors of file systems without locks, such as some network file systems."""
 
@@ -151,6 +153,8 @@ def writing(path: Path, advice: str) -> Iterator[None]:
 class FolderLock:
     """Lock a folder for one command, from ``with`` to the end of the block or of the process.
 
+    A folder that was created for it, and in which nothing was written, is removed at the end of the block.
+
     The operating system releases the lock of a killed process. Child processes that inherit ``descriptor`` keep the
     lock as long as they live.
 
@@ -158,6 +162,9 @@ class FolderLock:
         folder: folder to lock; created if missing.
         option: option with which the user chooses another folder.
         is_first: whether this is the first process of its job, which takes the lock for all.
+
+    Attributes:
+        is_new: whether the folder was created for the lock.
     """
 
     def __init__(self, folder: Path, option: str, is_first: bool = True) -> None:
@@ -165,6 +172,7 @@ class FolderLock:
         self._is_first = is_first
         self._advice = f"choose another folder with {option}"
         self._file: IO[str] | None = None
+        self.is_new = False
 
     def __enter__(self) -> "FolderLock":
         """Take the lock.
@@ -175,8 +183,9 @@ class FolderLock:
         if not self._is_first:
             return self
         with writing(self._folder, self._advice):
+            self.is_new = not self._folder.exists()
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._folder / ".lock", "a")
+            self._file = open(self._folder / LOCK, "a")
             try:
                 _lock(self._file)
             except BlockingIOError:
@@ -199,7 +208,15 @@ class FolderLock:
     def __exit__(self, *error: object) -> None:
         """Release the lock."""
         if self._file:
+            if self.is_new:
+                self._remove_if_empty()
             self._file.close()
+
+    def _remove_if_empty(self) -> None:
+        with contextlib.suppress(OSError):
+            if [path.name for path in self._folder.iterdir()] == [LOCK]:
+                (self._folder / LOCK).unlink()
+                self._folder.rmdir()
 
     @property
     def descriptor(self) -> int:

@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 from grokking_pl.data.batches import Batch
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.representation import Representation
-from grokking_pl.models.contract import combination_of, embedding_parameters, embeddings_if_any, embeddings_of
+from grokking_pl.models.contract import combination_of, combines, embedding_parameters, embeddings_if_any, embeddings_of
 from grokking_pl.sizes import Sizes
 from grokking_pl.training import objective
 from grokking_pl.training.lightning_internals import QuickHookName
@@ -153,8 +153,15 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         return embeddings_if_any(self.network) is not None
 
     @property
+    def has_combination(self) -> bool:
+        """Whether the architecture declares how it combines two embeddings."""
+        return combines(self.network)
+
+    @property
     def representation(self) -> Representation:
         """The embeddings and how they are combined, detached, for callbacks and metrics.
+
+        Combining embeddings raises a `UserError` if the architecture does not declare how.
 
         Raises:
             UserError: the architecture has no embeddings.

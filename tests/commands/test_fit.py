@@ -97,7 +97,7 @@ def test_run_folder(grok, small_mnist, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")  # so that no folder's name is broken
     status, out, err = grok("fit", *small_mnist, "--seed_everything=3", "--run_dir", tmp_path / "run")
     assert status == 0
-    assert err.splitlines()[0] == f"run folder {tmp_path / 'run'}, seed 3"
+    assert err.splitlines()[0] == f"run folder {tmp_path / 'run'}, seed 3, 45 training and 10000 validation samples"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         ".lock",
         "checkpoints",
@@ -115,6 +115,7 @@ def test_run_folder(grok, small_mnist, tmp_path, monkeypatch):
     assert summary["phase"] == "confusion"
     assert (summary["steps_to_train"], summary["steps_to_val"]) == (None, None)
     assert (summary["seed"], summary["steps"]) == (3, 30)
+    assert (summary["train_samples"], summary["val_samples"]) == (45, 10000)
     assert summary["seconds"] > 0
     for name in ("train_accuracy", "val_accuracy", "train_loss", "val_loss"):
         assert summary[name] == float(last[name])

@@ -93,7 +93,12 @@ OPTIONS = [
     ("--model.loss=CrossEntropy --model.loss.precision=8", "precision is 8; expected 16, 32, 64 or null"),
     ("--model.loss=CrossEntropy --model.loss.label_smothing=0", "did you mean --model.loss.label_smoothing?"),
     ("--model.output_scale=0", "output_scale is 0.0; it must be a number above 0"),
-    ("--model.architecture=Foo", "architecture is Foo, but there is no such class"),
+    (
+        "--model.architecture=Foo",
+        "architecture is Foo, but there is no such class: one of your own needs its module too",
+    ),
+    ("--model.decoder=SignMomentum", "one of your own needs its module too, as in my_file.SignMomentum"),
+    ("--trainer.callbacks+=tests.own_callbacks.Spred", "did you mean tests.own_callbacks.Spread?"),
     ("--data.batch_size=0", "batch_size is 0"),
     ("--data.steps_per_epoch=100000000000000000000", "steps_per_epoch is 100000000000000000000; it must be at most"),
     ("--trainer.max_time={'days':-1}", "max_time is {'days': -1}; its numbers must be at least 0"),

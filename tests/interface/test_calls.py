@@ -132,7 +132,7 @@ def test_overrides(tmp_path):
             {"trainer__max_step": 3},
             "there is no option trainer.max_step: did you mean --trainer.max_steps?",
         ),
-        ("toy_addition", {"data__train_count": 0}, "train_count 0 of the 55 samples"),
+        ("toy_addition", {"data__train_count": 0}, "train_count is 0; it must be at least 1"),
         ("toy_addition", {"model__architecture": lambda sizes: None}, "model.architecture is <function"),
         ("toy_addition", {"overrides": {"seed_everything": 1}, "seed_everything": 2}, "seed_everything is given twice"),
         ({"seed_everything": 1}, {"run_dir": None}, "a configuration without a file has no name"),

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from grokking_pl.errors import UserError
-from grokking_pl.models.contract import combination_of, embedding_parameters, embeddings_of
+from grokking_pl.models.contract import combination_of, combines, embedding_parameters, embeddings_of
 
 
 class Plain(nn.Module):
@@ -27,14 +27,16 @@ def test_attribute_embeddings_is_enough(table):
     (parameter,) = embedding_parameters(network)
     assert parameter is weight
     assert embeddings_of(network) is weight
-    left, right = torch.randn(2, 4, 3)
-    assert torch.equal(combination_of(network)(left, right), left + right)
+    assert not combines(network)
+    with pytest.raises(UserError, match=re.escape("add to the class 'def combine(self, left, right): return left")):
+        combination_of(network)(*torch.randn(2, 4, 3))
 
 
 def test_methods_come_first():
     network = Plain(embeddings=nn.Embedding(5, 3))
     network.embedding_parameters = lambda: iter([network.decoder.weight])
     network.combine = torch.mul
+    assert combines(network)
     assert embedding_parameters(network) == [network.decoder.weight]
     assert combination_of(network)(torch.tensor(3.0), torch.tensor(2.0)) == 6
 

@@ -29,6 +29,20 @@ class WithFixedFeatures(ToyModel):
         return self.scale * super().forward(pairs) + self.shift
 
 
+class Separate(nn.Module):
+    """Maps each operand by its own layer, so it combines no two embeddings into one vector."""
+
+    def __init__(self, sizes, width: int = 8):
+        super().__init__()
+        self.embeddings = nn.Embedding(sizes.symbols, 4)
+        self.left, self.right = nn.Linear(4, width), nn.Linear(4, width)
+        self.output = nn.Linear(width, sizes.outputs)
+
+    def forward(self, pairs):
+        a, b = self.embeddings(pairs).unbind(1)
+        return self.output((self.left(a) + self.right(b)).relu())
+
+
 class TooLarge(ToyModel):
     """Needs more memory than there is."""
 

@@ -78,12 +78,16 @@ class Intervention(pl.Callback):
             callbacks, key=lambda callback: not isinstance(callback, Intervention)
         )
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Initialise the state, unless it was restored from a checkpoint.
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the group, before anything is written.
 
         Raises:
             UserError: the group has no parameters.
         """
+        parameters_of(pl_module, self.group, type(self).__name__)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Initialise the state, unless it was restored from a checkpoint."""
         self._parameters = parameters_of(pl_module, self.group, type(self).__name__)
         self._changed_at = trainer.global_step
         if self._state is None:
