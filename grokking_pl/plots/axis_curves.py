@@ -177,7 +177,7 @@ def _draw_steps(
         is_band = np.isfinite(low) & np.isfinite(high)
         panel.fill_between(places, low, high, where=is_band, color=colour, alpha=0.2, linewidth=0)
         # A band of one value has no width.
-        panel.vlines(places[is_band], low[is_band], high[is_band], color=colour, alpha=0.4, linewidth=3)
+        panel.vlines(places[is_band], low[is_band], high[is_band], color=colour, alpha=0.4, linewidth=3, zorder=1)
         panel.plot(x, np.where(np.isfinite(steps), steps, np.nan), ".", color=colour, markersize=4)
 
 
@@ -193,7 +193,8 @@ def _draw_never(
     medians = places[np.isinf(quartiles_at(places, x, steps)[1])]
     missed = np.unique(x[np.isinf(steps)])
     panel.plot(medians, np.full(len(medians), height), "o", color=colour, markerfacecolor="white", markersize=6)
-    panel.plot(missed, np.full(len(missed), height), ".", color=colour, markersize=4)
+    if len(x) > len(places):
+        panel.plot(missed, np.full(len(missed), height), ".", color=colour, markersize=4)
 
 
 def quartiles_at(
