@@ -31,7 +31,7 @@ def comparison_curves(
             panel.fill_between(curve.step, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     if threshold is not None:
         panel.axhline(threshold, color="grey", linestyle=":", linewidth=1)
-    log_step_axis(panel, float(curves.step[curves.step > 0].min()), float(curves.step.max()))
+    log_step_axis(panel, curves.step.to_numpy(dtype=float))
     panel.set(xlabel="training step", ylabel=in_words(metric))
     panel.grid(alpha=0.2)
     figure.legend(loc="outside upper center", ncols=1 if len(runs) <= 4 else 2, fontsize=8, frameon=False)

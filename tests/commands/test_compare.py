@@ -114,6 +114,15 @@ def test_the_axis_begins_at_step_0_without_an_empty_half(tmp_path):
     assert [tick.get_text() for tick in panel.get_xticklabels()] == ["0", "100", "200", "500", "1000"]
 
 
+@pytest.mark.parametrize(("rows", "limits"), [("0,0.5\n", (0, 2)), ("7,0.5\n", (7, 8)), ("40,0.5\n90,1\n", (40, 90))])
+def test_the_axis_of_few_steps(rows, limits, tmp_path):
+    path = measured(tmp_path, "run", 1, None)
+    (path / "metrics.csv").write_text(f"step,rqi\n{rows}")
+    figure = gp.compare([path], "rqi").figure()
+    figure.canvas.draw()
+    assert figure.axes[0].get_xlim() == limits
+
+
 def test_tables_are_whole_when_piped(tmp_path):
     folders = [measured(tmp_path, f"{'a_long_name_of_a_run_' * 4}{k}", 1, 834) for k in range(2)]
     for folder in folders:
