@@ -6,12 +6,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import DEBUG
 from grokking_pl.commands.plain_parser import PlainParser
+from grokking_pl.commands.tables import print_table
 from grokking_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def print_comparison(comparison: "Comparison") -> None:
     frame = comparison.table
     table = Table(box=None, padding=(0, 2))
     steps = [name for name in frame if f"{name}_low" in frame]
-    table.add_column("group", overflow="fold", min_width=20)
+    table.add_column("group", min_width=20)
     for name in ("runs", "phases", *steps, comparison.metric):
         table.add_column(str(name).replace("_", " "))
     for row in frame.to_dict("records"):
@@ -68,11 +68,15 @@ def print_comparison(comparison: "Comparison") -> None:
         ]  # fmt: skip
         end = f"{row[comparison.metric]:.4g}"
         table.add_row(row["group"], str(row["runs"]), row["phases"], *intervals, end)
-    console = Console(soft_wrap=True)
-    console.print(table)
+    print_table(table)
     if frame.runs.max() > 1:
         least = frame[frame.runs > 1].confidence.min()
-        console.print(f"medians over runs that differ only in their seeds; intervals of at least {least:.0%}")
+        print(f"medians over runs that differ only in their seeds; intervals of at least {least:.0%}")
+    if comparison.threshold is not None and (frame.steps_from == "log").any():
+        print(
+            f"steps to {comparison.metric} {comparison.threshold:g}: the first logged step where summary.json has no "
+            "steps to this threshold"
+        )
 
 
 def _number(value: float) -> str:

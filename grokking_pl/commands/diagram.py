@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
-from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.base_callbacks import interventions_among, read_contenders
@@ -19,6 +18,7 @@ from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.named_files import check_config_file
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
+from grokking_pl.commands.tables import print_table
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Grid, Settings, read_grid
 from grokking_pl.metrics import Criterion
@@ -262,4 +262,4 @@ def _print_table(folder: DiagramFolder, seconds: float) -> None:
     table.add_row("seconds", f"{seconds:.1f}")
     table.add_row("table", str(folder.table))
     table.add_row("figure", str(folder.path / "phases.png"))
-    Console(soft_wrap=True).print(table)
+    print_table(table)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
+from grokking_pl.commands.tables import print_table
 from grokking_pl.experiments import Grid
 from grokking_pl.experiments.grid import CONTENDER
 from grokking_pl.metrics.standing import standing
@@ -64,12 +64,11 @@ def print_standings(folder: DiagramFolder, grid: Grid) -> None:
         table.add_row(str(values[CONTENDER]), cell, _steps(values["median_steps"]), interval, reached)
     tuning = len(grid.seeds) - rows[0]["seeds"]
     how = f"cells chosen by {tuning} other{'s' * (tuning > 1)}" if tuning else "which chose the cells, too"
-    console = Console(soft_wrap=True)
-    console.print(
+    print(
         f"steps to the validation threshold: median over {rows[0]['seeds']} seed{'s' * (rows[0]['seeds'] > 1)}, {how}; "
         f"interval of {rows[0]['confidence']:.0%}"
     )
-    console.print(table)
+    print_table(table)
 
 
 def _short_names(labels: list[str]) -> list[str]:

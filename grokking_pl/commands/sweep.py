@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from rich.console import Console
 from rich.table import Table
 
 from grokking_pl.commands.bundled import config_path
@@ -18,6 +17,7 @@ from grokking_pl.commands.failure import stop_on_sigterm
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.rehearsal import rehearse
+from grokking_pl.commands.tables import print_table
 from grokking_pl.errors import UserError
 from grokking_pl.runs.files import FolderLock
 from grokking_pl.runs.naming import run_name
@@ -112,8 +112,6 @@ def _train(folder: SweepFolder, jobs: int, lock: FolderLock) -> list[dict[str, A
 
 def _print_table(folder: SweepFolder, rows: list[dict[str, Any]]) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_column()
-    table.add_column(overflow="fold")
     for status, count in Counter(row["status"] for row in rows).items():
         table.add_row(f"runs {status}", str(count))
     for phase, count in Counter(row["phase"] for row in rows if row.get("phase")).items():
@@ -124,4 +122,4 @@ def _print_table(folder: SweepFolder, rows: list[dict[str, Any]]) -> None:
         best = (max if folder.sweep.maximise else min)(scored, key=lambda row: row[metric])
         table.add_row(f"best {metric}", f"{best[metric]:.6g} in {best['run']}")
     table.add_row("table", str(folder.table))
-    Console(soft_wrap=True).print(table)
+    print_table(table)

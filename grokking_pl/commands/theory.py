@@ -9,6 +9,7 @@ from rich.table import Table
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
+from grokking_pl.commands.tables import print_table
 from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, is_taken, save_figure, writing
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
@@ -116,7 +117,7 @@ def print_results(results: TheoryResults, console: Console) -> None:
             f"{row.rate_q05:.3f} to {row.rate_q95:.3f}",
             "never" if row.rate_q50 == 0 else f"{row.steps_q50:.0f}",
         )
-    console.print(table)
+    print_table(table, console)
     if len(results.by_p):
         falling = Table("p", "samples", "trials", "r_c", "95 %", "r_c p / ln p", title="addition of p symbols")
         for row in results.by_p.itertuples():
@@ -128,7 +129,7 @@ def print_results(results: TheoryResults, console: Console) -> None:
                 f"{row.low:.4f} to {row.high:.4f}",
                 f"{row.r_c_p_over_log_p:.3f}",
             )
-        console.print(falling)
+        print_table(falling, console)
     console.print(
         f"whole table: n0 = {whole.n0}, grokking rate {whole.lambda_3:.4f}\n"
         f"critical training fraction r_c = {critical.r_c:.4f} (95 %: {critical.low:.4f} to {critical.high:.4f})"

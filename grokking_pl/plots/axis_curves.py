@@ -9,17 +9,20 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.metrics.quartiles import quartiles
 from grokking_pl.plots.axis_labels import axis_labels, paths_in_words
 from grokking_pl.plots.captions import add_caption
 from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
+from grokking_pl.plots.step_ticks import label_steps
 from grokking_pl.plots.theory import THEORY_COLOUR
 
 STEPS = re.compile(r"steps_to_(train|val)(?:_([\d.e-]+))?")
+NEVER_HEIGHTS = {"train": 0.7, "val": 0.3}
+"""Heights of the two thresholds in the row of runs that never reached them."""
 LOGARITHMIC = 30
 """Ratio of largest to smallest positive value above which an axis is logarithmic."""
 
@@ -29,8 +32,9 @@ def axis_curves(
 ) -> Figure:
     """Draw the median steps to each threshold along an axis, with quartiles and individual runs.
 
-    The background has the colour of the most frequent phase among seeds, or of each of them in a tie. Infinite medians,
-    where at least half of the seeds never crossed the threshold, are triangles at the upper edge.
+    The background has the colour of the most frequent phase among seeds, or of each of them in a tie. Runs that never
+    reached a threshold, and infinite medians, are in a row of their own above the steps; the band of quartiles is
+    missing where one of them is infinite.
 
     Args:
         runs: one row per run, with columns ``seed``, ``phase``, ``steps_to_train``, ``steps_to_val``, possibly
@@ -39,37 +43,64 @@ def axis_curves(
         labels: labels of axes, if different from their names in words.
         marks: values to mark by vertical lines, by label.
     """
-    figure = Figure(figsize=(8, 4.6), layout="constrained")
-    panel = figure.subplots()
+    names = {str(name): match for name in runs if (match := STEPS.fullmatch(str(name)))}
+    steps = runs[list(names)].astype(float).fillna(np.inf).clip(lower=1)
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    if np.isinf(steps[[name for name, match in names.items() if not match[2]]]).any(axis=None):
+        rows = figure.add_gridspec(2, height_ratios=(1, 9))
+        panel = figure.add_subplot(rows[1])
+        never = figure.add_subplot(rows[0], sharex=panel)
+    else:
+        panel, never = figure.subplots(), None
     values, places, is_numeric, is_log = axis_places(runs[axis].unique().tolist())
-    if is_log:
-        panel.set_xscale("log")
     place_of = dict(zip(values, places, strict=True))
     x = runs[axis].map(place_of).to_numpy(dtype=float)
     edges = borders(places, is_log)
-    _draw_phases(panel, runs, x, places, edges)
-    names = {str(name): match for name in runs if (match := STEPS.fullmatch(str(name)))}
-    steps = runs[list(names)].astype(float)
-    top = 1.6 * float(np.nanmax(steps.to_numpy(), initial=2.0))
+    panel.set_xscale("log" if is_log else "linear")
+    panel.set_yscale("log")
+    parts = [panel] if never is None else [panel, never]
+    for part in parts:
+        phases = _draw_phases(part, runs, x, places, edges)
     for name, match in names.items():
         which, level = match.groups()
         words = f"{'training' if which == 'train' else 'validation'} threshold{f' {level}' if level else ''}"
         colour = TRAIN_COLOUR if which == "train" else VAL_COLOUR
-        _draw_steps(panel, x, steps[name].fillna(np.inf).to_numpy(), places, top, colour, words, not level)
-    for words, value in marks.items():
-        panel.axvline(value, color=THEORY_COLOUR, linestyle=":", linewidth=1.5, label=words)
-    panel.set_yscale("log")
-    panel.set(ylim=(None, top * 1.15), xlim=(edges[0], edges[-1]), ylabel="steps")
+        _draw_steps(panel, x, steps[name].to_numpy(), places, colour, words, not level)
+        if never is not None and not level:
+            _draw_never(never, x, steps[name].to_numpy(), places, colour, NEVER_HEIGHTS[which])
+    for part in parts:
+        for words, value in marks.items():
+            part.axvline(value, color=THEORY_COLOUR, linestyle=":", linewidth=1.5, label=words)
+    finite = steps.to_numpy()[np.isfinite(steps.to_numpy())]
+    low, high = float(finite.min(initial=np.inf)), float(finite.max(initial=1))
+    low = min(low, high) / 1.3
+    high = max(high, 2 * low) * 1.3
+    panel.set(ylim=(low, high), xlim=(edges[0], edges[-1]), ylabel="steps")
+    label_steps(panel.yaxis, max(low, 1), high)
+    if never is not None:
+        never.set(ylim=(0, 1), yticks=[0.5], yticklabels=["never"])
+        never.tick_params(axis="both", which="both", length=0, labelbottom=False)
     panel.set_xlabel(axis_labels([axis], labels)[axis])
     if not is_numeric:
         panel.set_xticks(places, labels=[str(value) for value in values], rotation=20)
-    phases = [phase for phase in Phase if str(phase) in set(runs.phase)]
     patches = [Patch(facecolor=PHASE_COLOURS[phase], alpha=0.45, label=str(phase)) for phase in phases]
-    never = Line2D([], [], marker="^", color="grey", markerfacecolor="none", linestyle="", label="median: never")
-    handles = [*panel.get_legend_handles_labels()[0], *([never] if steps.isna().any(axis=None) else []), *patches]
+    handles = [*panel.get_legend_handles_labels()[0], *patches]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
-    add_caption(figure, paths_in_words([axis], labels))
+    add_caption(figure, "; ".join(filter(None, [spread_in_words(x), paths_in_words([axis], labels)])))
     return figure
+
+
+def spread_in_words(x: Float[np.ndarray, " runs"]) -> str:
+    """What the lines, bands and dots show, for runs at these places on the axis.
+
+    >>> spread_in_words(np.array([0.0, 1.0])), spread_in_words(np.array([0.0, 0.0, 1.0]))[:45]
+    ('One seed', 'Lines and circles: medians of 1 to 2 seeds; b')
+    """
+    counts = np.unique(x, return_counts=True)[1]
+    if counts.max() == 1:
+        return "One seed"
+    seeds = f"{counts.max()} seeds" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()} seeds"
+    return f"Lines and circles: medians of {seeds}; bands: interpolated quartiles where finite; dots: runs"
 
 
 class AxisPlaces(NamedTuple):
@@ -116,12 +147,16 @@ def _draw_phases(
     x: Float[np.ndarray, " runs"],
     places: Float[np.ndarray, " values"],
     edges: Float[np.ndarray, " edges"],
-) -> None:
+) -> list[Phase]:
+    """Draw the most frequent phases at each value as its background, and return all that were drawn."""
+    drawn = set()
     for place, left, right in zip(places, edges[:-1], edges[1:], strict=True):
         phases = most_frequent(runs.phase[x == place])
+        drawn.update(phases)
         for k, phase in enumerate(phases):
             low, high = k / len(phases), (k + 1) / len(phases)
             panel.axvspan(left, right, low, high, facecolor=PHASE_COLOURS[phase], alpha=0.45, linewidth=0)
+    return [phase for phase in Phase if phase in drawn]
 
 
 def _draw_steps(
@@ -129,37 +164,48 @@ def _draw_steps(
     x: Float[np.ndarray, " runs"],
     steps: Float[np.ndarray, " runs"],
     places: Float[np.ndarray, " values"],
-    top: float,
     colour: str,
     words: str,
     is_main: bool,
 ) -> None:
-    low, middle, high = quartiles(x, steps, places)
-    style: dict[str, Any] = {"linewidth": 2} if is_main else {"linewidth": 1, "linestyle": "--"}
-    panel.plot(places, np.where(np.isfinite(middle), middle, np.nan), color=colour, label=words, **style)
-    if is_main:
-        panel.fill_between(places, low, np.minimum(high, top), where=np.isfinite(low), color=colour, alpha=0.2, lw=0)
+    low, middle, high = quartiles_at(places, x, steps)
+    style: dict[str, Any] = {"linewidth": 2, "markersize": 6} if is_main else {"linewidth": 1, "markersize": 4}
+    line, marker = ("-", "o") if is_main else ("--", "s")
+    finite = np.where(np.isfinite(middle), middle, np.nan)
+    panel.plot(places, finite, line, marker=marker, markerfacecolor="white", color=colour, label=words, **style)
+    if is_main and len(x) > len(places):
+        is_band = np.isfinite(low) & np.isfinite(high)
+        panel.fill_between(places, low, high, where=is_band, color=colour, alpha=0.2, linewidth=0)
+        # A band of one value has no width.
+        panel.vlines(places[is_band], low[is_band], high[is_band], color=colour, alpha=0.4, linewidth=3, zorder=1)
         panel.plot(x, np.where(np.isfinite(steps), steps, np.nan), ".", color=colour, markersize=4)
-        never = np.isinf(middle)
-        panel.plot(places[never], np.full(never.sum(), top), "^", color=colour, markerfacecolor="none", markersize=6)
 
 
-def quartiles(
-    x: Float[np.ndarray, " runs"], steps: Float[np.ndarray, " runs"], places: Float[np.ndarray, " values"]
+def _draw_never(
+    panel: Axes,
+    x: Float[np.ndarray, " runs"],
+    steps: Float[np.ndarray, " runs"],
+    places: Float[np.ndarray, " values"],
+    colour: str,
+    height: float,
+) -> None:
+    """Draw a circle for each infinite median, and a dot where some run never reached the threshold."""
+    medians = places[np.isinf(quartiles_at(places, x, steps)[1])]
+    missed = np.unique(x[np.isinf(steps)])
+    panel.plot(medians, np.full(len(medians), height), "o", color=colour, markerfacecolor="white", markersize=6)
+    if len(x) > len(places):
+        panel.plot(missed, np.full(len(missed), height), ".", color=colour, markersize=4)
+
+
+def quartiles_at(
+    places: Float[np.ndarray, " values"], x: Float[np.ndarray, " runs"], steps: Float[np.ndarray, " runs"]
 ) -> Float[np.ndarray, "3 values"]:
-    """Lower quartile, median and upper quartile of the steps at each place; infinite where runs never crossed.
+    """Lower quartile, median and upper quartile of the steps of the runs at each place (see `quartiles`).
 
-    Quartiles are values of the sample, so that infinite ones are not averaged.
-
-    >>> quartiles(np.zeros(3), np.array([5.0, np.inf, 7.0]), np.zeros(1)).tolist()
-    [[5.0], [7.0], [inf]]
+    >>> quartiles_at(np.zeros(1), np.zeros(3), np.array([5.0, np.inf, 7.0])).tolist()
+    [[6.0], [7.0], [inf]]
     """
-    return np.array(
-        [
-            [np.quantile(steps[x == place], q, method="higher" if q > 0.25 else "lower") for place in places]
-            for q in (0.25, 0.5, 0.75)
-        ]
-    )
+    return np.stack([quartiles(steps[x == place]) for place in places], axis=1)
 
 
 def most_frequent(phases: "pd.Series[str]") -> list[Phase]:

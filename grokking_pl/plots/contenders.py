@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from grokking_pl.plots.axis_labels import paths_in_words, steps_in_words
 from grokking_pl.plots.captions import add_caption
 from grokking_pl.plots.diagram import draw_phase_legend, draw_phases, draw_steps, label_axes, median_steps, steps_norm
+from grokking_pl.plots.step_ticks import add_step_bar
 
 CONTENDER = "contender"
 """Column of the contenders in a diagram's table."""
@@ -31,7 +32,7 @@ def contender_diagrams(runs: pd.DataFrame, axes: Sequence[str], labels: Mapping[
         row[0].set_title(name, loc="left", fontweight="bold")
         image = draw_steps(row[1], steps[name], norm)
         label_axes(row[1], group, axes, labels)
-        figure.colorbar(image, ax=row[1], label="steps (grey: never)")
+        add_step_bar(figure, image, row[1])
         row[1].set_title(steps_in_words("steps_to_val"), loc="left")
     draw_phase_legend(figure, loc="outside upper center", ncols=4)
     add_caption(figure, paths_in_words(axes, labels))

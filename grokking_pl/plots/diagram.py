@@ -19,6 +19,7 @@ from grokking_pl.plots.axis_curves import axis_curves, most_frequent
 from grokking_pl.plots.axis_labels import axis_labels, paths_in_words, steps_in_words
 from grokking_pl.plots.captions import add_caption
 from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
+from grokking_pl.plots.step_ticks import add_step_bar
 
 TICKS = 11
 MOST_LETTERED = 16
@@ -55,7 +56,7 @@ def phase_diagram(
     norm = steps_norm(list(steps.values()))
     for panel, (name, values) in zip(panels, steps.items(), strict=True):
         image = draw_steps(panel, values, norm)
-        figure.colorbar(image, ax=panel, label="steps (grey: never)")
+        add_step_bar(figure, image, panel)
         panel.set_title(steps_in_words(name), loc="left", fontweight="bold")
     for panel in panels:
         label_axes(panel, runs, axes, labels)

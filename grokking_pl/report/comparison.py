@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import flatten
+from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.metrics.median_interval import MedianInterval, median_interval
+from grokking_pl.metrics.quartiles import quartiles
 from grokking_pl.plots.comparison import comparison_curves
 from grokking_pl.report.run_results import RunResults, read_run
 from grokking_pl.report.writing import is_run
@@ -47,12 +49,17 @@ class Group:
         return median_interval([_steps(run.summary.get(column)) for run in self.runs])
 
     def first_step(self, metric: str, threshold: float) -> MedianInterval:
-        """The median of the first logged step with a metric at or above a threshold, with an interval."""
-        firsts = []
-        for run in self.runs:
-            reached = run.metrics.step[run.metrics[metric] >= threshold]
-            firsts.append(float(reached.iloc[0]) if len(reached) else math.inf)
-        return median_interval(firsts)
+        """The median of the first step with a metric at or above a threshold, with an interval.
+
+        A run's step is that of its summary if it counted steps to this threshold, or else the first logged step.
+        """
+        return median_interval([_first_step(run, metric, threshold) for run in self.runs])
+
+    def is_counted(self, metric: str, threshold: float) -> bool:
+        """Whether the steps to a threshold are those of the summaries, in every run that reached it."""
+        return all(
+            _column_of(run, metric, threshold) or math.isinf(_first_step(run, metric, threshold)) for run in self.runs
+        )
 
     def curve(self, metric: str) -> pd.DataFrame:
         """The median and quartiles of a metric at every step logged by any run: step, median, low, high.
@@ -66,7 +73,7 @@ class Group:
         )
         # Where half of the runs have ended, the median of the rest would be biased.
         steps, values = (part[..., np.isfinite(values).mean(0) >= 0.5] for part in (steps, values))
-        low, median, high = np.nanquantile(values, (0.25, 0.5, 0.75), axis=0)
+        low, median, high = quartiles(values)
         return pd.DataFrame({"step": steps, "median": median, "low": low, "high": high})
 
 
@@ -119,6 +126,8 @@ class Comparison:
         for name, interval in intervals.items():
             row |= {name: interval.median, f"{name}_low": interval.low, f"{name}_high": interval.high}
             row["confidence"] = interval.confidence
+        if self.threshold is not None:
+            row["steps_from"] = "summary" if group.is_counted(self.metric, self.threshold) else "log"
         return row | {self.metric: float(np.median(ends))}
 
 
@@ -210,6 +219,33 @@ def _is_no_setting(name: str) -> bool:
 
 def _steps(value: Any) -> float:
     return math.inf if value is None else float(value)
+
+
+def _column_of(run: RunResults, metric: str, threshold: float) -> str | None:
+    """The name in a run's summary of its steps to exactly this threshold; None if it has none."""
+    thresholds: dict[str, float | None] = {}
+    if metric == "rqi":
+        thresholds["steps_to_rqi"] = (run.options_of("RepresentationQuality") or {}).get("threshold")
+    elif metric in ("train_accuracy", "val_accuracy"):
+        which, options = metric.removesuffix("_accuracy"), run.options_of("PhaseTracker") or {}
+        further = options.get("further_thresholds") or []
+        names = (name for name in further_columns(further) if name.startswith(f"steps_to_{which}_"))
+        thresholds |= dict(zip(names, further, strict=True))
+        thresholds[f"steps_to_{which}"] = options.get(f"{which}_threshold")
+        # With a window, a crossing from which the accuracy did not stay at its threshold is left out.
+        if options.get("window"):
+            return None
+    # Without a step, the threshold may have been reached after the budget.
+    return next(
+        (name for name, at in thresholds.items() if at == threshold and run.summary.get(name) is not None), None
+    )
+
+
+def _first_step(run: RunResults, metric: str, threshold: float) -> float:
+    if column := _column_of(run, metric, threshold):
+        return float(run.summary[column])
+    reached = run.metrics.step[run.metrics[metric] >= threshold]
+    return float(reached.iloc[0]) if len(reached) else math.inf
 
 
 def _in_common(runs: Sequence[RunResults]) -> str:

@@ -32,7 +32,9 @@ def comparison_page(folders: Sequence[Path]) -> Page:
     for metric, words in MEASURES.items():
         if all(metric in run.metrics and run.metrics[metric].notna().any() for run in _runs(comparison)):
             figure = _curves(comparison, metric, words)
-            caption = "Medians over the runs of each group; bands are quartiles."
+            caption = (
+                "Medians over the seeds of each group, whose number is in the table; bands are interpolated quartiles."
+            )
             page.add(words.capitalize() if words != "RQI" else words, page.plot(metric, figure, words, caption))
     return page
 

@@ -100,6 +100,11 @@ def diagram_page(folder: Path) -> Page:
     )
     if len(grid.plane) == 1 and not grid.contenders:
         words = f"Steps to both thresholds against {axes}; the background is the most frequent phase."
+        if len(grid.seeds) > 1:
+            words += (
+                f" Lines and circles are medians of {len(grid.seeds)} seeds, dots are runs; point at a circle for the "
+                "interpolated quartiles."
+            )
         parts.insert(len(parts) - 1, page.plot("axis-steps", axis_figure(results), words, words))
     page.add("Phases", *parts, columns(picture, _detail(page, results)))
     return page

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -73,6 +77,64 @@ def test_steps_to_any_threshold_of_any_metric(runs):
         reached = metrics[metrics.train_accuracy >= 0.2].step
         firsts.append(reached.iloc[0] if len(reached) else math.inf)
     assert row["steps_to_train_accuracy_0.2"] == np.median(firsts)
+
+
+def measured(folder, name, every, rqi):
+    """A run whose RQI is logged less often than it is measured."""
+    path = folder / name
+    path.mkdir()
+    callback = {"class_path": "RepresentationQuality", "init_args": {"every_n_steps": every, "threshold": 0.95}}
+    (path / "config.yaml").write_text(json.dumps({"seed_everything": name, "trainer": {"callbacks": [callback]}}))
+    (path / "summary.json").write_text(json.dumps({"phase": "comprehension", "steps_to_rqi": rqi}))
+    rows = [(step, 1 if rqi and step >= rqi else 0.5) for step in range(0, 1300, 100)]
+    (path / "metrics.csv").write_text("step,rqi\n" + "".join(f"{step},{value}\n" for step, value in rows))
+    return path
+
+
+def test_steps_counted_by_the_runs_are_exact(grok, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [measured(tmp_path, f"run{k}", 1, step) for k, step in enumerate((834, 888, 1072))]
+    status, out, err = grok("compare", *folders, "--metric=rqi", "--threshold=0.95")
+    assert status == 0, err
+    assert "888 (834 to 1072)" in out
+    assert "first logged step" not in out
+    status, out, err = grok("compare", *folders, "--metric=rqi", "--threshold=0.9")
+    assert status == 0, err
+    assert "900 (900 to 1100)" in out
+    assert "steps to rqi 0.9: the first logged step" in out
+    never = gp.compare([*folders, measured(tmp_path, "run3", 1, None)], "rqi", 0.95).table
+    assert (never["steps_to_rqi_0.95_high"].item(), never.steps_from.item()) == (math.inf, "summary")
+
+
+def test_the_axis_begins_at_step_0_without_an_empty_half(tmp_path):
+    panel = gp.compare([measured(tmp_path, "run", 1, 834)], "rqi", 0.95).figure().axes[0]
+    assert panel.get_xlim() == (0, 1200)
+    width = panel.transAxes.inverted().transform(panel.transData.transform([(100, 0)]))[0, 0]
+    assert 0 < width < 0.3
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["0", "100", "200", "500", "1000"]
+
+
+@pytest.mark.parametrize(("rows", "limits"), [("0,0.5\n", (0, 2)), ("7,0.5\n", (7, 8)), ("40,0.5\n90,1\n", (40, 90))])
+def test_the_axis_of_few_steps(rows, limits, tmp_path):
+    path = measured(tmp_path, "run", 1, None)
+    (path / "metrics.csv").write_text(f"step,rqi\n{rows}")
+    figure = gp.compare([path], "rqi").figure()
+    figure.canvas.draw()
+    assert figure.axes[0].get_xlim() == limits
+
+
+def test_tables_are_whole_when_piped(tmp_path):
+    folders = [measured(tmp_path, f"{'a_long_name_of_a_run_' * 4}{k}", 1, 834) for k in range(2)]
+    for folder in folders:
+        (folder / "config.yaml").unlink()
+    grok = Path(sys.executable).with_name("grok")
+    command = [grok, "compare", *folders, "--metric=rqi", "--output", tmp_path / "figure.png"]
+    piped = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "60"}, check=True)
+    lines = piped.stdout.splitlines()
+    for folder in folders:
+        (line,) = (line for line in lines if folder.name in line)
+        assert "comprehension" in line
+    assert "…" not in piped.stdout
 
 
 def test_one_page_of_several_runs(runs, grok, tmp_path):

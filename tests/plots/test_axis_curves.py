@@ -38,18 +38,74 @@ def test_most_frequent_phases(phases):
     assert found == sorted(found, key=list(Phase).index)
 
 
-def test_curves_are_medians_and_never_is_at_the_upper_edge():
-    steps = {1e-4: [(10, 100), (30, 300), (20, 200)], 1e-2: [(5, None), (6, None), (7, 50)]}
-    runs = runs_of("lr", steps, [["comprehension"] * 3, ["memorization", "memorization", "comprehension"]])
-    figure = phase_diagram(runs, ["lr"], {"lr": "learning rate"}, {"a mark": 1e-3})
+PHASES = [
+    ["comprehension"] * 3,
+    ["memorization", "memorization", "comprehension"],
+    ["memorization", "memorization", "memorization", "confusion"],
+]
+STEPS = {
+    1e-4: [(10, 100), (30, 300), (20, 200)],
+    1e-2: [(5, None), (6, None), (7, 50)],
+    1: [(5, None), (7, None), (6, None), (8, None)],
+}
+
+
+@pytest.fixture(scope="module")
+def figure():
+    return phase_diagram(runs_of("lr", STEPS, PHASES), ["lr"], {"lr": "learning rate"}, {"a mark": 1e-3})
+
+
+def test_lines_are_medians_with_markers(figure):
     panel = figure.axes[0]
     assert (panel.get_xscale(), panel.get_xlabel()) == ("log", "learning rate")
     lines = {line.get_label(): line for line in panel.lines}
-    np.testing.assert_array_equal(lines["training threshold"].get_ydata(), [20, 6])
-    np.testing.assert_array_equal(lines["validation threshold"].get_ydata(), [200, np.nan])
-    triangles = [line for line in panel.lines if line.get_marker() == "^" and len(line.get_xdata())]
-    assert [list(line.get_xdata()) for line in triangles] == [[1e-2]]
+    np.testing.assert_array_equal(lines["training threshold"].get_ydata(), [20, 6, 6.5])
+    np.testing.assert_array_equal(lines["validation threshold"].get_ydata(), [200, np.nan, np.nan])
+    assert "None" not in {lines[f"{which} threshold"].get_marker() for which in ("training", "validation")}
     assert list(lines["a mark"].get_xdata()) == [1e-3, 1e-3]
+
+
+def test_never_is_a_row_of_its_own(figure):
+    panel, row = figure.axes
+    assert [label.get_text() for label in row.get_yticklabels()] == ["never"]
+    assert row.get_position().y0 > panel.get_position().y1
+    places = [list(line.get_xdata()) for line in row.lines if line.get_marker() in ("o", ".")]
+    assert places == [[], [], [1e-2, 1], [1e-2, 1]]
+    highest = max(path.vertices[:, 1].max() for band in panel.collections for path in band.get_paths())
+    assert highest == 250
+    assert panel.get_ylim()[1] < 400
+
+
+def test_no_row_where_all_runs_reach_both_thresholds():
+    runs = runs_of("lr", {1: [(10, 100)], 2: [(5, 6)]}, [["comprehension"]] * 2)
+    assert len(phase_diagram(runs, ["lr"]).axes) == 1
+
+
+def test_a_figure_where_no_run_reaches_a_threshold():
+    figure = phase_diagram(runs_of("lr", {1: [(None, None)], 2: [(None, None)]}, [["confusion"]] * 2), ["lr"])
+    figure.canvas.draw()
+    assert len(figure.axes) == 2
+
+
+def test_the_legend_has_the_phases_of_the_background_and_the_caption_the_seeds(figure):
+    (legend,) = figure.legends
+    phases = {text.get_text() for text in legend.texts} & set(map(str, Phase))
+    assert phases == {"comprehension", "memorization"}
+    assert "medians of 3 to 4 seeds; bands: interpolated quartiles" in figure.get_supxlabel()
+
+
+def test_steps_have_plain_numbers():
+    steps = {(lr, decay): 60 * (lr + decay + 1) for lr in (0, 1) for decay in (0, 5)}
+    rows = [
+        {"lr": lr, "decay": decay, "seed": 0, "phase": "comprehension", "steps_to_train": step, "steps_to_val": step}
+        for (lr, decay), step in steps.items()
+    ]
+    figure = phase_diagram(pd.DataFrame(rows), ["lr", "decay"])
+    figure.canvas.draw()
+    for bar in figure.axes[3:]:
+        assert bar.get_ylabel() == "steps (grey: never)"
+        labels = bar.yaxis.get_ticklabels(which="both")
+        assert [label.get_text() for label in labels if label.get_text()] == ["100", "200"]
 
 
 def test_ties_are_shown():

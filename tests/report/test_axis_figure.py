@@ -38,12 +38,21 @@ def test_report_draws_the_medians_of_the_table(folder, tmp_path):
         line = lines[f"{words} threshold, median"]
         assert line["x"] == [15, 45]
         assert [np.inf if value is None else value for value in line["y"]] == medians
+        assert "markers" in line["mode"]
+        missed = lines[f"{words} threshold, runs that never reached it"]
+        assert missed["x"] == sorted(set(runs["data.train_count"][np.isinf(steps)]))
+        assert missed["yaxis"] == "y2"
         dots = lines[f"{words} threshold, runs"]
         assert sorted(dots["y"]) == sorted(steps[np.isfinite(steps)])
+    assert figure["layout"]["yaxis2"]["ticktext"] == ["never"]
+    assert figure["layout"]["yaxis"]["domain"][1] < figure["layout"]["yaxis2"]["domain"][0]
+    assert 10 ** figure["layout"]["yaxis"]["range"][1] < 1000
     (mark,) = json.loads((folder / "marks.json").read_text()).items()
     assert mark[0] in [note["text"] for note in figure["layout"]["annotations"]]
     assert mark[1] == pytest.approx(0.41 * 55, rel=0.05)
-    backgrounds = [shape for shape in figure["layout"]["shapes"] if shape["type"] == "rect"]
+    backgrounds = [
+        shape for shape in figure["layout"]["shapes"] if shape["type"] == "rect" and shape.get("xref") != "paper"
+    ]
     assert {shape["x0"] for shape in backgrounds} == {0, 30}
 
 
