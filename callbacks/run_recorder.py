@@ -157,11 +157,20 @@ class RunRecorder(pl.Callback, Reporting):
         return summary | {
             "steps": trainer.global_step,
             "seed": getattr(trainer.lightning_module, "run_seed", None),
+            **_sizes(getattr(trainer, "datamodule", None)),
             "seconds": round(self.seconds, 2),
             "devices": trainer.world_size,
             "accelerator": trainer.strategy.root_device.type,
             "versions": {name: version(name) for name in RECORDED_VERSIONS} | {"python": platform.python_version()},
         }
+
+
+def _sizes(data: Any) -> dict[str, int]:
+    """The numbers of samples, of a datamodule that holds them all."""
+    count, inputs = getattr(data, "num_train", None), getattr(data, "inputs", None)
+    if not isinstance(count, int) or not isinstance(inputs, torch.Tensor):
+        return {}
+    return {"train_samples": count, "val_samples": len(inputs) - count}
 
 
 def limits(trainer: pl.Trainer) -> list[int | None]:
