@@ -101,9 +101,10 @@ def writes_files(trainer: pl.Trainer) -> bool:
 def number_of_samples(trainer: pl.Trainer) -> dict[str, int]:
     """The numbers of training and validation samples, by name; empty if the datamodule does not tell."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    if not (hasattr(data, "num_train") and hasattr(data, "inputs")):
+    count, inputs = getattr(data, "num_train", None), getattr(data, "inputs", None)
+    if not isinstance(count, int) or not isinstance(inputs, torch.Tensor):
         return {}
-    return {"train_samples": data.num_train, "val_samples": len(data.inputs) - data.num_train}
+    return {"train_samples": count, "val_samples": len(inputs) - count}
 
 
 def keep_arrays(trainer: pl.Trainer, name: str, **arrays: Any) -> None:

@@ -27,7 +27,10 @@ from grokking_pl.commands.main import main
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 HELP = re.compile(r"^<!-- (grok [a-z -]+) -->$", re.MULTILINE)
-ROOM = re.compile(r"^<!-- all of (grokking_pl\.\w+) -->$", re.MULTILINE)
+ROOM = re.compile(r"^<!-- all of (grokking_pl\.\w+) -->$(?:\n\nThe docstrings are on .*)?", re.MULTILINE)
+"""With the sentence below it, which is for readers of the repository."""
+NOTEBOOK = re.compile(r"\]\(\.\./\.\./notebooks/(\w+)\.ipynb\)")
+"""A link from a page to a notebook in the repository."""
 FILES = re.compile(r"^<!-- files of (configs[\w/]*) -->$", re.MULTILINE)
 TABLE = re.compile(r"^<!-- table of (docs/results/[\w/]+\.csv) -->$", re.MULTILINE)
 GALLERY = "<!-- figures of docs/results -->"
@@ -40,7 +43,7 @@ ROUTINE = r"!^(on_\w+|state_dict|load_state_dict|status|summary|settle|teardown)
 
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
-    """Put what they stand for in place of comments.
+    """Put what they stand for in place of comments, and link to the pages of notebooks.
 
     These are ``<!-- COMMAND --help -->``, ``<!-- all of PACKAGE -->``, ``<!-- files of FOLDER -->``,
     ``<!-- table of FILE.csv -->`` and ``<!-- figures of docs/results -->``.
@@ -49,6 +52,7 @@ def on_page_markdown(markdown: str, **kwargs: Any) -> str:
     markdown = TABLE.sub(lambda found: table_in(ROOT / found[1]), markdown)
     markdown = FILES.sub(lambda found: table_of(found[1]), markdown)
     markdown = HELP.sub(lambda found: f"```text\n{output_of(found[1])}\n```", markdown)
+    markdown = NOTEBOOK.sub(r"](../notebooks/\1.md)", markdown)
     return ROOM.sub(lambda found: names_of(found[1]), markdown)
 
 

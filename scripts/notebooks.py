@@ -3,8 +3,10 @@
     python scripts/notebooks.py docs/notebooks/first_run.ipynb
     python scripts/notebooks.py docs/notebooks/*.ipynb --set STEPS=100 --output /tmp
 
-Cells run in order in this process, in an empty folder, as modules of the notebook's name, without Jupyter. Constants in
-the cell tagged ``parameters`` can be overridden, for a quick test.
+This is for the project's own notebooks, whose outputs the documentation shows. Open them, and your own, with Jupyter:
+here cells run in order in this process, in an empty folder, so files beside a notebook are not found. Constants in the
+cell tagged ``parameters`` can be overridden, for a quick test. If a cell fails, one line names the notebook, the cell
+and the error; that notebook is not saved, and the exit status is 1.
 """
 
 import argparse
@@ -26,6 +28,10 @@ PARAMETERS = "parameters"
 """Tag of the cell whose constants may be overridden."""
 
 
+class CellFailed(Exception):
+    """A cell of a notebook failed; the message names the cell and the error."""
+
+
 def run_notebook(notebook: dict[str, Any], name: str, constants: dict[str, Any]) -> dict[str, Any]:
     """Run a notebook's cells in the working directory, and return it with their outputs.
 
@@ -33,6 +39,9 @@ def run_notebook(notebook: dict[str, Any], name: str, constants: dict[str, Any])
         notebook: content of the file.
         name: name of the module in which the cells run.
         constants: values that override those of the parameters cell.
+
+    Raises:
+        CellFailed: a cell raised an error.
     """
     module = types.ModuleType(name)
     sys.modules[name] = module
@@ -41,7 +50,12 @@ def run_notebook(notebook: dict[str, Any], name: str, constants: dict[str, Any])
         if cell["cell_type"] == "code":
             code = "".join(cell["source"])
             given = constants if PARAMETERS in cell["metadata"].get("tags", ()) else {}
-            cell = {**cell, "execution_count": number, "outputs": run_cell(code, vars(module), given, f"cell {number}")}
+            where = f"cell {number}"
+            try:
+                outputs = run_cell(code, vars(module), given, where)
+            except Exception as error:
+                raise CellFailed(f"{where}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+            cell = {**cell, "execution_count": number, "outputs": outputs}
         cells.append(cell)
     return {**notebook, "cells": cells}
 
@@ -85,7 +99,10 @@ def main() -> None:
     options = parser.parse_args()
     constants = {name: ast.literal_eval(value) for name, _, value in (given.partition("=") for given in options.set)}
     for path in options.files:
-        done = run_file(path, constants)
+        try:
+            done = run_file(path, constants)
+        except CellFailed as failed:
+            sys.exit(f"{path}: {failed}")
         target = options.output / path.name if options.output else path
         target.write_text(json.dumps(done, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(target)

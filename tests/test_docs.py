@@ -155,8 +155,8 @@ def test_every_configuration_and_figure_is_documented(site):
         assert [path for path in ROOT.glob("scripts/figure?.py") if f"scripts/{path.name}" not in text] == []
 
 
-@pytest.mark.parametrize("page", [path for path in TOP if path.exists()], ids=names)
-def test_links_of_pages_outside_the_site(page):
+@pytest.mark.parametrize("page", [*TOP, *PAGES], ids=names)
+def test_links_of_pages_read_in_the_repository(page):
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
     assert [link for link in links if not link.startswith("http") and not (page.parent / link).exists()] == []
 
@@ -255,6 +255,28 @@ def test_own_data(grok, at_work):
         run_block(grok, at_work, language, text)
     assert (at_work / "runs/klein/summary.json").exists()
     assert (at_work / "runs/product/summary.json").exists()
+
+
+def test_an_optimizer_of_ones_own(grok, at_work):
+    """The class of the page trains, and its state is in the checkpoint."""
+    page = ROOT / "docs/pages/how_to/optimizers.md"
+    write_files(page, at_work)
+    (words,) = [words for words in commands(page) if "my_optimizers.SignMomentum" in words]
+    status, _, err = grok(*words, "--trainer.max_steps=5", "--trainer.enable_progress_bar=false")
+    assert status == 0, err
+    checkpoint = torch.load(at_work / "runs/sign_momentum/checkpoints/last.ckpt")
+    assert "'average'" in str(checkpoint["optimizer_states"])
+
+
+def test_callbacks_are_replaced_as_said(grok, at_work):
+    page = ROOT / "docs/pages/how_to/extend.md"
+    write_files(page, at_work)
+    (words,) = [words for words in commands(page) if "--trainer.callbacks+=EmbeddingNorm" in words]
+    status, out, err = grok(*words, "--print_config")
+    assert status == 0, err
+    callbacks = yaml.safe_load(out)["trainer"]["callbacks"]
+    assert [each["class_path"].rpartition(".")[2] for each in callbacks] == ["PhaseTracker", "EmbeddingNorm"]
+    assert callbacks[0]["init_args"]["every_n_steps"] == 100
 
 
 def test_examples_of_the_concepts():

@@ -95,6 +95,19 @@ def test_a_loss_of_ones_own_is_trained_and_measured(grok, laboratory):
     assert loss > 0
 
 
+def test_a_callback_with_an_option_of_its_own(grok, laboratory):
+    """The option is set by name; the finished run is measured again with another radius."""
+    status, _, err = grok(*command("4"), "--trainer.max_steps=2", "--trainer.enable_progress_bar=false")
+    assert status == 0, err
+    shares = pd.read_csv(laboratory / "runs/outside/metrics.csv").outside.dropna()
+    assert shares.iloc[-1] == json.loads((laboratory / "runs/outside/summary.json").read_text())["outside"]
+    assert 0 < shares.iloc[-1] < 1
+    (words,) = [words for words in COMMANDS if words[0] == "measure"]
+    status, _, err = grok(*words)
+    assert status == 0, err
+    assert pd.read_csv(laboratory / "runs/outside/measures.csv").outside.iloc[-1] < shares.iloc[-1]
+
+
 def test_diagram(grok, laboratory):
     status, _, err = grok(*COMMANDS[-1], "--workers=1", "--compile=false", "--device=cpu")
     assert status == 0, err

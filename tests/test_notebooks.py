@@ -1,6 +1,7 @@
 """The notebooks of the documentation: every cell runs, with fewer steps, and those that are kept were run whole."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -52,3 +53,20 @@ def test_the_site_shows_them():
         assert "import grokking_pl as gp" in page
         assert "<table" in page
         assert ("data:image/png;base64," in page) == (path.stem != "own_parts")
+
+
+def test_a_cell_that_fails_is_named(tmp_path):
+    """On one line, and the notebook is left as it was."""
+    cells = [
+        {"cell_type": "code", "metadata": {}, "source": [code], "outputs": [], "execution_count": None}
+        for code in ("print(1)", "open('beside.csv')")
+    ]
+    path = tmp_path / "own.ipynb"
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    before = path.read_text()
+    done = subprocess.run([sys.executable, ROOT / "scripts/notebooks.py", path], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{path}: cell 2: FileNotFoundError: ")
+    assert "beside.csv" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert path.read_text() == before

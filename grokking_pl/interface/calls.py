@@ -52,7 +52,8 @@ def fit(
         config: configuration, or several, each overriding those before it.
         overrides: settings by name.
         run_dir: folder of the run; by default ``runs/`` plus the name of the first configuration.
-        **keywords: settings, with double underscores for dots.
+        **keywords: settings, with double underscores for dots. ``fork="RUN"`` or ``fork="RUN@STEP"`` starts a new run
+            from the last checkpoint of another run, or from that of a step; ``ckpt_path`` is as in `grok fit`.
 
     Raises:
         UserError: a setting is invalid, the folder has a run with other settings, or the configuration is a dictionary

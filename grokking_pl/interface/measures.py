@@ -1,5 +1,6 @@
 """Metrics of representations for NumPy arrays and tensors; the result has the type of the input.
 
+Of an array, a result that is one number is a Python ``float``, any other a NumPy array; of a tensor, each is a tensor.
 Integer arrays and nested lists are converted to double precision. A `Representation` can be given instead of
 embeddings; it defines how two are combined, and results are tensors.
 """
@@ -40,10 +41,11 @@ def rqi(
         Between 0 and 1, one number per representation.
 
     Raises:
-        UserError: the embeddings have the wrong shape, are nan or infinite, or their number differs from the table's.
+        UserError: the embeddings have the wrong shape, are nan or infinite, or their number differs from the table's;
+            or the table is none.
 
     >>> from grokking_pl.tasks import addition
-    >>> float(rqi(np.arange(10.0)[:, None], addition(10)))
+    >>> rqi(np.arange(10.0)[:, None], addition(10))
     1.0
     """
     return _back(metrics.rqi(_representation(embeddings, combine, table), table, criterion), embeddings)
@@ -85,6 +87,7 @@ def ideal_accuracy(table: OperationTable, train: Values | None = None) -> Any:
     Raises:
         UserError: the operation does not commute, or the training set does not fit the table.
     """
+    _check_table(table)
     return _back(metrics.ideal_accuracy(table, None if train is None else _samples(train)), train)
 
 
@@ -125,6 +128,7 @@ def key_frequencies(embeddings: Values | Representation, factor: float = 3.0) ->
 
 
 def _representation(given: Any, combine: Combine, table: OperationTable) -> Representation:
+    _check_table(table)
     representation = given if isinstance(given, Representation) else Representation(_embeddings(given), combine)
     if representation.p != table.p:
         raise UserError(
@@ -134,13 +138,21 @@ def _representation(given: Any, combine: Combine, table: OperationTable) -> Repr
     return representation
 
 
+def _check_table(table: Any) -> None:
+    if not isinstance(table, OperationTable):
+        raise UserError(
+            f"{table!r} was given as the operation's table: expected a task, such as grokking_pl.tasks.addition(10)"
+        )
+
+
 def _embeddings(given: Any) -> Tensor:
     if isinstance(given, Representation):
         return given.embeddings
     values = given if isinstance(given, Tensor) else _tensor(given, "embeddings")
     if values.ndim < 2 or not values.shape[-2] or not values.shape[-1]:
+        hint = ": for one number per symbol, give array[:, None]" if values.ndim == 1 else ""
         raise UserError(
-            f"embeddings of shape {tuple(values.shape)} were given, expected (*batch, p, d), one row per symbol"
+            f"embeddings of shape {tuple(values.shape)} were given, expected (*batch, p, d), one row per symbol{hint}"
         )
     return values if values.is_floating_point() else values.double()
 
@@ -163,5 +175,7 @@ def _tensor(given: Any, what: str) -> Tensor:
 
 
 def _back(result: Tensor, given: Any) -> Any:
-    """Convert a result to the type of the input: tensor or NumPy."""
-    return result if isinstance(given, Tensor | Representation) else result.numpy()[()]
+    """Convert a result to the type of the input: a tensor, or a NumPy array or Python number."""
+    if isinstance(given, Tensor | Representation):
+        return result
+    return result.numpy() if result.ndim else result.item()

@@ -51,7 +51,7 @@ def run_page(folder: Path) -> Page:
         UserError: a file in it is corrupt.
     """
     results = read_run(folder)
-    page = Page(folder.resolve().name, f"<p>A run of {html.escape(_what(results.config))}.</p>")
+    page = Page(folder.resolve().name, f"<p>{html.escape(_what(results))}</p>")
     _add_outcome(page, results)
     _add_curves(page, results)
     _add_embeddings(page, results.snapshots)
@@ -65,14 +65,41 @@ def run_page(folder: Path) -> Page:
     return page
 
 
-def _what(config: dict[str, Any]) -> str:
-    """Name the architecture and the data."""
-    model = (config.get("model") or {}).get("init_args") or {}
-    data = config.get("data") or {}
-    task = (data.get("init_args") or {}).get("task") or {}
-    names = [part.get("class_path", "") for part in (model.get("architecture") or {}, task or data)]
-    words = [str(name).rsplit(".", 1)[-1] for name in names if name]
-    return " on ".join(words) or "a network"
+def _what(results: RunResults) -> str:
+    """Name the architecture, the data with its options and sizes, the seed, and the run that was forked."""
+    summary, config = results.summary, results.config
+    model, data = (_options(config.get(name)) for name in ("model", "data"))
+    source = data.get("task") or config.get("data")
+    named = [_class_name(part) for part in (model.get("architecture"), source)]
+    words = f"A run of {' on '.join(filter(None, named)) or 'a network'}"
+    options = _options(data.get("task")).items()
+    given = [f"{name} = {value}" for name, value in options if type(value) in (int, str)]
+    if given:
+        words += f" ({', '.join(given)})"
+    sizes = _sizes(summary)
+    if sizes:
+        words += f", {sizes[0]} training and {sizes[1]} validation samples"
+    if summary.get("seed") is not None:
+        words += f", seed {summary['seed']}"
+    parent, _, step = str(summary.get("parent") or "").rpartition("@")
+    return f"{words}. Forked from {parent} at step {step}." if parent else f"{words}."
+
+
+def _class_name(settings: Any) -> str:
+    path = settings.get("class_path", "") if isinstance(settings, dict) else settings or ""
+    return str(path).rsplit(".", 1)[-1]
+
+
+def _options(settings: Any) -> dict[str, Any]:
+    return (settings.get("init_args") or {}) if isinstance(settings, dict) else {}
+
+
+def _sizes(summary: dict[str, Any]) -> tuple[int, int] | None:
+    """The numbers of training and validation samples, if recorded."""
+    try:
+        return summary["train_samples"], summary["val_samples"]
+    except KeyError:  # another datamodule than this project's, or an older run
+        return None
 
 
 def _add_outcome(page: Page, results: RunResults) -> None:
@@ -245,8 +272,8 @@ def _add_theory(page: Page, results: RunResults) -> None:
             "grokking rate λ₃": number(comparison.lambda_3),
             "nullity n₀ of the training set": str(comparison.n0),
             "unique structure implied": "yes" if comparison.unique else "no",
-            "accuracy of an ideal model": number(comparison.ideal_accuracy),
-            "validation accuracy of the network": number(results.summary.get("val_accuracy"), "unknown"),
+            "accuracy of an ideal model, all pairs": number(comparison.ideal_accuracy),
+            **_accuracy(results),
             "structure predicted after 1/(λ₃η)": number(comparison.predicted_steps)
             + " steps" * bool(comparison.predicted_steps),
             f"structure measured, RQI above {threshold:g}": measured,
@@ -257,6 +284,16 @@ def _add_theory(page: Page, results: RunResults) -> None:
     missing = "The embeddings' trajectories were not recorded; the callback EffectiveTheory records them."
     words = paragraph(f"Effective theory: {comparison.words}.") if comparison.words else ""
     page.add(heading, numbers, words, panels or paragraph(missing, "note"))
+
+
+def _accuracy(results: RunResults) -> dict[str, str]:
+    """The network's accuracy over all pairs, which compares with the ideal one, or else that of the validation set."""
+    summary, sizes = results.summary, _sizes(results.summary)
+    train, val = summary.get("train_accuracy"), summary.get("val_accuracy")
+    corrupted = _options(results.config.get("data")).get("corrupt_fraction")
+    if sizes is None or train is None or val is None or corrupted:
+        return {"accuracy of the network, validation pairs only": number(val, "unknown")}
+    return {"accuracy of the network, all pairs": number((sizes[0] * train + sizes[1] * val) / sum(sizes))}
 
 
 def _theory_panels(page: Page, both: Trajectories | None, predicted: float | None, measured: int | None) -> str:

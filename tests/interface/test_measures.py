@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import grokking_pl as gp
+from tests.shapes import unchecked
 
 TABLE = gp.tasks.addition(6)
 VALUES = arrays(
@@ -52,7 +53,13 @@ def test_arrays_and_tensors_alike(name, values):
 
 def test_one_representation_gives_one_number():
     assert gp.rqi(np.arange(6)[:, None], TABLE) == 1.0
-    assert isinstance(gp.rqi(np.arange(6)[:, None], TABLE), float)
+    for value in (
+        gp.rqi(np.arange(6)[:, None], TABLE),
+        gp.rqi(np.arange(6, dtype=np.float32)[:, None], TABLE),
+        gp.ideal_accuracy(TABLE),
+        gp.effective_dimension(np.eye(6)),
+    ):
+        assert type(value) is float
     assert gp.ideal_accuracy(TABLE, np.ones(len(TABLE), dtype=bool)) == 1.0
     group = gp.tasks.symmetric_group(3)
     eyes = np.tile(np.eye(2).reshape(1, 4), (6, 1))
@@ -71,7 +78,11 @@ def test_types_of_arrays():
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [
-        (np.zeros(6), "embeddings of shape (6,) were given, expected (*batch, p, d), one row per symbol"),
+        (
+            np.zeros(6),
+            "embeddings of shape (6,) were given, expected (*batch, p, d), "
+            "one row per symbol: for one number per symbol, give array[:, None]",
+        ),
         (np.zeros((6, 0)), "embeddings of shape (6, 0) were given"),
         (np.zeros((2, 5, 3)), "of shape (2, 5, 3) were given for a + b, which has 6 symbols: expected (*batch, 6, d)"),
         ("line", "str was given as embeddings"),
@@ -91,3 +102,15 @@ def test_wrong_training_set():
         gp.predicted_accuracy(np.zeros((6, 1)), TABLE, [0, 99])
     with pytest.raises(gp.UserError, match="str was given as a training set"):
         gp.predicted_accuracy(np.zeros((6, 1)), TABLE, "all")
+
+
+def test_a_number_in_place_of_a_task():
+    line = np.arange(10.0)[:, None]
+    wanted = re.escape("10 was given as the operation's table: expected a task, such as grokking_pl.tasks.addition(10)")
+    for call in (
+        lambda: gp.rqi(line, 10),
+        lambda: gp.predicted_accuracy(line, 10, [0]),
+        lambda: gp.ideal_accuracy(10),
+    ):
+        with unchecked(), pytest.raises(gp.UserError, match=wanted):
+            call()

@@ -55,6 +55,28 @@ def test_report_of_a_run(grok, run_copy):
         assert words in page or words.capitalize() in page, words
 
 
+def test_the_head_names_the_run_and_the_accuracies_are_of_the_same_pairs(grok, run_copy):
+    """With what is recorded: task, sizes, seed and parent, and the accuracy over all pairs beside the ideal one."""
+    summary = json.loads((run_copy / "summary.json").read_text())
+    sizes = summary["train_samples"], summary["val_samples"]
+    changed = {"parent": "runs/first@300", "train_accuracy": 1.0, "val_accuracy": 0.5}
+    (run_copy / "summary.json").write_text(json.dumps(summary | changed))
+    assert grok("report", run_copy)[0] == 0
+    page = text_of(run_copy / "report.html")
+    head = f"A run of ToyModel on addition (p = 11), {sizes[0]} training and {sizes[1]} validation samples, seed"
+    assert f"{head} {summary['seed']}. Forked from runs/first at step 300." in page
+    assert sum(sizes) == 66
+    assert f"accuracy of the network, all pairs {(sizes[0] + sizes[1] / 2) / 66:.4g}" in page
+
+    for name in ("train_samples", "val_samples", "parent"):  # of an older run
+        summary.pop(name, None)
+    (run_copy / "summary.json").write_text(json.dumps(summary))
+    assert grok("report", run_copy)[0] == 0
+    page = text_of(run_copy / "report.html")
+    assert f"on addition (p = 11), seed {summary['seed']}." in page
+    assert "accuracy of the network, validation pairs only" in page
+
+
 def test_recorded_theory_is_preferred(grok, run_copy):
     summary = json.loads((run_copy / "summary.json").read_text())
     recorded = {
