@@ -3,8 +3,9 @@
 import argparse
 import math
 import textwrap
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -61,11 +62,7 @@ def print_comparison(comparison: "Comparison") -> None:
     for name in ("runs", "phases", *steps, comparison.metric):
         table.add_column(str(name).replace("_", " "))
     for row in frame.to_dict("records"):
-        intervals = [
-            _number(row[name]) + (f" ({_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])})"
-                                  if row["runs"] > 1 else "")
-            for name in steps
-        ]  # fmt: skip
+        intervals = [_interval(row, str(name)) for name in steps]
         end = f"{row[comparison.metric]:.4g}"
         table.add_row(row["group"], str(row["runs"]), row["phases"], *intervals, end)
     print_table(table)
@@ -77,6 +74,12 @@ def print_comparison(comparison: "Comparison") -> None:
             f"steps to {comparison.metric} {comparison.threshold:g}: the first logged step where summary.json has no "
             "steps to this threshold"
         )
+
+
+def _interval(row: dict[Hashable, Any], name: str) -> str:
+    """The median of a column with its interval, unless all three are the same."""
+    median, low, high = (_number(row[key]) for key in (name, f"{name}_low", f"{name}_high"))
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def _number(value: float) -> str:

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from grokking_pl.plots.principal_axes import principal_axes
+from grokking_pl.plots.step_ticks import log_step_axis
 
 COLOUR_MAP = "tab10"
 
@@ -37,5 +38,5 @@ def class_means_figure(
     right.plot(steps, losses, color="black")
     right.set(xlabel="step", ylabel="effective loss over same-label pairs", ylim=(0, None))
     if steps[-1] >= 100:
-        right.set_xscale("symlog", linthresh=1)
+        log_step_axis(right, np.array(steps, dtype=float))
     return figure

@@ -102,6 +102,10 @@ def test_steps_counted_by_the_runs_are_exact(grok, tmp_path, monkeypatch):
     assert status == 0, err
     assert "900 (900 to 1100)" in out
     assert "steps to rqi 0.9: the first logged step" in out
+    missed = [measured(tmp_path, f"missed{k}", 1, None) for k in range(2)]
+    status, out, err = grok("compare", *missed, "--metric=rqi", "--threshold=0.95")
+    assert status == 0, err
+    assert out.count("never") == 1
     never = gp.compare([*folders, measured(tmp_path, "run3", 1, None)], "rqi", 0.95).table
     assert (never["steps_to_rqi_0.95_high"].item(), never.steps_from.item()) == (math.inf, "summary")
 
