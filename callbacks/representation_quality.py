@@ -65,7 +65,8 @@ class RepresentationQuality(Measurement):
 
     def start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepare the evaluation of representations."""
-        data, module = trainer.datamodule, pl_module  # type: ignore[attr-defined]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        module: Any = pl_module
         self._table = data.table
         self._train = data.train_indices.to(trainer.strategy.root_device)
         self._combine = module.representation.combine

@@ -54,8 +54,8 @@ def one_line(message: str) -> str:
     if unknown is None and (wrong := _wrong_value(text)):
         return wrong
     missing = re.search(r"(module '([\w.]+)' has no attribute '(\w+)'|No module named '[\w.]+')", text)
-    if missing and missing[2] and (near := _near_in_module(missing[2], missing[3])):
-        return f"{missing[1]}: did you mean {near}?"
+    if missing and missing[2] and (meant := _near_in_module(missing[2], missing[3])):
+        return f"{missing[1]}: did you mean {meant}?"
     if missing:
         return (
             f"{missing[1]}: a class_path is the module's name, a dot and the class's name, and the module's imports "
@@ -142,8 +142,8 @@ def _wrong_value(text: str) -> str | None:
         return None
     if no_class:
         kind = "task" if no_class[1].endswith("task") else "class"
-        near = _near_in_module("grokking_pl.tasks", no_class[2]) if kind == "task" else None
-        hint = f"did you mean {near}?" if near else OF_YOUR_OWN.format(no_class[2])
+        meant = _near_in_module("grokking_pl.tasks", no_class[2]) if kind == "task" else None
+        hint = f"did you mean {meant}?" if meant else OF_YOUR_OWN.format(no_class[2])
         return f"{no_class[1]} is {no_class[2]}, but there is no such {kind}: {hint}"
     single = re.fullmatch(r'Parser key "([\w.]+)": Expected an? (.*)\. Got value: (.*)', text)
     if single:

@@ -95,16 +95,6 @@ def test_double_precision(grok, tmp_path):
     assert measures.val_loss[0] == pytest.approx(metrics.val_loss[0], rel=1e-12)
 
 
-def test_own_measure_has_to_declare_that_it_reads_only_embeddings(grok, copy):
-    for path in (copy / "checkpoints").glob("step_*"):
-        path.unlink()
-    status, _, err = grok("measure", copy, "--measures=tests.own_callbacks.Spread")
-    assert status == 2
-    assert "if Spread reads only pl_module.representation, set needs_only_embeddings = True in the class" in err
-    status, _, err = grok("measure", copy, "--measures=tests.own_callbacks.DeclaredSpread")
-    assert status == 0, err
-
-
 def test_run_without_kept_checkpoints(grok, copy):
     for path in (copy / "checkpoints").glob("step_*"):
         path.unlink()
@@ -160,6 +150,11 @@ def test_snapshots_of_embeddings(grok, embedded, tmp_path):
     assert status == 2
     assert "PhaseTracker looks at the whole network, and" in err
     assert "its last, and embeddings, which are not enough: train with" in err
+    status, _, err = grok("measure", folder, "--measures=tests.own_callbacks.Spread")
+    assert status == 2
+    assert "if Spread reads only pl_module.representation, set needs_only_embeddings = True in the class" in err
+    status, _, err = grok("measure", folder, "--measures=tests.own_callbacks.DeclaredSpread")
+    assert status == 0, err
 
 
 def test_embeddings_between_kept_checkpoints(grok, copy):

@@ -97,6 +97,7 @@ OPTIONS = [
         "--model.architecture=Foo",
         "architecture is Foo, but there is no such class: one of your own needs its module too",
     ),
+    ("--data.task=from_operation", "there is no such task: did you mean grokking_pl.tasks.from_operation?"),
     ("--model.decoder=SignMomentum", "one of your own needs its module too, as in my_file.SignMomentum"),
     ("--trainer.callbacks+=tests.own_callbacks.Spred", "did you mean tests.own_callbacks.Spread?"),
     ("--data.batch_size=0", "batch_size is 0"),
