@@ -49,6 +49,8 @@ def one_line(message: str) -> str:
     unknown = unknown_option(message)
     if unknown is None and (wrong := _wrong_value(text)):
         return wrong
+    if helpless := _without_help(text):
+        return helpless
     missing = re.search(r"(module '[\w.]+' has no attribute '\w+'|No module named '[\w.]+')", text)
     if missing:
         return (
@@ -141,6 +143,20 @@ def _wrong_value(text: str) -> str | None:
         return f"{single[1]} is {single[3]}; expected {_plain_kinds(single[2])}"
     section = re.match(r"Parser key \"([\w.]+)\": Unable to load config '(.*?)'", text)
     return section and f"{section[1]} is {section[2]}; expected its options, each as name: value"
+
+
+def _without_help(text: str) -> str | None:
+    """What to give to a ``.help`` option instead of this, or how else to get help; None for other errors."""
+    unnamed = re.fullmatch(r"(--[\w.]+\.help): Expected a dot import path string: (\w+)", text)
+    if unnamed:
+        return (
+            f"{unnamed[1]}: no class that this option takes is called {unnamed[2]}: give its import path, "
+            "package.module.Class"
+        )
+    function = re.fullmatch(r'(--[\w.]+\.help): "([\w.]+)" is not a .*', text)
+    if function and inspect.isfunction(pydoc.locate(function[2])):
+        return f"{function[1]}: {function[2]} is a function: its help is printed by python -m pydoc {function[2]}"
+    return None
 
 
 def _plain_kinds(kinds: str) -> str:
