@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, ClassVar, NoReturn
@@ -19,6 +20,10 @@ from grokking_pl.experiments.messages import no_option, one_line, options_of_cla
 # Some defaults, such as those of Lightning's Timer, are Enum members, which YAML cannot represent.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, member: dumper.represent_data(member.value))
 
+KNOWN_CLASSES = re.compile(r",\s+known\s+subclasses:[\w\s.,]+")
+MOST_CLASSES = 40
+"""Most classes of an option that its help lists."""
+
 
 class GrokParser(LightningArgumentParser):
     """Answers a wrong option with one line that names the nearest valid ones."""
@@ -30,6 +35,12 @@ class GrokParser(LightningArgumentParser):
         # With abbreviations, a mistyped option could match another one.
         kwargs.setdefault("epilog", DEBUG)
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """The help, in which no type lists the hundreds of classes of torch and torchvision."""
+        return KNOWN_CLASSES.sub(
+            lambda known: "" if known[0].count(",") > MOST_CLASSES else known[0], super().format_help(*args, **kwargs)
+        )
 
     def print_help(self, file: Any = None) -> None:
         """Print the help, and fail if it cannot be printed, unlike argparse."""

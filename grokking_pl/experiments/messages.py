@@ -53,6 +53,8 @@ def one_line(message: str) -> str:
     unknown = unknown_option(message)
     if unknown is None and (wrong := _wrong_value(text)):
         return wrong
+    if helpless := _without_help(text):
+        return helpless
     missing = re.search(r"(module '([\w.]+)' has no attribute '(\w+)'|No module named '[\w.]+')", text)
     if missing and missing[2] and (meant := _near_in_module(missing[2], missing[3])):
         return f"{missing[1]}: did you mean {meant}?"
@@ -162,6 +164,20 @@ def _near_in_module(module: str, name: str) -> str | None:
     names = [each for each, value in loaded.items() if callable(value) and not each.startswith("_")]
     near = difflib.get_close_matches(name, names, n=1)
     return f"{module}.{near[0]}" if near else None
+
+
+def _without_help(text: str) -> str | None:
+    """What to give to a ``.help`` option instead of this, or how else to get help; None for other errors."""
+    unnamed = re.fullmatch(r"(--[\w.]+\.help): Expected a dot import path string: (\w+)", text)
+    if unnamed:
+        return (
+            f"{unnamed[1]}: no class that this option takes is called {unnamed[2]}: give its import path, "
+            "package.module.Class"
+        )
+    function = re.fullmatch(r'(--[\w.]+\.help): "([\w.]+)" is not a .*', text)
+    if function and inspect.isfunction(pydoc.locate(function[2])):
+        return f"{function[1]}: {function[2]} is a function: its help is printed by python -m pydoc {function[2]}"
+    return None
 
 
 def _plain_kinds(kinds: str) -> str:
