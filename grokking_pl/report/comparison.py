@@ -18,7 +18,7 @@ from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.metrics.median_interval import MedianInterval, median_interval
 from grokking_pl.metrics.quartiles import quartiles
 from grokking_pl.plots.comparison import comparison_curves
-from grokking_pl.report.run_results import RunResults, read_run
+from grokking_pl.report.run_results import RunResults, corrupt, read_run
 from grokking_pl.report.writing import is_run
 from grokking_pl.runs import RunFolder
 from grokking_pl.runs.diagram_folder import value_text
@@ -185,15 +185,18 @@ def group_runs(runs: Sequence[RunResults]) -> list[Group]:
 def _changed_settings(path: Path) -> dict[str, str]:
     """What a run, or its parent if it is a fork, did with other settings at first, by the names of the settings."""
     record = RunFolder(path).settings_history
-    first, *changes = json.loads(record.read_text()) if record.exists() else [{}]
     found: dict[str, str] = {}
-    for entry in changes:
-        since = f"from step {entry['from_step']}"
-        for name, value in entry["settings"].items():
-            before = found.get(name) or value_text(first["settings"][name])
-            found[name] = f"{before}, {value_text(value)} {since}"
-        if "parent" in entry and not entry["settings"]:
-            found["fork"] = since
+    try:
+        first, *changes = json.loads(record.read_text()) if record.exists() else [{}]
+        for entry in changes:
+            since = f"from step {entry['from_step']}"
+            for name, value in entry["settings"].items():
+                before = found.get(name) or value_text(first["settings"][name])
+                found[name] = f"{before}, {value_text(value)} {since}"
+            if "parent" in entry and not entry["settings"]:
+                found["fork"] = since
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise corrupt(record, "it is not a list of changed settings") from None
     return found
 
 

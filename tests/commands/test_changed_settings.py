@@ -134,6 +134,9 @@ def test_runs_with_other_settings_at_first_are_another_group(fit, parent, tmp_pa
         "decoder.weight_decay 1",
         "decoder.weight_decay 3, fork from step 20",
     ]
+    (tmp_path / "fork/settings_history.json").write_text('[{"settings": {}}, 20]')
+    with pytest.raises(gp.UserError, match=r"settings_history\.json is corrupt \(it is not a list of changed settings"):
+        gp.compare([tmp_path / "fork", tmp_path / "scratch"])
 
 
 def test_a_fork_with_its_parents_configuration(grok, fit, parent, tmp_path):

@@ -196,7 +196,7 @@ def test_a_killed_diagram_goes_on(number, grok_process, diagram, folder, tmp_pat
         ("--axes={model.decoder.lr: [-1]}", "lr is -1"),
         ("--axes={model.decoder.lr: [fast]}", "lr is fast; expected float"),
         ("--axes={model.decoder.lr: [[1, 2]]}", "decoder.lr is [1, 2]; expected float"),
-        ("--axes={data.train_count: [99]}", "train_count 99"),
+        ("--axes={data.train_count: [99]}", "train_count is 99, but there are only 55 samples"),
         ("--base=no/such.yaml", "no/such.yaml"),
         ("--steps=0", "steps is 0"),
         ("--seeds=[]", "empty"),
