@@ -53,8 +53,8 @@ def one_line(message: str) -> str:
     unknown = unknown_option(message)
     if unknown is None and (wrong := _wrong_value(text)):
         return wrong
-    if helpless := _without_help(text):
-        return helpless
+    if no_help := _without_help(text):
+        return no_help
     missing = re.search(r"(module '([\w.]+)' has no attribute '(\w+)'|No module named '[\w.]+')", text)
     if missing and missing[2] and (meant := _near_in_module(missing[2], missing[3])):
         return f"{missing[1]}: did you mean {meant}?"

@@ -111,8 +111,9 @@ def from_transformer_lens(state: Mapping[str, Any], activation: Activation = "re
 def to_transformer_lens(network: Transformer) -> dict[str, Tensor]:
     """The network's weights with the names and shapes of TransformerLens's ``HookedTransformer``.
 
-    `to_hooked_transformer` makes such a model. By hand it is ``model.load_state_dict(state, strict=False)``, of a model
-    of ``normalization_type=None`` and the same sizes; masks are its own. Biases that our network has not are zeros.
+    `to_hooked_transformer` builds such a model. To load the weights yourself, call
+    ``model.load_state_dict(state, strict=False)`` on a model of the same sizes with ``normalization_type=None``; it
+    keeps its own masks. Biases that the network lacks are zeros.
 
     Args:
         network: a network without layer norms, with learned positions and readout at the last token.

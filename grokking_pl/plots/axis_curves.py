@@ -190,8 +190,7 @@ def _draw_never(
     height: float,
 ) -> None:
     """Draw a circle for each infinite median, and a dot where some run never reached the threshold."""
-    medians = places[np.isinf(quartiles_at(places, x, steps)[1])]
-    missed = np.unique(x[np.isinf(steps)])
+    medians, missed = never_at(places, x, steps)
     panel.plot(medians, np.full(len(medians), height), "o", color=colour, markerfacecolor="white", markersize=6)
     if len(x) > len(places):
         panel.plot(missed, np.full(len(missed), height), ".", color=colour, markersize=4)
@@ -206,6 +205,17 @@ def quartiles_at(
     [[6.0], [7.0], [inf]]
     """
     return np.stack([quartiles(steps[x == place]) for place in places], axis=1)
+
+
+def never_at(
+    places: Float[np.ndarray, " values"], x: Float[np.ndarray, " runs"], steps: Float[np.ndarray, " runs"]
+) -> tuple[Float[np.ndarray, " medians"], Float[np.ndarray, " missed"]]:
+    """The places with an infinite median, and those where some run never reached the threshold.
+
+    >>> [found.tolist() for found in never_at(np.arange(2.0), np.array([0, 0, 1.0]), np.array([5, np.inf, np.inf]))]
+    [[0.0, 1.0], [0.0, 1.0]]
+    """
+    return places[np.isinf(quartiles_at(places, x, steps)[1])], np.unique(x[np.isinf(steps)])
 
 
 def most_frequent(phases: "pd.Series[str]") -> list[Phase]:

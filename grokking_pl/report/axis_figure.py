@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from grokking_pl.plots.axis_curves import NEVER_HEIGHTS, axis_places, borders, most_frequent, quartiles_at
+from grokking_pl.plots.axis_curves import NEVER_HEIGHTS, axis_places, borders, most_frequent, never_at, quartiles_at
 from grokking_pl.plots.axis_labels import axis_labels
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.phases import PHASE_COLOURS
@@ -118,8 +118,7 @@ def _add_never(
     colour: str,
 ) -> None:
     """Add a circle for each infinite median, and a dot where some run never reached the threshold."""
-    medians = places[np.isinf(quartiles_at(places, x, steps)[1])]
-    missed = np.unique(x[np.isinf(steps)])
+    medians, missed = never_at(places, x, steps)
     words = [f"never: {np.isinf(steps[x == place]).sum()} of {(x == place).sum()} runs" for place in missed]
     common = {"yaxis": "y2", "showlegend": False, "mode": "markers"}
     figure.add_scatter(
