@@ -40,14 +40,15 @@ class GradientNoise(Intervention):
 
 
 def normal_numbers(key: Int[Tensor, ""], like: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Normal numbers with the shape and dtype of ``like``, determined by the key (Box and Muller 1958)."""
-    index = torch.arange(like.numel(), device=like.device)
-    radius, angle = (
-        # 53 bits, as a number in (0, 1].
-        ((mixed(key + 2 * index + part) >> 11 & 2**53 - 1) + 1).double() * 2.0**-53
-        for part in (0, 1)
-    )
-    numbers = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
+    """Normal numbers with the shape and dtype of ``like``, determined by the key (Box and Muller 1958).
+
+    Half of a 64-bit number makes a radius and the other half an angle, which are two normal numbers.
+    """
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    bits = mixed(key + torch.arange((like.numel() + 1) // 2, device=like.device))
+    uniform, turns = (((bits >> shift & 2**32 - 1).to(dtype) + 0.5) * 2.0**-32 for shift in (32, 0))
+    radius, angle = (-2 * uniform.log()).sqrt(), 2 * math.pi * turns
+    numbers = torch.cat([radius * angle.cos(), radius * angle.sin()])[: like.numel()]
     return numbers.to(like.dtype).view_as(like)
 
 

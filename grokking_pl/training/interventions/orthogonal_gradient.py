@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from grokking_pl.training.interventions.intervention import Intervention, State, Tensors
-from grokking_pl.training.interventions.scalar_product import dot
+from grokking_pl.training.interventions.scalar_product import dots
 
 
 class OrthogonalGradient(Intervention):
@@ -19,12 +19,14 @@ class OrthogonalGradient(Intervention):
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
         """Project and rescale; a gradient along the weights alone becomes zero."""
-        changed = {}
-        for name, gradient in gradients.items():
-            weight = weights[name]
-            tiny = torch.finfo(gradient.dtype).tiny
-            share = dot(gradient, weight) / dot(weight, weight).clamp_min(tiny)
-            orthogonal = gradient - share * weight
-            norms = dot(gradient, gradient).sqrt(), dot(orthogonal, orthogonal).sqrt()
-            changed[name] = orthogonal * (norms[0] / norms[1].clamp_min(tiny))
-        return changed
+        tiny = torch.finfo(torch.float64).tiny
+        pairs = [(gradient, weights[name]) for name, gradient in gradients.items()]
+        products = dots([pair for g, w in pairs for pair in ((g, w), (w, w), (g, g))])
+        along, of_weights, of_gradients = products.view(-1, 3).unbind(1)
+        shares = along / of_weights.clamp_min(tiny)
+        orthogonal = [g - (share * w).to(g.dtype) for (g, w), share in zip(pairs, shares.unbind(), strict=True)]
+        scales = (of_gradients / dots([(value, value) for value in orthogonal]).clamp_min(tiny)).sqrt()
+        return {
+            name: (value * scale).to(value.dtype)
+            for name, value, scale in zip(gradients, orthogonal, scales.unbind(), strict=True)
+        }
