@@ -377,6 +377,7 @@ def rivalry(rival: str, name: str) -> Table:
     title = f"diagram: ms of all cores per member-step of figure 6a; medians of {REPEATS}"
     table = Table("members", "grokking_pl", name, f"{name} over grokking_pl", title=title, title_justify="left")
     for row in compare(rival, REPEATS):
+        print(f"{row[0]} members: {row[1]} and {row[2]} ms", file=sys.stderr, flush=True)
         table.add_row(*row)
     return table
 

@@ -12,7 +12,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from multiprocessing import get_context
@@ -62,8 +62,8 @@ def compare(
     steps: int = STEPS,
     member_steps: int = MEMBER_STEPS,
     compiled: bool = True,
-) -> list[tuple[str, str, str, str]]:
-    """Measure both alternately; return rows of members, ms of all cores per member-step (ours, theirs), and the ratio.
+) -> Iterator[tuple[str, str, str, str]]:
+    """Measure both alternately; yield rows of members, ms of all cores per member-step (ours, theirs), and the ratio.
 
     Args:
         rival: a name in `RIVALS`.
@@ -79,7 +79,6 @@ def compare(
     threads = torch.get_num_threads()
     torch.set_num_threads(cores())
     workers = Workers(steps, compiled)
-    rows = []
     try:
         for count in members:
             problem = Problem(toys(count))
@@ -91,11 +90,10 @@ def compare(
             rounds = [(workers.train(count, laps)[0] * to_ms, seconds_of(train, laps) * to_ms) for _ in range(repeats)]
             own, other = (statistics.median(times) for times in zip(*rounds, strict=True))
             ratio = statistics.median(theirs / ours for ours, theirs in rounds)
-            rows.append((str(count), f"{own:.3f}", f"{other:.3f}", f"{ratio:.1f}"))
+            yield str(count), f"{own:.3f}", f"{other:.3f}", f"{ratio:.2f}"
     finally:
         workers.close()
         torch.set_num_threads(threads)
-    return rows
 
 
 def name_of(rival: str) -> str:

@@ -21,7 +21,7 @@ from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.changed_settings import SettingsHistory, history_of
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.commands.finished import leave_if_finished
-from grokking_pl.commands.fork import Fork, read_fork, with_parents_config
+from grokking_pl.commands.fork import Fork, check_same_fork, read_fork, with_parents_config
 from grokking_pl.commands.greeting import Greeting
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
@@ -185,8 +185,11 @@ class GrokCLI(LightningCLI):
         check_checkpoint(checkpoint, path)
         self._resume_step = checkpoint["global_step"]
         is_own = self.folder.path.resolve() in path.resolve().parents
-        if is_own and config.fork is None:  # the record keeps what it was forked from
-            config.fork = (recorded_settings(checkpoint, path) or {}).get("fork")
+        if is_own and not fork:  # the record keeps what it was forked from
+            recorded = (recorded_settings(checkpoint, path) or {}).get("fork")
+            if config.fork is not None:
+                check_same_fork(config.fork, recorded, self.folder.path)
+            config.fork = recorded
         given = json.loads(configuration(self.parser, config, "json"))
         changes = check_settings(checkpoint, path, given, self._words, fork)
         step: int = checkpoint["global_step"]

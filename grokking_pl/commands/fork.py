@@ -88,6 +88,24 @@ def with_parents_config(words: list[str]) -> list[str]:
     return words
 
 
+def check_same_fork(given: str, recorded: str | None, run: Path) -> None:
+    """Check that a fork to resume is the one that was begun.
+
+    Args:
+        given: the option of the command line, or of a configuration file.
+        recorded: parent and step in the checkpoint; None if the run is no fork.
+        run: folder of the run.
+
+    Raises:
+        UserError: the run began elsewhere.
+    """
+    same = recorded and Path(given).resolve() in (Path(recorded).resolve(), Path(recorded.rpartition("@")[0]).resolve())
+    if not same:
+        began = f"was forked from {recorded}" if recorded else "is not a fork"
+        raise UserError(f"{run} {began}, so --fork {given} cannot be resumed there: give another --run_dir, or leave "
+                        "out --fork to resume the run")  # fmt: skip
+
+
 def may_differ(name: str) -> bool:
     """Whether a setting may differ between a fork and its parent."""
     return any(f"{name}.".startswith(f"{other}.") for other in MAY_DIFFER)

@@ -9,8 +9,11 @@ WIDEST = 100_000
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
-    """Print a table: in a terminal folded to its width, and otherwise with every row on one line."""
-    console = console or Console()
+    """Print a table: in a terminal folded to its width, and otherwise with every row on one line.
+
+    Without a console, square brackets in cells are not markup.
+    """
+    console = console or Console(markup=False)
     for column in table.columns:
         column.overflow = "fold"
     if not console.is_terminal:

@@ -218,6 +218,21 @@ def test_a_fork_needs_a_folder_of_its_own(grok, parent):
     assert (status, "holds a finished run" in err) == (2, True)
 
 
+def test_another_fork_is_not_resumed(grok, fit, parent, tmp_path):
+    """Nor a run that is no fork; the same fork is, with or without its step."""
+    fit(tmp_path / "fork", 25, "--fork", parent)
+    fit(tmp_path / "run", 10)
+    for run, other, wanted in (
+        ("fork", tmp_path / "run", f"fork was forked from {parent}@20, so --fork {tmp_path / 'run'} cannot be resumed"),
+        ("fork", f"{parent}@10", f"fork was forked from {parent}@20, so --fork {parent}@10 cannot be resumed"),
+        ("run", parent, f"run is not a fork, so --fork {parent} cannot be resumed there: give another --run_dir"),
+    ):
+        status, _, err = grok("fit", *TOY, "--run_dir", tmp_path / run, "--ckpt_path=last", "--fork", other)
+        assert (status, len(err.splitlines()), wanted in err) == (2, 1, True), err
+    for steps, same in ((30, parent), (35, f"{parent}@20")):
+        fit(tmp_path / "fork", steps, "--ckpt_path=last", "--fork", same)
+
+
 def test_a_damaged_history_is_named(grok, fit, tmp_path):
     fit(tmp_path, 10)
     kept = checkpoint(tmp_path)
