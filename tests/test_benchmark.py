@@ -94,3 +94,19 @@ def test_mistakes(benchmark, words, message):
     assert code == 2
     assert out == ""
     assert message in err.splitlines()[-1]
+
+
+def test_growth_is_measured(monkeypatch, capsys):
+    """With few symbols and no members."""
+    monkeypatch.setattr(sys, "argv", ["benchmark_scale.py", "--largest", "100", "--members", "0"])
+    threads = torch.get_num_threads()
+    try:
+        runpy.run_path(str(ROOT / "scripts/benchmark_scale.py"), run_name="__main__")
+    finally:
+        torch.set_num_threads(threads)
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("table of a + b", "RQI, d = 1", "RQI, d = 64", "rate λ₃"):
+        rows = [line.split()[-2:] for line in lines if line.lstrip().startswith(f"{name} ")]
+        assert [int(size) for size, _ in rows] == [30, 56, 100]
+        assert all(float(seconds) > 0 for _, seconds in rows)
+        assert any(line.startswith(f"{name}: exponent ") for line in lines)
