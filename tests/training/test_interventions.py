@@ -116,6 +116,16 @@ def test_orthogonal_gradient():
     check_equal(fit(OrthogonalGradient()), Loop().run(change), rtol=1e-3)
 
 
+def test_an_orthogonal_gradient_may_be_zero():
+    """Along the weights alone, as for a tensor with one entry; without weights, the gradient is unchanged."""
+    weights = {"one": torch.tensor([0.3]), "along": torch.randn(50, 4), "zero": torch.zeros(7), "still": torch.randn(5)}
+    gradients = {"one": torch.tensor([0.7]), "along": weights["along"] * 1.7, "zero": torch.randn(7),
+                 "still": torch.zeros(5)}  # fmt: skip
+    changed = OrthogonalGradient().change_gradients(gradients, weights, {}, torch.tensor(1))
+    assert all(torch.equal(changed[name], torch.zeros_like(weights[name])) for name in ("one", "along", "still"))
+    torch.testing.assert_close(changed["zero"], gradients["zero"])
+
+
 @pytest.mark.parametrize("group", ["all", "decoder"])
 def test_held_norm(group):
     loop = Loop()

@@ -19,14 +19,15 @@ class OrthogonalGradient(Intervention):
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
         """Project and rescale; a gradient along the weights alone becomes zero."""
-        tiny = torch.finfo(torch.float64).tiny
         pairs = [(gradient, weights[name]) for name, gradient in gradients.items()]
         products = dots([pair for g, w in pairs for pair in ((g, w), (w, w), (g, g))])
         along, of_weights, of_gradients = products.view(-1, 3).unbind(1)
+        tiny = torch.finfo(products.dtype).tiny
         shares = along / of_weights.clamp_min(tiny)
-        orthogonal = [g - (share * w).to(g.dtype) for (g, w), share in zip(pairs, shares.unbind(), strict=True)]
-        scales = (of_gradients / dots([(value, value) for value in orthogonal]).clamp_min(tiny)).sqrt()
+        of_orthogonal = of_gradients - shares * along
+        # Less than this is rounding.
+        scales = torch.where(of_orthogonal > 1e-12 * of_gradients, of_gradients / of_orthogonal, 0.0).sqrt()
         return {
-            name: (value * scale).to(value.dtype)
-            for name, value, scale in zip(gradients, orthogonal, scales.unbind(), strict=True)
+            name: ((g - (share * w).to(g.dtype)) * scale).to(g.dtype)
+            for name, (g, w), share, scale in zip(gradients, pairs, shares.unbind(), scales.unbind(), strict=True)
         }
