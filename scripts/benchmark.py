@@ -226,6 +226,8 @@ def bare_cell(steps: int) -> float:
 
 def _diagram_worker(barrier: Any, results: Any) -> None:
     """Milliseconds on one core for a member-step and for its matrix products, and the growth of cost with members."""
+    from benchmark_roofline import batched_products
+
     torch.set_num_threads(1)
     builder = MemberBuilder()
     settings = builder.complete(yaml.safe_load((ROOT / "configs/toy_addition.yaml").read_text()))
@@ -270,19 +272,11 @@ def _diagram_worker(barrier: Any, results: Any) -> None:
     results.put((statistics.median(members), statistics.median(products), cost_of(4096, short) / few))
 
 
-def batched_products(members: int, train: int = 45, val: int = 10, repeats: int = 100) -> float:
-    """Seconds per member for a step's products: 6 FLOPs per weight and training sample, 2 per validation sample."""
-    seconds = 0.0
-    for inputs, outputs in ((200, 200), (200, 30)):
-        x, y = torch.randn(members, train, inputs), torch.randn(members, train, outputs)
-        weight, seen = torch.randn(members, outputs, inputs), torch.randn(members, val, inputs)
-        for left, right in ((x, weight.mT), (y, weight), (y.mT, x), (seen, weight.mT)):
-            torch.bmm(left, right)
-            start = time.perf_counter()
-            for _ in range(repeats):
-                torch.bmm(left, right)
-            seconds += (time.perf_counter() - start) / repeats
-    return seconds / members
+def roofline() -> list[Row]:
+    """What bounds a member-step."""
+    from benchmark_roofline import roofline
+
+    return roofline()
 
 
 def metrics() -> list[Row]:
@@ -387,6 +381,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "small": small,
     "toy": toy,
     "diagram": diagram,
+    "roofline": roofline,
     "batches": batches,
     "interventions": interventions,
     "metrics": metrics,
