@@ -49,9 +49,7 @@ def roofline() -> list[tuple[str, str, str]]:
 
     return [
         row("member-step of figure 6a", step),
-        row(
-            f"its products alone, {flops / 1e6:.1f} MFLOP", products, f" ({flops / products / 1e6:.0f} GFLOP/s a core)"
-        ),
+        row(f"its products alone, {flops / 1e6:.1f} MFLOP", products, flops, "GFLOP"),
         row(f"its update alone, {moved / 1e6:.2f} MB", update, moved, "GB"),
         row("its activations alone", activations),
         ("the three together, as a fraction of the member-step", f"{bound / step:.0%}", ""),
