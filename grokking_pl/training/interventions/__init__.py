@@ -7,7 +7,7 @@ from grokking_pl.training.interventions.gradient_noise import GradientNoise
 from grokking_pl.training.interventions.held_norm import HeldNorm
 from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors
 from grokking_pl.training.interventions.orthogonal_gradient import OrthogonalGradient
-from grokking_pl.training.interventions.scalar_product import dot
+from grokking_pl.training.interventions.scalar_product import dot, dots
 
 __all__ = [
     "DecayToInitial",
@@ -22,4 +22,5 @@ __all__ = [
     "State",
     "Tensors",
     "dot",
+    "dots",
 ]

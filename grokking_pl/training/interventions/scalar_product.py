@@ -14,8 +14,8 @@ from torch import Tensor
 
 
 def dot(a: Tensor, b: Tensor) -> Float[Tensor, ""]:
-    """The scalar product of two tensors of the same shape, over all entries, in double precision."""
-    return dots([(a, b)])[0]
+    """The scalar product of two tensors of the same shape, over all entries, in their precision."""
+    return dots([(a, b)])[0].to(a.dtype)
 
 
 def dots(pairs: Sequence[tuple[Tensor, Tensor]]) -> Float[Tensor, " pairs"]:
