@@ -25,6 +25,8 @@ LOOKS_INSIDE = {
     "benchmark_batches.py",
     "benchmark_interventions.py",
     "benchmark_rivals.py",
+    "benchmark_roofline.py",
+    "benchmark_scale.py",
     "benchmark_transformer.py",
 }
 """They measure the parts of what is public."""
