@@ -16,13 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import yaml
+from all_cores import cores, on_all_cores
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -31,10 +30,6 @@ from torch.nn import functional as F
 from grokking_pl.commands.main import main as grok
 from grokking_pl.data import AlgorithmicDataModule, MNISTDataModule
 from grokking_pl.metrics import Representation, rqi
-from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.batch import Batch
-from grokking_pl.population.member import MemberBuilder
-from grokking_pl.population.places import places_for
 from grokking_pl.tasks import addition, from_operation
 
 ROOT = Path(__file__).parent.parent
@@ -197,17 +192,8 @@ def toy() -> list[Row]:
 
 def diagram() -> list[Row]:
     """Many members at once against one at a time, and against their bare matrix products."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    context = get_context("spawn")
-    barrier, results = context.Barrier(cores), context.Queue()
-    workers = [context.Process(target=_diagram_worker, args=(barrier, results)) for _ in range(cores)]
-    for worker in workers:
-        worker.start()
-    reports = [results.get() for _ in workers]
-    for worker in workers:
-        worker.join()
-    ms, products, cost = (statistics.mean(column) for column in zip(*reports, strict=True))
-    ms, products = ms / cores, products / cores
+    ms, products, cost = on_all_cores(_diagram_worker)
+    ms, products = ms / cores(), products / cores()
     single = statistics.median(bare_cell(600) for _ in range(REPEATS)) * 1e3
     return [
         ("member-step of figure 6a, both accuracies included, ms of all cores", f"{ms:.3f}", "0.15"),
@@ -227,49 +213,29 @@ def bare_cell(steps: int) -> float:
 def _diagram_worker(barrier: Any, results: Any) -> None:
     """Milliseconds on one core for a member-step and for its matrix products, and the growth of cost with members."""
     from benchmark_roofline import batched_products
+    from toy_batches import ToyBatches
 
     torch.set_num_threads(1)
-    builder = MemberBuilder()
-    settings = builder.complete(yaml.safe_load((ROOT / "configs/toy_addition.yaml").read_text()))
-    template = builder.build(0, settings, 58)
-    places = places_for(template, "cpu")
-    budget = 10**6
+    toys = ToyBatches()
+    steady, short = toys.full(), toys.empty(100)
 
-    def batch(budget: int) -> Batch:
-        return Batch(template, places, PhaseCriteria(), budget, compiled=True, shared_samples=True)
-
-    def fill(batch: Batch, most: int) -> int:
-        count = min(batch.free, most)
-        for index in range(count):
-            batch.put(builder.build(index, settings, 58))
-        return count
-
-    def cost_of(members: int, short: Batch) -> float:
-        start, left, done = time.perf_counter(), members, 0
-        while done < members:
-            left -= fill(short, left)
-            short.advance(short.budget + 1)
-            done += len(short.take_decided())
+    def cost_of(members: int) -> float:
+        start = time.perf_counter()
+        toys.train(short, members)
         return (time.perf_counter() - start) / members
 
-    steady = batch(budget)
-    fill(steady, places)
-    steady.advance(20)
     members, products = [], []
     for _ in range(5):
         barrier.wait()
         start = time.perf_counter()
         steady.advance(200)
-        members.append((time.perf_counter() - start) / 200 / places * 1e3)
+        members.append((time.perf_counter() - start) / 200 / toys.places * 1e3)
         barrier.wait()
-        products.append(batched_products(places) * 1e3)
-    short = batch(100)
-    fill(short, places)
-    short.advance(101)
-    short.take_decided()
+        products.append(batched_products(toys.places) * 1e3)
+    cost_of(toys.places)  # compiles
     barrier.wait()
-    few = statistics.median(cost_of(32, short) for _ in range(REPEATS))
-    results.put((statistics.median(members), statistics.median(products), cost_of(4096, short) / few))
+    few = statistics.median(cost_of(32) for _ in range(REPEATS))
+    results.put((statistics.median(members), statistics.median(products), cost_of(4096) / few))
 
 
 def roofline() -> list[Row]:
@@ -451,7 +417,7 @@ def main() -> None:
         if name == "diagram" and rival:
             console.print(rivalry(options.against, rival))
             continue
-        table = Table("measured", "figure", "aim", title=f"{name}: medians of {REPEATS}", title_justify="left")
+        table = Table("measured", "figure", "aim", title=f"{name}: medians", title_justify="left")
         for row in SECTIONS[name]():
             table.add_row(*row)
         console.print(table)

@@ -7,7 +7,6 @@ Both train the same members from the same weights: the full batch, Adam with eac
 import contextlib
 import itertools
 import math
-import os
 import signal
 import statistics
 import sys
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import yaml
+from all_cores import cores
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
@@ -115,11 +115,6 @@ def seconds_of(train: Train, laps: int) -> float:
     for _ in range(laps):
         train()
     return time.perf_counter() - start
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # What is trained, and what must come of it.

@@ -4,16 +4,15 @@ A step consists of matrix products, which are bound by arithmetic, the update, w
 activations. Each is measured alone, on all cores at once, with the shapes that a full batch has.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
 from typing import Any
 
 import torch
-from benchmark_interventions import full_batch
+from all_cores import cores, on_all_cores
 from torch import Tensor
+from toy_batches import ToyBatches
 
 from grokking_pl.population.adam import adam_step
 from grokking_pl.population.fast_tanh import FastTanh
@@ -28,24 +27,15 @@ ARRAYS_MOVED = 7
 
 def roofline() -> list[tuple[str, str, str]]:
     """Measure, and return rows of quantity, result and target."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    context = get_context("spawn")
-    barrier, results = context.Barrier(cores), context.Queue()
-    workers = [context.Process(target=_work, args=(barrier, results)) for _ in range(cores)]
-    for worker in workers:
-        worker.start()
-    reports = [results.get() for _ in workers]
-    for worker in workers:
-        worker.join()
     # Milliseconds on one core, from those of all cores at once.
-    step, products, update, activations, weights = (statistics.mean(column) for column in zip(*reports, strict=True))
+    step, products, update, activations, weights = on_all_cores(_work)
     flops = (6 * TRAIN + 2 * VAL) * (WIDTH * WIDTH + WIDTH * OUTPUTS)
     moved = ARRAYS_MOVED * 4 * weights
     bound = products + update + activations
 
     def row(name: str, ms: float, work: float = 0, unit: str = "") -> tuple[str, str, str]:
         rate = f" ({work / ms / 1e6:.0f} {unit}/s per core)" if work else ""
-        return f"{name}, ms of all cores", f"{ms / cores:.3f}{rate}", ""
+        return f"{name}, ms of all cores", f"{ms / cores():.3f}{rate}", ""
 
     return [
         row("member-step of figure 6a", step),
@@ -79,11 +69,11 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> float:
 def _work(barrier: Any, results: Any) -> None:
     """Milliseconds per member of a step, its products, its update and its activations, and the number of weights."""
     torch.set_num_threads(1)
-    batch = full_batch({})
+    batch = ToyBatches().full()
     members = len(batch.members)
     update, activations = _update_of(batch.state.parameters), _activations_of(members)
     parts: list[Callable[[], float]] = [
-        lambda: _time(lambda: batch.advance(STEPS)) / STEPS / members,
+        lambda: seconds_of(lambda: batch.advance(STEPS), 1) / STEPS / members,
         lambda: batched_products(members),
         lambda: seconds_of(update, STEPS) / members,
         lambda: seconds_of(activations, STEPS) / members,
@@ -97,10 +87,6 @@ def _work(barrier: Any, results: Any) -> None:
             rounds.append(part())
         seconds.append(1e3 * statistics.median(rounds))
     results.put((*seconds, sum(value[0].numel() for value in batch.state.parameters.values())))
-
-
-def _time(call: Callable[[], Any]) -> float:
-    return seconds_of(call, 1)
 
 
 def _update_of(weights: dict[str, Tensor]) -> Callable[[], Any]:

@@ -14,15 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from figure_run import provenance
 from matplotlib.figure import Figure
+from toy_batches import ToyBatches
 
 from grokking_pl.metrics import Representation, rqi
-from grokking_pl.metrics.crossings import PhaseCriteria
-from grokking_pl.population.batch import Batch
-from grokking_pl.population.member import MemberBuilder
-from grokking_pl.population.places import places_for
 from grokking_pl.tasks import addition
 from grokking_pl.theory import grokking_rate
 
@@ -105,25 +101,12 @@ def seconds(call: Callable[[], object]) -> float:
 
 def over_members(most: int) -> Iterator[tuple[str, int, float]]:
     """Seconds per member-step of figure 6a, for each number of members in turn in one compiled batch."""
-    builder = MemberBuilder()
-    settings = builder.complete(yaml.safe_load((ROOT / "configs/toy_addition.yaml").read_text()))
-    template = builder.build(0, settings, 58)
-    places = places_for(template, "cpu")
-    batch = Batch(template, places, PhaseCriteria(), STEPS - 1, compiled=True, shared_samples=True)
-
-    def train(members: int) -> None:
-        left, done = members, 0
-        while done < members:
-            for index in range(min(batch.free, left)):
-                batch.put(builder.build(index, settings, 58))
-                left -= 1
-            batch.advance(STEPS)
-            done += len(batch.take_decided())
-
-    train(places)
+    toys = ToyBatches()
+    batch = toys.empty(STEPS - 1)
+    toys.train(batch, toys.places)  # compiles
     for members in (members for members in MEMBERS if members <= most):
         repeats = 1 if members > 1000 else REPEATS
-        spent = statistics.median(seconds(lambda: train(members)) for _ in range(repeats))  # noqa: B023
+        spent = statistics.median(seconds(lambda: toys.train(batch, members)) for _ in range(repeats))  # noqa: B023
         yield "member-step", members, spent / (members * STEPS)
 
 

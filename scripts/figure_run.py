@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from all_cores import cores
 from matplotlib.figure import Figure
 from published import ROOT
 
@@ -242,11 +243,6 @@ def make(
         sys.exit(error.returncode)  # grok has said why
     except KeyboardInterrupt:
         sys.exit("stopped; run the same command again to resume")
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def seeds_of(runs: pd.DataFrame) -> str:
