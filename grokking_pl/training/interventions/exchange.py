@@ -26,11 +26,9 @@ def _(buffer: Tensor, row: Tensor, place: Tensor) -> Tensor:
 @torch.library.custom_op("grokking_pl::exchanges", mutates_args=("buffers",))
 def exchanges(buffers: Tensor, rows: Tensor, places: Tensor) -> Tensor:
     """The same for many buffers, along the first dimension."""
-    members, rows_each, _ = buffers.shape
-    all_rows = buffers.view(members * rows_each, -1)
-    chosen = torch.arange(members, device=buffers.device) * rows_each + places
-    old = all_rows.index_select(0, chosen)
-    all_rows.index_copy_(0, chosen, rows)
+    members = torch.arange(len(buffers), device=buffers.device)
+    old = buffers[members, places]
+    buffers[members, places] = rows
     return old
 
 
