@@ -19,6 +19,7 @@ from grokking_pl.population.places import is_small, places_for
 from grokking_pl.population.ranks import ProcessDied
 from grokking_pl.population.samples import same_samples
 from grokking_pl.runs.diagram_folder import DiagramFolder
+from grokking_pl.training.subnormal import flush_subnormals
 
 SECONDS_BETWEEN_REPORTS = 0.3
 """Seconds between checks for members that have ended."""
@@ -91,12 +92,15 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
     Raises:
         UserError: the members cannot be trained as a batch, or memory is too small for them.
     """
+    flushed = flush_subnormals(True)
     worker = Worker(plan, source, name, folder)
     try:
         worker.train()
     except (KeyboardInterrupt, ConnectionError, EOFError, ProcessDied):
         worker.save()
         raise
+    finally:
+        flush_subnormals(flushed)
 
 
 class Worker:
