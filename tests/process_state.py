@@ -32,7 +32,10 @@ def put_back(own_modules: Path) -> Iterator[None]:
     """
     import torch
 
+    from grokking_pl.training.subnormal import are_subnormals_flushed, flush_subnormals
+
     environment, path, threads = dict(os.environ), list(sys.path), torch.get_num_threads()
+    flushed = are_subnormals_flushed()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -41,6 +44,7 @@ def put_back(own_modules: Path) -> Iterator[None]:
         os.environ.update(environment)
         sys.path[:] = path
         torch.set_num_threads(threads)
+        flush_subnormals(flushed)
         for number, handler in handlers.items():
             signal.signal(number, handler)
         for name, module in list(sys.modules.items()):
@@ -51,6 +55,8 @@ def put_back(own_modules: Path) -> Iterator[None]:
 def _state() -> dict[str, Any]:
     import torch
 
+    from grokking_pl.training.subnormal import are_subnormals_flushed
+
     # pytest's own variables tell which part of a test is running.
     others = ("PYTEST_", *SET_BY_LIBRARIES)
     return {f"${name}": value for name, value in os.environ.items() if not name.startswith(others)} | {
@@ -58,6 +64,7 @@ def _state() -> dict[str, Any]:
         "import path": list(sys.path),
         "signal handlers": {number: signal.getsignal(number) for number in SIGNALS},
         "threads": torch.get_num_threads(),
+        "subnormals flushed": are_subnormals_flushed(),
         "default type": torch.get_default_dtype(),
         "gradients": torch.is_grad_enabled(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),

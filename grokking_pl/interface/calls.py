@@ -30,6 +30,7 @@ from grokking_pl.interface.run import Run
 from grokking_pl.report.comparison import Comparison, compare_runs
 from grokking_pl.runs import RunFolder
 from grokking_pl.training.plain_settings import NotPlain, as_setting, import_path
+from grokking_pl.training.subnormal import are_subnormals_flushed, flush_subnormals
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
@@ -158,8 +159,9 @@ def _call(command: str, words: list[str]) -> None:
 
 @contextlib.contextmanager
 def _process_kept() -> Iterator[None]:
-    """Restore what a command changes in its process: seed variables, import path, threads."""
+    """Restore what a command changes in its process: seed variables, import path, threads, subnormals."""
     environment, path, threads = dict(os.environ), list(sys.path), torch.get_num_threads()
+    flushed = are_subnormals_flushed()
     in_main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in SIGNALS} if in_main else {}
     if os.getcwd() not in sys.path:
@@ -171,6 +173,7 @@ def _process_kept() -> Iterator[None]:
         os.environ.update(environment)
         sys.path[:] = path
         torch.set_num_threads(threads)
+        flush_subnormals(flushed)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

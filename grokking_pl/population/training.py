@@ -19,7 +19,7 @@ from grokking_pl.population.places import is_small, places_for
 from grokking_pl.population.ranks import ProcessDied
 from grokking_pl.population.samples import same_samples
 from grokking_pl.runs.diagram_folder import DiagramFolder
-from grokking_pl.training.subnormal import flush_subnormals
+from grokking_pl.training.subnormal import are_subnormals_flushed, flush_subnormals
 
 SECONDS_BETWEEN_REPORTS = 0.3
 """Seconds between checks for members that have ended."""
@@ -92,7 +92,8 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
     Raises:
         UserError: the members cannot be trained as a batch, or memory is too small for them.
     """
-    flushed = flush_subnormals(True)
+    flushed = are_subnormals_flushed()
+    flush_subnormals(True)
     worker = Worker(plan, source, name, folder)
     try:
         worker.train()

@@ -22,7 +22,7 @@ from grokking_pl.training.losses import Loss, LossName, check_targets, loss_of
 from grokking_pl.training.optimizer import GroupOptions, OptimizerFactory, build_optimizer, resolve
 from grokking_pl.training.plain_settings import plain_settings
 from grokking_pl.training.schedule import LRSchedulerFactory, Schedule, advance, schedule_optimizer
-from grokking_pl.training.subnormal import flush_subnormals
+from grokking_pl.training.subnormal import are_subnormals_flushed, flush_subnormals
 
 SMALL_STEP = 5_000_000
 """Weights times samples per batch below which a step on a CPU is too short for several threads."""
@@ -245,7 +245,8 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Flush subnormals; use one thread if the network is so small that several would mostly wait for each other."""
-        self._flushed = flush_subnormals(True)
+        self._flushed = are_subnormals_flushed()
+        flush_subnormals(True)
         self._threads = torch.get_num_threads()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         batch: Any = getattr(data, "batch_size", None) or getattr(data, "num_train", SMALL_STEP)
