@@ -17,9 +17,17 @@ from grokking_pl.training import GroupOptions, Loss, Schedule
 OF_KIND = (
     "Expected a|Not a valid subclass of|Import path does not correspond to a subclass of|"
     # For a class_path or init_args of the wrong type:
-    "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'"
+    "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'|"
+    "Type .* expects a function or a callable class: Expected an import path"
 )
 """Parser messages for each type that does not match a value."""
+
+INSIDE = (
+    r'Parser key "[\w.]+": .*?Problem with given class_path \S+: (Parser key .*) - Expected a NoneType Given .*',
+    r'Parser key "[\w.]+": Problem with given class_path \S+: (Parser key .*)',
+    r'Parser key "[\w.]+": .*? expects a function or a callable class: (Parser key .*)\. Got value: Namespace\(.*',
+)
+"""Messages about a class that hold the message about one of its options."""
 
 OF_YOUR_OWN = "one of your own needs its module too, as in my_file.{}"
 """What to do for a name that is no class of this project or its libraries."""
@@ -107,12 +115,9 @@ def _condensed(message: str) -> str:
 
 def _innermost(text: str) -> str:
     """The error of a class's options, if it is reported as an error of the class."""
-    of_class = re.fullmatch(
-        r'Parser key "[\w.]+": .*?Problem with given class_path \S+: (Parser key .*) - Expected a NoneType Given .*',
-        text,
-    )
-    if of_class:
-        return _innermost(of_class[1])
+    for inside in INSIDE:
+        if of_class := re.fullmatch(inside, text):
+            return _innermost(of_class[1])
     refused = re.search(r"Problem with given class_path \S+: (Option '[\w.]+' is not accepted)", text)
     return refused[1] if refused else text
 

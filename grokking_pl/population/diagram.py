@@ -86,7 +86,7 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
     names = _names(base)
     dividing = []
     for axis, values in grid.axes.items():
-        kinds = set()
+        kinds, checked = set(), set()
         for name in grid.paths_of(axis):
             check_name(name, names)
             for changed in changes:
@@ -96,7 +96,11 @@ def check_cells(grid: Grid, base: Settings, changes: Iterable[str]) -> tuple[str
         for value in values:
             coordinates = (*first.values[:place], value, *first.values[place + 1 :])
             settings = grid.settings(base, replace(first, values=coordinates))
-            kinds.add(builder.build(0, builder.complete(settings), grid.seeds[0]).kind)
+            # Checking types takes a tenth of a second, and one number of a type stands for the others.
+            if type(value) not in checked:
+                settings = builder.complete(settings)
+                checked |= {type(value)} & {int, float}
+            kinds.add(builder.build(0, settings, grid.seeds[0]).kind)
         if len(kinds) > 1:
             dividing.append(axis)
     return tuple(dividing)
