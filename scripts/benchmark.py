@@ -298,6 +298,13 @@ def interventions() -> list[Row]:
     return interventions(REPEATS)
 
 
+def saturation() -> list[Row]:
+    """The cost of saturated units in a batch."""
+    from benchmark_saturation import saturation
+
+    return saturation(REPEATS)
+
+
 def memory() -> list[Row]:
     """Peak memory of the main job, in its own process."""
     with tempfile.TemporaryDirectory() as folder:
@@ -384,6 +391,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "roofline": roofline,
     "batches": batches,
     "interventions": interventions,
+    "saturation": saturation,
     "metrics": metrics,
     "theory": theory,
     "transformer": transformer,

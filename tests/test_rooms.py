@@ -26,6 +26,7 @@ LOOKS_INSIDE = {
     "benchmark_interventions.py",
     "benchmark_rivals.py",
     "benchmark_roofline.py",
+    "benchmark_saturation.py",
     "benchmark_transformer.py",
     "toy_batches.py",
 }
