@@ -9,9 +9,7 @@ import argparse
 import contextlib
 import io
 import itertools
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -279,18 +277,6 @@ def batches() -> list[Row]:
     return batches(time_grok, REPEATS)
 
 
-MEASURE_MEMORY = """
-import os, subprocess, sys
-job = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
-_, status, usage = os.wait4(job.pid, 0)
-job.returncode = os.waitstatus_to_exitcode(status)
-print(usage.ru_maxrss)
-sys.exit(job.returncode)
-"""
-"""Starts a command and prints its peak memory in KB. A process inherits the peak of its parent, so the parent must be
-small."""
-
-
 def interventions() -> list[Row]:
     """The cost of interventions in a batch."""
     from benchmark_interventions import interventions
@@ -306,62 +292,17 @@ def saturation() -> list[Row]:
 
 
 def memory() -> list[Row]:
-    """Peak memory of the main job, in its own process."""
-    with tempfile.TemporaryDirectory() as folder:
-        job = [sys.executable, "-m", "grokking_pl", "fit", "--config", "configs/mnist_grok.yaml",
-               "--trainer.max_steps=300", "--run_dir", f"{folder}/run"]  # fmt: skip
-        measured = subprocess.run(
-            [sys.executable, "-c", MEASURE_MEMORY, *job], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-    peak = int(measured.stdout) / 1024**2
-    return [("peak memory of the MNIST main job, GB", f"{peak:.2f}", "under 1.2")]
+    """Peak memory of whole commands."""
+    from benchmark_commands import memory
 
-
-FIRST_STEP = """
-import sys, time
-from lightning.pytorch import Callback
-
-class FirstStep(Callback):
-    def on_train_batch_end(self, trainer, *rest):
-        if trainer.global_step == 1:
-            print("first step at", time.time(), file=sys.stderr)
-"""
+    return memory()
 
 
 def waiting() -> list[Row]:
-    """Seconds to print help, and to the first step of a run."""
-    rows = []
-    for words, aim in ((("--help",), "under 2"), (("fit", "--help"), "under 6")):
-        spent = statistics.median(seconds_of([sys.executable, "-m", "grokking_pl", *words]) for _ in range(REPEATS))
-        rows.append((f"grok {' '.join(words)}, seconds", f"{spent:.2f}", aim))
-    lightning = [sys.executable, "-c", "import lightning.pytorch"]
-    rounds = [(seconds_to_first_step(), seconds_of(lightning)) for _ in range(REPEATS)]
-    spent = statistics.median(ours for ours, _ in rounds)
-    ratio = statistics.median(ours / bare for ours, bare in rounds)
-    name = f"grok fit of the toy to its first step, {spent:.1f} s, over importing lightning.pytorch"
-    return [*rows, (name, f"{ratio:.2f}", "at most 1.25")]
+    """Seconds until whole commands print or train."""
+    from benchmark_commands import waiting
 
-
-def seconds_of(command: list[str]) -> float:
-    """Seconds that a command takes."""
-    start = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
-def seconds_to_first_step() -> float:
-    """Seconds from the start of `grok fit` to the end of its first step."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "first_step.py").write_text(FIRST_STEP)
-        command = [sys.executable, "-m", "grokking_pl", "fit", "--config", "configs/toy_addition.yaml",
-                   "--trainer.max_steps=1", f"--run_dir={folder}/run",
-                   "--trainer.callbacks+=first_step.FirstStep"]  # fmt: skip
-        paths = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
-        start = time.time()
-        job = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": paths}, check=True,
-                             capture_output=True, text=True)  # fmt: skip
-        (line,) = (line for line in job.stderr.splitlines() if line.startswith("first step at"))
-        return float(line.rpartition(" ")[2]) - start
+    return waiting(REPEATS)
 
 
 def theory() -> list[Row]:
