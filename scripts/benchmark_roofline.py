@@ -6,7 +6,7 @@ activations. Each is measured alone, on all cores at once, with the shapes that 
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -48,14 +48,43 @@ def roofline() -> list[tuple[str, str, str]]:
 
 def batched_products(members: int, repeats: int = 100) -> float:
     """Seconds per member for a step's products: 6 FLOP per weight and training sample, 2 per validation sample."""
-    seconds = 0.0
-    for inputs, outputs in ((WIDTH, WIDTH), (WIDTH, OUTPUTS)):
-        x, y = torch.randn(members, TRAIN, inputs), torch.randn(members, TRAIN, outputs)
-        weight, seen = torch.randn(members, outputs, inputs), torch.randn(members, VAL, inputs)
-        for left, right in ((x, weight.mT), (y, weight), (y.mT, x), (seen, weight.mT)):
-            torch.bmm(left, right)
-            seconds += seconds_of(lambda: torch.bmm(left, right), repeats)  # noqa: B023
-    return seconds / members
+    layers = ((WIDTH, WIDTH), (WIDTH, OUTPUTS))
+    return seconds_of_training(members, layers, TRAIN, repeats) + seconds_of_outputs(members, layers, VAL, repeats)
+
+
+def seconds_of_training(
+    members: int, layers: Iterable[tuple[int, int]], samples: int, repeats: int, of_data: bool = False
+) -> float:
+    """Seconds per member for the products of a training step, forward and backward.
+
+    Args:
+        members: members of the batch.
+        layers: inputs and outputs of each layer.
+        samples: samples of each member's batch.
+        repeats: how often each product is made.
+        of_data: whether the first layer's inputs are the data, which need no gradient.
+    """
+    seconds = seconds_of_outputs(members, layers, samples, repeats)
+    for number, (inputs, outputs) in enumerate(layers):
+        x, y = torch.randn(members, samples, inputs), torch.randn(members, samples, outputs)
+        weight = torch.randn(members, outputs, inputs)
+        for left, right in ((y.mT, x), (y, weight))[: 1 if of_data and number == 0 else 2]:
+            seconds += seconds_of_product(left, right, repeats)
+    return seconds
+
+
+def seconds_of_outputs(members: int, layers: Iterable[tuple[int, int]], samples: int, repeats: int) -> float:
+    """Seconds per member for the products of layers, forward only."""
+    return sum(
+        seconds_of_product(torch.randn(members, samples, inputs), torch.randn(members, outputs, inputs).mT, repeats)
+        for inputs, outputs in layers
+    )
+
+
+def seconds_of_product(left: Tensor, right: Tensor, repeats: int) -> float:
+    """The mean seconds per member of one batched product."""
+    torch.bmm(left, right)
+    return seconds_of(lambda: torch.bmm(left, right), repeats) / len(left)
 
 
 def seconds_of(call: Callable[[], Any], repeats: int) -> float:
