@@ -147,7 +147,8 @@ class FigureRun:
         self._record.parent.mkdir(parents=True, exist_ok=True)
         self._record.write_text(f"{json.dumps({'size': self._size, 'panels': made}, indent=1)}\n")
         lines = dict.fromkeys(made.values())
-        return "\n\n".join(f"Panels {', '.join(p for p in made if made[p] == line)}. {line}" for line in lines)
+        panels = {line: [panel for panel in made if made[panel] == line] for line in lines}
+        return "\n\n".join(f"Panel{'s' * (len(p) > 1)} {', '.join(p)}. {line}" for line, p in panels.items())
 
     def _check_settings(self, folder: Path, config: str, options: Sequence[str]) -> None:
         """Keep what a run is made with beside its folder; one that was made with anything else is not drawn."""
