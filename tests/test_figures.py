@@ -103,7 +103,7 @@ def test_panels_made_one_by_one_are_kept_as_one_figure(draw, tmp_path):
     check_kept(kept, "b", "b_published", "c", "d")
     caption, *made = (kept / "caption.md").read_text().split("\n\n")
     assert [part[:3] for part in caption.split("Cells: ")[1].split("; ")] == ["(b)", "(c)", "(d)"]
-    assert [line.partition(". Made by")[0] for line in made] == ["Panels b", "Panels c, d"]
+    assert [line.partition(". Made by")[0] for line in made] == ["Panel b", "Panels c, d"]
     check_files(tmp_path / "figure6", "figure6", "b", "b_published", "c", "d")
 
     record = kept / "made_by.json"
