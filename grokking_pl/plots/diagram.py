@@ -22,6 +22,7 @@ from grokking_pl.plots.phases import PHASE_COLOURS, PHASE_LETTERS
 from grokking_pl.plots.step_ticks import add_step_bar
 
 TICKS = 11
+"""Most labels of an axis."""
 MOST_LETTERED = 16
 """Most cells per row or column with room for letters."""
 
@@ -163,7 +164,11 @@ def _values(runs: pd.DataFrame, name: str) -> list[Any]:
 
 
 def _label(axis: Axis, name: str, values: list[Any]) -> None:
-    chosen = np.unique(np.linspace(0, len(values) - 1, min(TICKS, len(values))).round().astype(int))
+    intervals = len(values) - 1
+    least = -(-intervals // (TICKS - 1)) or 1
+    # A stride that labels the last value too, if there is one that is not much longer.
+    stride = next((s for s in range(least, 2 * least + 1) if intervals % s == 0), least)
+    chosen = np.arange(0, len(values), stride)
     words = [f"{values[k]:.3g}" if isinstance(values[k], float) else str(values[k]) for k in chosen]
     axis.set_ticks(chosen, labels=words, fontsize=7)
     axis.set_label_text(name)
