@@ -25,8 +25,8 @@ from grokking_pl.population.training import Job, Plan
 from grokking_pl.population.workers import train_here, train_in_processes
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
-COMPILING_PAYS = 50_000
-"""Member-steps per worker above which compiling, some tens of seconds, pays off."""
+COMPILING_PAYS = 50_000, 1.5e13
+"""Member-steps per worker, or their floating-point operations, above which compiling, some tens of seconds, pays off."""
 
 
 def find_base(base: str, files: Sequence[Path]) -> Path:
@@ -148,7 +148,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
     started: set[int] = set()
     workers = min(workers or (_cores() // ranks.local_size if plan.device == "cpu" else 1) or 1, share)
     if compiled is None:
-        compiled = share * plan.budget / workers > COMPILING_PAYS
+        compiled = compiling_pays(plan, share * plan.budget / workers)
     threads = max(1, _cores() // ranks.local_size // workers)
     plan = replace(plan, runs=-(-share // workers), compiled=compiled, threads=threads)
     if ranks.rank == 0:
@@ -182,6 +182,16 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
             train_in_processes(plan, jobs(), folder, take, workers, f"rank_{ranks.rank}")
     finally:
         progress.close()
+
+
+def compiling_pays(plan: Plan, steps: float) -> bool:
+    """Whether compiling the first run's network pays off for this many member-steps per worker."""
+    many, much = COMPILING_PAYS
+    if steps > many:
+        return True
+    member = MemberBuilder().build(0, plan.grid.settings(plan.base, plan.grid.cell(0)), plan.grid.seeds[0])
+    weights = sum(parameter.numel() for parameter in member.module.parameters())
+    return 6 * member.batch_size * weights * steps > much
 
 
 def kinds_together(plan: Plan, cells: Iterable[int]) -> Iterable[int]:

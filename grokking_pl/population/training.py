@@ -1,5 +1,6 @@
 """Training cells of a diagram in one process: members wait in a queue, and a batch is kept full."""
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ class Worker:
         self._folder = folder
         self._builder = MemberBuilder()
         self._shared_samples = share_samples(plan, self._builder)
+        self._of_a_kind = len(plan.grid) // math.prod(len(plan.grid.axes[axis]) for axis in plan.dividing)
         self._waiting: deque[tuple[Member, SavedState | None]] = deque()
         self._exhausted = False
         self._batch: Batch | None = None
@@ -124,8 +126,10 @@ class Worker:
         runs = self._plan.runs
         while self._waiting or self._fetch(1):
             template = self._waiting[0][0]
-            # A batch of one would need its own graph.
-            places = max(2, min(self._plan.places or places_for(template, self._plan.device), runs))
+            places = min(self._plan.places or places_for(template, self._plan.device), runs)
+            # Not one place if the kind has more runs: how many are left depends on the number of workers, and the
+            # rounding of a batch of one is its own.
+            places = max(min(2, self._of_a_kind), min(places, self._of_a_kind))
             with needing_memory(places):
                 self._batch = self._empty_batch(template, places)
                 self._train_batch(self._batch, template.kind)
