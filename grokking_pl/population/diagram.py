@@ -26,7 +26,7 @@ from grokking_pl.population.workers import train_here, train_in_processes
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
 COMPILING_PAYS = 50_000, 1.5e13
-"""Member-steps per worker, or their floating-point operations, above which compiling, some tens of seconds, pays off."""
+"""Member-steps per worker, or their floating-point operations, above which compiling, some tens of seconds, pays."""
 
 
 def find_base(base: str, files: Sequence[Path]) -> Path:
