@@ -14,4 +14,4 @@ def flush_subnormals(on: bool) -> None:
 
 def are_subnormals_flushed() -> bool:
     """Whether this thread replaces subnormal numbers by 0."""
-    return (torch.full((), 1e-30) * 1e-10).item() == 0
+    return (torch.full((), 1e-30, dtype=torch.float32, device="cpu") * 1e-10).item() == 0
