@@ -151,9 +151,10 @@ def caption(tables: dict[str, pd.DataFrame], run: FigureRun) -> str:
             f"{in_words(medians.difference)}"
             for rate, medians in steps_by(tables["centre"], "dropout").iterrows()
         )
+        over = "medians over " if tables["centre"].seed.nunique() > 1 else ""
         parts.append(
             f"""Centre: effect of dropout on the steps to {THRESHOLD} on the training set, on the validation set, and
-            their difference, medians over {seeds_of(tables["centre"])}; {rates}."""
+            their difference, {over}{seeds_of(tables["centre"])}; {rates}."""
         )
     if "right" in tables:
         parts.append(

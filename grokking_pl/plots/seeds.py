@@ -62,7 +62,7 @@ def steps_by(runs: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 
 def draw_steps_by(axes: Axes, runs: pd.DataFrame, setting: str, label: str, threshold: float) -> None:
-    """Draw the medians of `steps_by` and each run as a point, without runs that never crossed.
+    """Draw the medians of `steps_by`, and each run as a point, without runs that never crossed.
 
     Args:
         axes: the panel.
@@ -72,12 +72,13 @@ def draw_steps_by(axes: Axes, runs: pd.DataFrame, setting: str, label: str, thre
         threshold: accuracy threshold.
     """
     medians = steps_by(runs, setting).replace(np.inf, np.nan)
+    middle = " (median)" if len(runs) > len(medians) else ""
     for name, style, colour, words in (
         ("steps_to_train", "s--", TRAIN_COLOUR, f"training accuracy ≥ {threshold:g}"),
         ("steps_to_val", "o-", VAL_COLOUR, f"validation accuracy ≥ {threshold:g}"),
         ("difference", "^:", REFERENCE_COLOUR, "difference"),
     ):
-        axes.plot(medians.index, medians[name], style, color=colour, label=f"{words} (median)")
+        axes.plot(medians.index, medians[name], style, color=colour, label=f"{words}{middle}")
         if name in runs:
             axes.plot(runs[setting], runs[name], style[0], color=colour, markersize=3, alpha=0.5)
     axes.set_yscale("symlog", linthresh=10)
