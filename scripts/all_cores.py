@@ -41,5 +41,5 @@ def _report(measure: Callable[[Any, Any], None], barrier: Any, results: Any) -> 
     try:
         measure(barrier, results)
     except Exception as error:
-        barrier.abort()
         results.put(error)
+        barrier.abort()

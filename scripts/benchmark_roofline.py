@@ -6,7 +6,7 @@ activations. Each is measured alone, on all cores at once, with the shapes that 
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -53,7 +53,7 @@ def batched_products(members: int, repeats: int = 100) -> float:
 
 
 def seconds_of_training(
-    members: int, layers: Iterable[tuple[int, int]], samples: int, repeats: int, of_data: bool = False
+    members: int, layers: Sequence[tuple[int, int]], samples: int, repeats: int, of_data: bool = False
 ) -> float:
     """Seconds per member for the products of a training step, forward and backward.
 
@@ -73,7 +73,7 @@ def seconds_of_training(
     return seconds
 
 
-def seconds_of_outputs(members: int, layers: Iterable[tuple[int, int]], samples: int, repeats: int) -> float:
+def seconds_of_outputs(members: int, layers: Sequence[tuple[int, int]], samples: int, repeats: int) -> float:
     """Seconds per member for the products of layers, forward only."""
     return sum(
         seconds_of_product(torch.randn(members, samples, inputs), torch.randn(members, outputs, inputs).mT, repeats)

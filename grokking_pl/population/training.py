@@ -93,9 +93,9 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
     Raises:
         UserError: the members cannot be trained as a batch, or memory is too small for them.
     """
+    worker = Worker(plan, source, name, folder)
     flushed = are_subnormals_flushed()
     flush_subnormals(True)
-    worker = Worker(plan, source, name, folder)
     try:
         worker.train()
     except (KeyboardInterrupt, ConnectionError, EOFError, ProcessDied):
