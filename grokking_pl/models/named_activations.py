@@ -103,9 +103,8 @@ def _attention_pattern(
     attention: Attention, inputs: tuple[Any, ...], output: Tensor
 ) -> Float[Tensor, "batch heads read tokens"]:
     """Attention weights of each head, from each token whose output is read to every token; rows sum to 1."""
-    projected: Tensor = inputs[0]
-    mask, read = inputs[1:]
-    query, key, _ = projected.unflatten(2, (3, attention.heads, -1)).permute(2, 0, 3, 1, 4)  # (B, H, T, D / H)
+    projected, _, mask, read = inputs
+    query, key, _ = (part.unflatten(2, (attention.heads, -1)).transpose(1, 2) for part in projected)  # (B, H, T, D / H)
     scores = query[:, :, -read:] @ key.mT / math.sqrt(query.shape[-1])
     if mask is not None:
         scores = scores.masked_fill(~mask[-read:], -math.inf)

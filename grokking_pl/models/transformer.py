@@ -179,13 +179,14 @@ class Transformer(nn.Module):
         stream = self.embedding_dropout(stream)
         last = len(self.blocks) - 1
         for number, block in enumerate(cast(Iterable[Block], self.blocks)):
-            if number == 0 and self._first_by_symbol(inputs):
-                projected = F.embedding(inputs, block.project(self.tokens.weight))
-            else:
-                projected = block.project(stream)  # (B, T, 3D)
             # After the last block only the tokens that are read matter.
             read = self.read if number == last else self.length
-            stream = block(stream, projected, self.mask, read)
+            merged = block.attention.merging_pays(inputs.numel(), len(inputs) * read)
+            if number == 0 and self._first_by_symbol(inputs):
+                projected = tuple(F.embedding(inputs, table) for table in block.project(self.tokens.weight, merged))
+            else:
+                projected = block.project(stream, merged)
+            stream = block(stream, projected, merged, self.mask, read)
         stream = self.final_norm(stream)  # (B, Q, D)
         if self.answers:
             return self.classifier(stream)
@@ -228,22 +229,22 @@ class Block(nn.Module):
         self.norm_first = norm == "before"
         self.dropout = nn.Dropout(dropout)
 
-    def project(self, stream: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch projections"]:
+    def project(self, stream: Float[Tensor, "*batch d"], merged: bool) -> tuple[Tensor, ...]:
         """Queries, keys and values."""
-        projected: Tensor = self.attention.query_key_value(self.norms[0](stream) if self.norm_first else stream)
-        return projected
+        return self.attention.project(self.norms[0](stream) if self.norm_first else stream, merged)
 
     def forward(
         self,
         stream: Float[Tensor, "batch tokens d"],
-        projected: Float[Tensor, "batch tokens projections"],
+        projected: tuple[Float[Tensor, "batch tokens d"], ...],
+        merged: bool,
         mask: Tensor | None,
         read: int,
     ) -> Float[Tensor, "batch read d"]:
         """The residual stream after the block, at the last ``read`` tokens; ``projected`` comes from `project`."""
         first, second = self.norms
         kept = stream[:, -read:]
-        attended = self.dropout(self.attention(projected, mask, read))
+        attended = self.dropout(self.attention(projected, merged, mask, read))
         if self.norm_first:
             kept = kept + attended
             return kept + self.dropout(self._perceptron(second(kept)))
@@ -272,14 +273,39 @@ class Attention(nn.Module):
             self.query_key_value = nn.Linear(width, 3 * width, bias=bias)
             self.output = nn.Linear(width, width, bias=bias)
 
+    def merging_pays(self, tokens: int, read: int) -> bool:
+        """Whether ``merged`` saves operations, for so many tokens of which so many are read."""
+        return self.heads == 1 and tokens + read > 2 * self.output.in_features
+
+    def project(self, stream: Float[Tensor, "*batch d"], merged: bool) -> tuple[Float[Tensor, "*batch d"], ...]:
+        """Queries, keys and values of each token.
+
+        With one head the weights matter only as two products, W_Q^T W_K and W_O W_V (the QK and OV circuits of
+        Elhage et al., 2021). If ``merged`` these are formed first, which halves the products of a token: the keys are
+        the tokens themselves, and the values have passed the output layer. A bias of the keys adds the same to all
+        scores of a query, so that it has no effect.
+        """
+        joint = self.query_key_value
+        if not merged:
+            projected: Tensor = joint(stream)
+            return projected.chunk(3, -1)
+        query, key, value = joint.weight.chunk(3)
+        query_bias = value_bias = None
+        if joint.bias is not None:
+            query_bias, _, value_bias = joint.bias.chunk(3)
+            query_bias, value_bias = query_bias @ key, self.output.weight @ value_bias
+        return (
+            F.linear(stream, key.T @ query, query_bias),
+            stream,
+            F.linear(stream, self.output.weight @ value, value_bias),
+        )
+
     def forward(
-        self, projected: Float[Tensor, "batch tokens projections"], mask: Tensor | None, read: int
+        self, projected: tuple[Float[Tensor, "batch tokens d"], ...], merged: bool, mask: Tensor | None, read: int
     ) -> Float[Tensor, "batch read d"]:
         """Attention outputs of the last ``read`` tokens over the tokens allowed by the mask."""
-        batch, length, width = *projected.shape[:2], projected.shape[2] // 3
-        # (B, T, 3D) -> 3 x (B, H, T, D / H)
-        split = projected.view(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+        # (B, T, D) -> (B, H, T, D / H)
+        query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in projected)
         seen = None if mask is None or read == 1 else mask[-read:]  # the last token attends to all
         gathered = F.scaled_dot_product_attention(
             query[:, :, -read:],
@@ -288,7 +314,11 @@ class Attention(nn.Module):
             attn_mask=seen,
             dropout_p=self.rate if self.training else 0.0,
         )
-        return self.output(gathered.transpose(1, 2).reshape(batch, read, width))
+        gathered = gathered.transpose(1, 2).flatten(2)
+        if not merged:
+            attended: Tensor = self.output(gathered)
+            return attended
+        return gathered if self.output.bias is None else gathered + self.output.bias
 
 
 def zero_bias(layer: nn.Linear) -> None:
