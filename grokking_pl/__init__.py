@@ -7,6 +7,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from grokking_pl.importing import without_collecting
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # for editors and type checkers; keep in step with `_HOMES`
@@ -92,9 +94,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name at first use."""
     if name in _PACKAGES:
-        return import_module(f"{__name__}.{name}")
+        with without_collecting():
+            return import_module(f"{__name__}.{name}")
     if name in _HOMES:
-        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        with without_collecting():
+            value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

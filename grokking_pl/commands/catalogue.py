@@ -11,11 +11,13 @@ class Command:
         module: module whose functions ``run(words)`` and ``build_parser(name)`` take the command's name first.
         about: description for the help page.
         when_stopped: message on Ctrl-C.
+        has_workers: whether it trains in processes that it starts.
     """
 
     module: str
     about: str
     when_stopped: str
+    has_workers: bool = False
 
 
 RESUMES = "stopped; run the same command again to resume"
@@ -35,6 +37,7 @@ COMMANDS = {
         "grokking_pl.commands.diagram",
         "train a grid of runs: grok diagram --config configs/figures/figure6a_small.yaml",
         RESUMES,
+        has_workers=True,
     ),
     "theory": Command(
         "grokking_pl.commands.theory",

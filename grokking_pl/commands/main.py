@@ -14,6 +14,9 @@ from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import ctrl_c_is_heard, errors_as_lines, fail
 from grokking_pl.commands.named_files import check_named_files
 from grokking_pl.commands.output import whole_output
+from grokking_pl.cores import cores
+from grokking_pl.importing import without_collecting
+from grokking_pl.population.worker_process import worker_started_early
 
 HELP = f"""usage: grok COMMAND [--config FILE] [--key value ...]
 
@@ -67,13 +70,17 @@ def run(words: list[str]) -> None:
     words = with_bundled(words)
     check_named_files(words)
     check_kinds(words)
-    with ctrl_c_is_heard(), ExitStack() as while_importing:
-        if {"--help", "-h"} & {*words}:
-            from grokking_pl.commands.torchmetrics_internals import without_image_metrics
+    only_help = bool({"--help", "-h"} & {*words})
+    with ExitStack() as until_the_end:
+        if COMMANDS[name].has_workers and not only_help and "--workers=1" not in words and cores() > 1:
+            until_the_end.enter_context(worker_started_early())
+        with ctrl_c_is_heard(), without_collecting(), ExitStack() as while_importing:
+            if only_help or COMMANDS[name].has_workers:
+                from grokking_pl.commands.torchmetrics_internals import without_image_metrics
 
-            while_importing.enter_context(without_image_metrics())
-        command = importlib.import_module(COMMANDS[name].module)
-    command.run(words)
+                while_importing.enter_context(without_image_metrics())
+            command = importlib.import_module(COMMANDS[name].module)
+        command.run(words)
 
 
 def show_warnings_instead_of_raising() -> None:

@@ -13,8 +13,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 import grokking_pl.data
 import grokking_pl.models  # noqa: F401 (registers classes for short names and help)
 from grokking_pl.errors import UserError, find_user_error
-from grokking_pl.experiments.messages import one_line
-from grokking_pl.experiments.settings import Settings
+from grokking_pl.experiments.messages import one_line, wrong_value
+from grokking_pl.experiments.settings import Settings, flatten
 from grokking_pl.training.interventions import Intervention
 
 SECTIONS = ("model", "data", "callbacks")
@@ -98,5 +98,15 @@ class ExperimentBuilder:
         try:
             config: Namespace = self._parser.parse_object(copy.deepcopy(settings))
         except Exception as error:
-            raise find_user_error(error) or UserError(one_line(str(error))) from None
+            raise find_user_error(error) or UserError(_with_whole_name(one_line(str(error)), settings)) from None
         return config
+
+
+def _with_whole_name(message: str, settings: Settings) -> str:
+    """A message about a setting's value, with the setting's whole name instead of its last parts."""
+    if wrong := wrong_value(message):
+        name, value = wrong
+        for whole, given in flatten(settings).items():
+            if whole.endswith(f".{name}") and str(given) == value:
+                return whole + message.removeprefix(name)
+    return message

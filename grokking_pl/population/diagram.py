@@ -1,6 +1,5 @@
 """The runs of a diagram: reading its configuration, and training its runs in several processes."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from grokking_pl.cores import cores
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Grid, Settings, flatten, set_value
 from grokking_pl.experiments.settings import check_name
@@ -146,10 +146,10 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
                 yield grid.cell(index), None
 
     started: set[int] = set()
-    workers = min(workers or (_cores() // ranks.local_size if plan.device == "cpu" else 1) or 1, share)
+    workers = min(workers or (cores() // ranks.local_size if plan.device == "cpu" else 1) or 1, share)
     if compiled is None:
         compiled = compiling_pays(plan, share * plan.budget / workers)
-    threads = max(1, _cores() // ranks.local_size // workers)
+    threads = max(1, cores() // ranks.local_size // workers)
     plan = replace(plan, runs=-(-share // workers), compiled=compiled, threads=threads)
     if ranks.rank == 0:
         words = f"{len(grid)} runs" + (f", {len(finished)} done" if len(finished) else "")
@@ -209,7 +209,3 @@ def kinds_together(plan: Plan, cells: Iterable[int]) -> Iterable[int]:
         return [values.index(given[place]) for place, values in dividing]
 
     return sorted(cells, key=positions)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

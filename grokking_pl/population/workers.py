@@ -2,10 +2,10 @@
 
 import contextlib
 import os
-import signal
 from collections.abc import Callable, Iterator
 from itertools import islice
-from multiprocessing import connection, get_context
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from grokking_pl.errors import UserError, describe_error
 from grokking_pl.population.outcome import Report
 from grokking_pl.population.training import Job, Plan, Source, train_cells
+from grokking_pl.population.worker_process import end_early_worker, take_worker
 from grokking_pl.runs.diagram_folder import DiagramFolder
 from grokking_pl.runs.error_log import kept_traceback
 
@@ -42,17 +43,14 @@ def train_in_processes(
     Raises:
         UserError: a worker raised a `UserError` or died; the others have finished.
     """
-    context = get_context("spawn")
-    processes: dict[connection.Connection, Any] = {}
+    processes: dict[connection.Connection, BaseProcess] = {}
     failures: list[str] = []
-    with _starting_in(folder.path) as where_the_user_works:
-        for number in range(workers):
-            ours, theirs = context.Pipe()
-            arguments = (plan, theirs, f"{name}_{number}", folder.path, where_the_user_works)
-            process = context.Process(target=_work, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            processes[ours] = process
+    for _ in range(workers):
+        process, ours = take_worker()
+        processes[ours] = process
+    for number, worker in enumerate(processes):
+        with contextlib.suppress(ConnectionError):  # one that has died is noticed below
+            worker.send((plan, f"{name}_{number}", folder.path, os.getcwd()))
     try:
         while processes:
             for pipe in connection.wait(list(processes)):
@@ -95,21 +93,9 @@ class _Pipe(Source):
         self._pipe.send(("report", report))
 
 
-@contextlib.contextmanager
-def _starting_in(folder: Path) -> Iterator[str]:
-    """Start processes in a folder without modules, since a new interpreter imports from its working directory first."""
-    work = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield work
-    finally:
-        os.chdir(work)
-
-
-def _work(plan: Plan, pipe: Any, name: str, path: Path, where_the_user_works: str) -> None:
+def work(pipe: connection.Connection, plan: Plan, name: str, path: Path, where_the_user_works: str) -> None:
+    """Train cells in a process of their own; the pipe passes jobs and reports, other arguments as in `train_cells`."""
     os.chdir(where_the_user_works)
-    # Ctrl-C reaches every process of the terminal; the first one handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with kept_traceback(path, name):
             try:
@@ -139,6 +125,7 @@ class _Here(Source):
 
 def train_here(plan: Plan, jobs: Iterator[Job], folder: DiagramFolder, take: TakeReport, name: str) -> None:
     """Train cells in this process; arguments as in `train_in_processes`."""
+    end_early_worker()
     threads = torch.get_num_threads()
     try:
         train_cells(plan, _Here(jobs, take), f"{name}_0", folder)

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from grokking_pl.cores import cores
 from grokking_pl.experiments import as_argument
 from grokking_pl.runs.job import GROK
 from grokking_pl.sweeps.sweep_folder import SweepFolder
@@ -27,9 +28,8 @@ def run_processes(
         lock: file descriptor of the folder's lock, which the runs also hold as long as they live.
         ended: called with the number and exit status of each finished run.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {
-        "OMP_NUM_THREADS": str(max(1, cores // jobs)),
+        "OMP_NUM_THREADS": str(max(1, cores() // jobs)),
         "WANDB_MODE": "disabled",
         **{name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")},
     }
