@@ -274,8 +274,12 @@ class Attention(nn.Module):
             self.output = nn.Linear(width, width, bias=bias)
 
     def merging_pays(self, tokens: int, read: int) -> bool:
-        """Whether ``merged`` saves operations, for so many tokens of which so many are read."""
-        return self.heads == 1 and tokens + read > 2 * self.output.in_features
+        """Whether to train with ``merged``, which saves operations for so many tokens of which so many are read.
+
+        Not without dropout of attention weights, where outputs are those of PyTorch's layers to the bit.
+        """
+        saves = self.heads == 1 and tokens + read > 2 * self.output.in_features
+        return saves and self.training and self.rate > 0
 
     def project(self, stream: Float[Tensor, "*batch d"], merged: bool) -> tuple[Float[Tensor, "*batch d"], ...]:
         """Queries, keys and values of each token.
