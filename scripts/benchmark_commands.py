@@ -2,16 +2,22 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 GROK = [sys.executable, "-m", "grokking_pl"]
 LIGHTNING = [sys.executable, "-c", "import lightning.pytorch"]
+SLOW_IMPORT = 0.2
+"""Seconds above which an import is named."""
+IMPORT_TIME = re.compile(r"import time: +(?P<microseconds>\d+) \|.*\| +(?P<package>\w+)")
+"""A line that Python writes with ``-X importtime``: microseconds of the module itself, with others, and its name."""
 
 MEASURE_MEMORY = """
 import os, subprocess, sys
@@ -86,7 +92,43 @@ def waiting(repeats: int) -> list[tuple[str, str, str]]:
         spent = statistics.median(each[place] for each in rounds)
         ratio = statistics.median(each[place] / each[0] for each in rounds)
         rows.append((f"{name}, {spent:.1f} s, over importing lightning.pytorch", f"{ratio:.2f}", aim))
+    with tempfile.TemporaryDirectory() as folder:
+        return rows + waiting_for_a_run(Path(folder), repeats)
+
+
+def waiting_for_a_run(folder: Path, repeats: int) -> list[tuple[str, str, str]]:
+    """Rows for whole commands on a run of 100 steps: measuring it again, and its figures; and for their imports."""
+    runs = [str(folder / f"run_{seed}") for seed in range(2)]
+    for seed, run in enumerate(runs):
+        seconds_of([*GROK, "fit", "--config=configs/toy_addition.yaml", "--trainer.max_steps=100",
+                    f"--seed_everything={seed}", f"--run_dir={run}"])  # fmt: skip
+    commands = {
+        "grok validate": ["validate", f"--config={runs[0]}/config.yaml", f"--run_dir={runs[0]}"],
+        "grok report": ["report", runs[0]],
+        "grok compare": ["compare", *runs, f"--output={folder}/comparison.png"],
+    }
+    rows = []
+    for name, words in commands.items():
+        rounds = [(seconds_of(LIGHTNING), seconds_of([*GROK, *words])) for _ in range(repeats)]
+        spent = statistics.median(ours for _, ours in rounds)
+        ratio = statistics.median(ours / importing for importing, ours in rounds)
+        rows.append((f"{name} of a short run, {spent:.1f} s, over importing lightning.pytorch", f"{ratio:.2f}", ""))
+    for name, words in commands.items():
+        slow = {package: spent for package, spent in imports_of(words).items() if spent > SLOW_IMPORT}
+        words_of = ", ".join(f"{package} {spent:.1f}" for package, spent in slow.items())
+        rows.append((f"{name}: packages that take more than {SLOW_IMPORT} s to import, seconds", words_of, ""))
     return rows
+
+
+def imports_of(words: list[str]) -> dict[str, float]:
+    """Seconds that a command spends in the modules of each package it imports, without those they import in turn."""
+    command = [GROK[0], "-X", "importtime", *GROK[1:], *words]
+    job = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    spent: Counter[str] = Counter()
+    for line in job.stderr.splitlines():
+        if found := IMPORT_TIME.match(line):
+            spent[found["package"]] += int(found["microseconds"])
+    return {package: microseconds / 1e6 for package, microseconds in spent.most_common()}
 
 
 def seconds_of(command: list[str]) -> float:

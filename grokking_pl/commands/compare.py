@@ -14,6 +14,7 @@ from grokking_pl.commands.failure import DEBUG
 from grokking_pl.commands.plain_parser import PlainParser
 from grokking_pl.commands.tables import print_table
 from grokking_pl.errors import UserError
+from grokking_pl.importing import without_collecting
 
 if TYPE_CHECKING:
     from grokking_pl.report.comparison import Comparison
@@ -32,7 +33,8 @@ def run(words: list[str]) -> None:
     output: Path = options.output
     if output.suffix not in (".png", ".svg", ".pdf"):
         raise UserError(f"the figure {output} must end in .png, .svg or .pdf: change --output")
-    from grokking_pl.report.comparison import compare_runs  # imports pandas, which is slow
+    with without_collecting():
+        from grokking_pl.report.comparison import compare_runs  # imports pandas, which is slow
 
     comparison = compare_runs(options.runs, options.metric, options.threshold)
     write_comparison(comparison, output)

@@ -8,7 +8,6 @@ from grokking_pl.commands.bundled import FOLDER, KINDS, Bundled, bundled, find
 from grokking_pl.commands.failure import DEBUG
 from grokking_pl.commands.plain_parser import PlainParser
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import write_atomically, writing
 
 EXAMPLES = f"""examples:
   grok configs
@@ -73,6 +72,8 @@ def copy(config: Bundled, to: Path | None = None) -> Path:
     Raises:
         UserError: the file exists, or is not writable.
     """
+    from grokking_pl.runs.files import write_atomically, writing  # imports PyTorch, which takes seconds
+
     path = Path(config.path.name) if to is None else to / config.path.name if to.is_dir() else to
     if path.exists():
         raise UserError(f"{path} exists: give another file, as in grok configs copy {config.name} my_{path.name}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import DEBUG
 from grokking_pl.commands.plain_parser import PlainParser
+from grokking_pl.importing import without_collecting
 
 EXAMPLES = f"""examples:
   grok report runs/toy_addition
@@ -20,7 +21,8 @@ EXAMPLES = f"""examples:
 def run(words: list[str]) -> None:
     """Run the command."""
     options = build_parser(words[0]).parse_args(words[1:])
-    from grokking_pl.report.writing import write_report  # imports matplotlib and pandas, which are slow
+    with without_collecting():
+        from grokking_pl.report.writing import write_report  # imports matplotlib and pandas, which are slow
 
     output = write_report(options.folders, options.output)
     print(f"report in {output}: open it in a browser")
