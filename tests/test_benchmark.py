@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 
 sys.path.append(str(ROOT / "scripts"))
 import benchmark_rivals
+from benchmark_commands import imports_of
 from benchmark_rivals import Batches, Problem, check_equal, compare, toys, with_torch
 
 STEPS = 6
@@ -110,3 +111,9 @@ def test_growth_is_measured(monkeypatch, capsys):
         assert [int(size) for size, _ in rows] == [30, 56, 100]
         assert all(float(seconds) > 0 for _, seconds in rows)
         assert any(line.startswith(f"{name}: exponent ") for line in lines)
+
+
+def test_imports_are_summed_by_package():
+    spent = imports_of(["configs"])
+    assert min(spent[package] for package in ("yaml", "grokking_pl")) > 0
+    assert not {"torch", "lightning", "numpy"} & {*spent}, "a list of files needs none of these"
