@@ -42,6 +42,7 @@ class SampleStack:
     Attributes:
         samples: samples of all places, or the shared ones.
         dims: dimension of the places in each tensor, for ``vmap``; None if the samples are shared.
+        training: number of first samples among which all training samples are.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class SampleStack:
         self._data = data
         self._shared = shared
         self._device = device
+        self.training = data.num_train if shared else len(data.inputs)
         self.samples = samples_of(data, device, dtype)
         self.dims: Any = None
         if not shared:

@@ -21,15 +21,20 @@ from grokking_pl.training.objective import sample_losses
 def evaluate_and_update(
     network: MemberNetwork, state: State, samples: SampleStack, coefficients: Float[Tensor, "places parts coefficients"]
 ) -> None:
-    """A full-batch step: one forward pass over all samples serves the loss and both accuracies.
+    """A full-batch step, whose forward pass over the training samples serves both their loss and their accuracy.
 
-    The evaluation is therefore that before the update. Validation samples have weight 0 in the loss.
+    The evaluation is therefore that before the update. The other samples have a forward pass of their own, so that no
+    gradient is computed for them; where members differ in their numbers of training samples, there is one pass over all
+    samples, and those for validation have weight 0 in the loss.
     """
+    training = samples.training
 
     def loss_of_one(parameters: Parameters, own: Samples) -> tuple[Tensor, Tensor]:
-        outputs = network.outputs(parameters, own.inputs)
-        correct = count_correct(outputs.detach(), own)
-        return weighted_loss(network, parameters, outputs, own.targets, own.weights), correct
+        outputs = network.outputs(parameters, own.inputs[:training])
+        loss = weighted_loss(network, parameters, outputs, own.targets[:training], own.weights[:training])
+        if training < len(own.inputs):
+            outputs = torch.cat([outputs, network.outputs(parameters, own.inputs[training:])])
+        return loss, count_correct(outputs.detach(), own)
 
     gradients_of_all = vmap(grad(loss_of_one, has_aux=True), in_dims=(0, samples.dims))
     gradients, correct = gradients_of_all(state.parameters, samples.samples)
