@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def _start() -> WorkerProcess:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
-    with _in_folder_without_modules():
+    with _in_folder_without_modules(), _without_ctrl_c():
         process.start()
     theirs.close()
     return process, ours
@@ -61,9 +61,25 @@ def _in_folder_without_modules() -> Iterator[None]:
         os.chdir(work)
 
 
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Ctrl-C reaches every process of the terminal; the first one handles it, after the block, and others never see it.
+
+    A new process inherits what is blocked.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # would unblock it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _work(pipe: connection.Connection) -> None:
-    # Ctrl-C reaches every process of the terminal; the first one handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where nothing can be blocked
     with without_collecting():
         from grokking_pl.population.workers import work  # with PyTorch, which takes seconds
 

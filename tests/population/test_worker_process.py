@@ -1,10 +1,16 @@
 """A worker that is started early trains, or ends with the command."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from multiprocessing import active_children
 
 import pytest
 
 from grokking_pl.population.worker_process import take_worker, worker_started_early
+from tests.children import children
 from tests.conftest import ROOT
 
 DIAGRAM = ("diagram", "--config", ROOT / "configs/figures/figure6a_small.yaml", "--device=cpu")
@@ -60,3 +66,18 @@ def test_one_that_dies_is_reported(grok, tmp_path, monkeypatch):
     status, _, err = grok(*DIAGRAM, "--workers=2", "--steps=5", "--folder", tmp_path / "d")
     assert status == 2
     assert "a worker ended with status -9; finished runs are kept" in err
+
+
+@pytest.mark.parametrize("later", [0.0, 0.03, 0.06])
+def test_ctrl_c_while_it_starts_is_one_line(tmp_path, later):
+    command = [sys.executable, "-m", "grokking_pl", *map(str, DIAGRAM), f"--folder={tmp_path}/d"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(children(process.pid)) < 2:  # multiprocessing's own helper, and the worker
+        assert process.poll() is None
+        time.sleep(0.002)
+    time.sleep(later)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    (line,) = err.splitlines()
+    assert "stopped" in line
