@@ -43,7 +43,7 @@ No options are read from environment variables: a run is determined by its comma
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line, and exit with status 0, or with 2 and one line on what was wrong."""
     if arguments is None:
-        atexit.register(gc.freeze)  # a last collection of garbage would delay the end by a second
+        atexit.register(gc.freeze)  # a last collection of garbage would delay the end by up to a second
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

@@ -24,8 +24,8 @@ def evaluate_and_update(
     """A full-batch step, whose forward pass over the training samples serves both their loss and their accuracy.
 
     The evaluation is therefore that before the update. The other samples have a forward pass of their own, so that no
-    gradient is computed for them; where members differ in their numbers of training samples, there is one pass over all
-    samples, and those for validation have weight 0 in the loss.
+    gradient is computed for them. Members with samples of their own, whose numbers may differ, have one pass over all,
+    and those for validation have weight 0 in the loss.
     """
     training = samples.training
 
