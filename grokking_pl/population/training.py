@@ -13,6 +13,7 @@ from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.batch import Batch
 from grokking_pl.population.compilation import forget_compiled_steps
 from grokking_pl.population.failure import needing_memory
+from grokking_pl.population.held_signals import HeldSignals
 from grokking_pl.population.member import Member, MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.outcome import Report
@@ -98,7 +99,7 @@ def train_cells(plan: Plan, source: Source, name: str, folder: DiagramFolder) ->
     flush_subnormals(True)
     try:
         worker.train()
-    except (KeyboardInterrupt, ConnectionError, EOFError, ProcessDied):
+    except (ConnectionError, EOFError, ProcessDied):  # nothing receives the reports, which are made between steps
         worker.save()
         raise
     finally:
@@ -122,7 +123,15 @@ class Worker:
         self._saved_at = self._reported_at = time.monotonic()
 
     def train(self) -> None:
-        """Train members until the source is empty."""
+        """Train members until the source is empty.
+
+        Raises:
+            KeyboardInterrupt: the command was stopped; the states of unfinished members are written.
+        """
+        with HeldSignals() as self._signals:
+            self._train()
+
+    def _train(self) -> None:
         runs = self._plan.runs
         while self._waiting or self._fetch(1):
             template = self._waiting[0][0]
@@ -178,6 +187,9 @@ class Worker:
             if batch.free == len(batch.members):
                 return
             seconds = self._advance(batch, steps)
+            if self._signals:
+                self.save()
+                self._signals.release()
             if self._exhausted and _is_worth_compacting(batch, seconds / steps):
                 self._waiting.extendleft(_members_of(batch))
                 return
