@@ -98,7 +98,9 @@ class PowerModule(GrokkingModule):
             raise UserError("weight_noise changes the weights in every forward pass: set compile to false")
         self.embeddings_options: Any = embeddings
         self.decoder_options: Any = decoder
-        schedule = Schedule(warmup_steps, "none" if anneal_steps is None else "cosine", anneal_steps, FINAL_RATE)
+        schedule = Schedule(warmup_steps)
+        if anneal_steps is not None:
+            schedule = Schedule(warmup_steps, "cosine", anneal_steps, FINAL_RATE)
         self.schedules = {"embeddings": schedule, "decoder": schedule}
         self.weight_noise = weight_noise
 

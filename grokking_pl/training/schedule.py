@@ -25,7 +25,7 @@ class Schedule:
         final: factor at the end of the decay and afterwards.
 
     Raises:
-        UserError: a value is out of range.
+        UserError: a value is out of range, or belongs to a decay but there is none.
     """
 
     warmup_steps: int = 0
@@ -42,6 +42,12 @@ class Schedule:
             raise UserError(f"a schedule's decay_steps is {self.decay_steps}; it must be at least 1, or null")
         if not 0 <= self.final < math.inf:
             raise UserError(f"a schedule's final is {self.final}; it must be a number of at least 0")
+        for option in ("decay_steps", "final"):
+            if self.decay == "none" and getattr(self, option):
+                raise UserError(
+                    f"a schedule's {option} is {getattr(self, option)}, but its decay is none: set decay to linear or "
+                    f"cosine, or omit {option}"
+                )
 
     def within(self, steps: int | None) -> "Schedule":
         """The schedule with its decay_steps set for a run of ``steps`` steps (None if unknown).

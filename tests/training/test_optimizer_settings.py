@@ -111,6 +111,8 @@ def test_schedules(parse, name):
         (["--model.schedule.warmup_steps=-1"], "warmup_steps is -1"),
         (["--model.schedule.decay=cosin"], "decay is cosin; expected 'none', 'linear' or 'cosine'"),
         (["--model.schedule.final=-0.5"], "final is -0.5"),
+        (["--model.schedule.final=0.5"], "final is 0.5, but its decay is none: set decay to linear or cosine"),
+        (["--model.schedule.decay_steps=9"], "decay_steps is 9, but its decay is none"),
         (["--model.schedule=CosineAnnealingLR"], "T_max"),
         (["--model.schedule=torch.optim.lr_scheduler.ReduceLROnPlateau"], "follows a metric"),
         (["--model.schedule.decay=linear", "--trainer.max_steps=-1", "--trainer.max_time=00:00:00:01"], "decay_steps"),
