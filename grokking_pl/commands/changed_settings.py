@@ -137,24 +137,33 @@ def change_setting(trainer: pl.Trainer, change: Change) -> None:
     if setting == "lr" and any(schedulers):
         if not change.before:
             raise UserError(f"{change.name} cannot change from 0 with a schedule: start a new run")
+        for scheduler in _parts(schedulers):
+            if hasattr(scheduler, "max_lrs") or any("max_lr" in group for group in groups):
+                raise UserError(
+                    f"{change.name} cannot change with {type(scheduler).__name__}, whose rates are fixed at its start: "
+                    "start a new run"
+                )
         factor = change.after / change.before
         for group in groups:
             for name in {"lr", "initial_lr"} & {*group}:
                 group[name] *= factor
-        for scheduler in schedulers:
+        for scheduler in _parts(schedulers):
             _scale_base_rates(scheduler, groups, factor)
         return
     for group in groups:
         group[option] = change.after
 
 
+def _parts(schedulers: Sequence[Any]) -> list[Any]:
+    """Each scheduler, or its parts if it consists of several."""
+    return [part for scheduler in schedulers for part in getattr(scheduler, "schedulers", None) or (scheduler,)]
+
+
 def _scale_base_rates(scheduler: Any, groups: list[dict[str, Any]], factor: float) -> None:
-    """Scale the base rates of a scheduler, or of each of several."""
-    for part in getattr(scheduler, "schedulers", None) or (scheduler,):
-        rates = getattr(part, "base_lrs", None)
-        if rates:
-            mine = [any(group is other for other in groups) for group in part.optimizer.param_groups]
-            part.base_lrs = [rate * factor if ours else rate for rate, ours in zip(rates, mine, strict=True)]
+    rates = getattr(scheduler, "base_lrs", None)
+    if rates:
+        mine = [any(group is other for other in groups) for group in scheduler.optimizer.param_groups]
+        scheduler.base_lrs = [rate * factor if ours else rate for rate, ours in zip(rates, mine, strict=True)]
 
 
 def _word(value: Any) -> str:

@@ -101,6 +101,25 @@ def test_a_schedule_keeps_its_factor(fit, tmp_path):
     assert groups(tmp_path)["embeddings"]["lr"] == pytest.approx(0.0003 * 20 / 40)
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        ["--model.schedule=OneCycleLR", "--model.schedule.max_lr=0.1", "--model.schedule.total_steps=40"],
+        ["--model.schedule=CyclicLR", "--model.schedule.base_lr=0.01", "--model.schedule.max_lr=0.1",
+         "--model.schedule.cycle_momentum=false"],
+    ],
+)  # fmt: skip
+def test_a_schedule_with_fixed_rates_is_not_scaled(grok, fit, tmp_path, schedule):
+    fit(tmp_path, 10, *schedule)
+    changed = [*schedule, "--ckpt_path=last", "--model.decoder.lr=0.01"]
+    status, _, err = grok("fit", *TOY, "--trainer.max_steps=20", "--run_dir", tmp_path, *changed)
+    name = schedule[0].partition("=")[2]
+    assert status == 2
+    assert f"model.decoder.lr cannot change with {name}, whose rates are fixed at its start: start a new run" in err
+    assert not (tmp_path / "settings_history.json").exists()
+    fit(tmp_path, 20, *schedule, "--ckpt_path=last")
+
+
 def test_a_fork_without_changes_is_the_same_run(fit, parent, tmp_path):
     fit(tmp_path / "whole", 30)
     fit(tmp_path / "fork", 30, "--fork", parent)
