@@ -1,6 +1,7 @@
 """Interventions: what `fit` trains with each is what a loop in plain torch does."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from grokking_pl.callbacks import (
     OrthogonalGradient,
     PhaseTracker,
 )
+from grokking_pl.errors import UserError
 from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.training.interventions.gradient_noise import normal_numbers
 from tests.conftest import ROOT
@@ -105,6 +107,28 @@ def test_window_filter():
         return gradient + 5 * torch.stack(kept).mean(0) if len(kept) == 4 else gradient
 
     check_equal(fit(GradientWindow(window=4, lamb=5.0)), Loop().run(change))
+
+
+def test_a_window_forgets_large_gradients():
+    window = GradientWindow(window=10, lamb=1.0)
+    weights = {"w": torch.zeros(50)}
+    state = window.initial_state(weights, 0)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(1, 1001):
+        window.change_gradients({"w": torch.randn(50, generator=generator)}, weights, state, torch.tensor(step))
+    small = 1e-9 * torch.randn(10, 50, generator=generator)
+    for step, gradient in enumerate(small, 1001):
+        changed = window.change_gradients({"w": gradient}, weights, state, torch.tensor(step))
+    torch.testing.assert_close(changed["w"], small[-1] + small.mean(0), rtol=1e-4, atol=1e-15)
+
+
+def test_scaled_gradients_are_refused():
+    experiment = ExperimentBuilder().instantiate(SETTINGS, 58)
+    experiment.build()
+    trainer = SimpleNamespace(precision="16-mixed")
+    HeldNorm().on_fit_start(trainer, experiment.module)
+    with pytest.raises(UserError, match=r"GradientFilter changes gradients, which in trainer\.precision 16-mixed"):
+        GradientFilter().on_fit_start(trainer, experiment.module)
 
 
 def test_orthogonal_gradient():

@@ -10,7 +10,8 @@ from grokking_pl.training.interventions.intervention import Group, Intervention,
 class FrozenGroup(Intervention):
     """Keep a group at its initial weights for the first updates.
 
-    Until then the optimizer gets zero gradients, and its weight decay is undone.
+    Until then the optimizer gets zero gradients, and its weight decay is undone; a decay that is added to the gradients
+    (``decoupled: false``) still enters the optimizer's moments.
 
     Args:
         until_step: number of updates for which the group is frozen.

@@ -69,7 +69,8 @@ class GradientWindow(Intervention):
         """The last gradients, as a ring buffer, and their sums."""
         return {
             "last": {name: weight.new_zeros(self.window, weight.numel()) for name, weight in weights.items()},
-            "sum": {name: torch.zeros_like(weight) for name, weight in weights.items()},
+            # In double precision, so that the rounding of large gradients does not outlive them.
+            "sum": {name: torch.zeros_like(weight, dtype=torch.float64) for name, weight in weights.items()},
         }
 
     def change_gradients(self, gradients: Tensors, weights: Tensors, state: State, step: Tensor) -> Tensors:
@@ -78,6 +79,7 @@ class GradientWindow(Intervention):
         for name, gradient in gradients.items():
             last, total = state["last"][name], state["sum"][name]
             oldest = exchange(last, gradient.flatten(), (step - 1) % self.window)
-            total.add_(gradient - oldest.view_as(gradient))
-            changed[name] = gradient + torch.where(step >= self.window, self.lamb / self.window, 0.0) * total
+            total.add_(gradient.double() - oldest.view_as(gradient))
+            factor = torch.where(step >= self.window, self.lamb / self.window, 0.0)
+            changed[name] = gradient + factor * total.to(gradient.dtype)
         return changed

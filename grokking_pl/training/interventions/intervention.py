@@ -79,12 +79,17 @@ class Intervention(pl.Callback):
         )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the group, before anything is written.
+        """Check the group and the precision, before anything is written.
 
         Raises:
-            UserError: the group has no parameters.
+            UserError: the group has no parameters, or gradients are scaled.
         """
         parameters_of(pl_module, self.group, type(self).__name__)
+        if trainer.precision == "16-mixed" and changes_gradients(self):
+            raise UserError(
+                f"{type(self).__name__} changes gradients, which in trainer.precision 16-mixed are scaled and may "
+                "overflow: choose bf16-mixed or 32-true"
+            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Initialise the state, unless it was restored from a checkpoint."""
