@@ -11,7 +11,7 @@ from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.tables import print_table
 from grokking_pl.runs.error_log import kept_traceback
-from grokking_pl.runs.files import FolderLock, is_taken, save_figure, writing
+from grokking_pl.runs.files import FolderLock, is_taken, save_figure, write_atomically, writing
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 
 RUNS = Path("runs/theory")
@@ -81,11 +81,12 @@ def run_study(study: TheoryStudy, folder: str | Path, console: Console | None = 
     if len(results.by_p):
         tables["critical_fraction_by_p"] = results.by_p
         figures["critical_fraction_by_p"] = plots.critical_fraction_by_p(results.by_p)
-    for name, frame in tables.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
-    for name, figure in figures.items():
-        for suffix in ("png", "svg"):
-            save_figure(figure, folder / f"{name}.{suffix}")
+    with writing(folder, "make room, or choose another folder"):
+        for name, frame in tables.items():
+            write_atomically(folder / f"{name}.csv", frame.to_csv(index=False))
+        for name, figure in figures.items():
+            for suffix in ("png", "svg"):
+                save_figure(figure, folder / f"{name}.{suffix}")
     print_results(results, console or Console())
     return results
 

@@ -1,5 +1,6 @@
 """Results of a run, read from its folder with standard tools."""
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.runs.files import whole_lines
 from grokking_pl.runs.folder import RunFolder
 from grokking_pl.theory import Trajectories
 
@@ -136,7 +138,7 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({"step": []})
     try:
-        frame = pd.read_csv(path, on_bad_lines="skip")
+        frame = pd.read_csv(io.StringIO(whole_lines(path) or "step\n"), on_bad_lines="skip")
     except (OSError, ValueError):
         raise corrupt(path, "not valid CSV") from None
     if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"]):

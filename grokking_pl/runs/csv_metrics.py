@@ -1,6 +1,7 @@
 """The metrics of a run as one CSV file: one row per step, one column per metric, intact after interruptions."""
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from grokking_pl.errors import UserError
-from grokking_pl.runs.files import RESUME_ADVICE, write_table, writing
+from grokking_pl.runs.files import RESUME_ADVICE, whole_lines, write_table, writing
 
 LATE_SHARE = 0.1
 """Fraction of late rows at which the file is rewritten to sort them in."""
@@ -149,36 +150,28 @@ class CSVMetrics(Logger):
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read the complete rows of a ``metrics.csv``; empty if there is no file.
 
-    A process killed while writing leaves half a line at the end, without values in its last columns.
+    A process killed while writing leaves half a line at the end, which is ignored.
 
     Raises:
         UserError: it is not a table of metrics by step.
         OSError: it cannot be read.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file, strict=True)
-            columns = next(reader, ["step"])
-            if columns[:1] != ["step"] or len({*columns}) < len(columns):
-                raise _is_damaged(path, "its first line names no columns of metrics")
-            rows: list[dict[str, Any]] = []
-            last, cut = -math.inf, False
-            for cells in reader:
-                if cut or len(cells) > len(columns):
-                    raise _is_damaged(
-                        path, f"line {reader.line_num - cut} has another number of columns than the first"
-                    )
-                if any("\0" in cell for cell in cells):
-                    raise _is_damaged(path, f"line {reader.line_num} is not text")
-                cut = len(cells) < len(columns)
-                if cut:
-                    continue
-                if not _is_number(cells[0]) or int(cells[0]) <= last:
-                    raise _is_damaged(
-                        path, f"line {reader.line_num} begins with {cells[0][:20]!r}, which is no later step"
-                    )
-                last = int(cells[0])
-                rows.append(dict(zip(columns, cells, strict=True)))
+        reader = csv.reader(io.StringIO(whole_lines(path), newline=""), strict=True)
+        columns = next(reader, ["step"])
+        if columns[:1] != ["step"] or len({*columns}) < len(columns):
+            raise _is_damaged(path, "its first line names no columns of metrics")
+        rows: list[dict[str, Any]] = []
+        last = -math.inf
+        for cells in reader:
+            if len(cells) != len(columns):
+                raise _is_damaged(path, f"line {reader.line_num} has another number of columns than the first")
+            if any("\0" in cell for cell in cells):
+                raise _is_damaged(path, f"line {reader.line_num} is not text")
+            if not _is_number(cells[0]) or int(cells[0]) <= last:
+                raise _is_damaged(path, f"line {reader.line_num} begins with {cells[0][:20]!r}, which is no later step")
+            last = int(cells[0])
+            rows.append(dict(zip(columns, cells, strict=True)))
     except FileNotFoundError:
         return []
     except (UnicodeDecodeError, csv.Error):

@@ -80,6 +80,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     write_atomically(path, text.getvalue())
 
 
+def whole_lines(path: Path) -> str:
+    """The text of a file without half a line at its end, which a process killed while writing leaves."""
+    text = path.read_bytes()
+    return text[: text.rfind(b"\n") + 1].decode()
+
+
 def write_arrays(path: Path, **arrays: Any) -> None:
     """Write a compressed ``.npz`` file by `atomic_file`."""
     with atomic_file(path) as file:

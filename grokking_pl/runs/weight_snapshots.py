@@ -1,5 +1,6 @@
 """Snapshots of a network's weights: one compressed file per step, nothing kept in memory."""
 
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grokking_pl.runs.files import RESUME_ADVICE, write_arrays, writing
+from grokking_pl.runs.files import RESUME_ADVICE, atomic_path, write_arrays, writing
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class WeightSnapshots:
 
     def steps(self) -> list[int]:
         """The steps with weights, ascending."""
-        return sorted(int(file.stem.removeprefix("step_")) for file in self.path.glob("step_*.npz"))
+        names = [re.fullmatch(r"step_(\d{8,})", file.stem) for file in self.path.glob("step_*.npz")]
+        return sorted(int(name[1]) for name in names if name)
 
     def keep_only(self, steps: Iterable[int]) -> None:
         """Remove the weights at all other steps, which are from another run or will be trained again."""
@@ -61,7 +63,8 @@ class WeightSnapshots:
             if other.file(step).exists():
                 with writing(self.file(step), RESUME_ADVICE):
                     self.path.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(other.file(step), self.file(step))
+                    with atomic_path(self.file(step)) as temporary:
+                        shutil.copyfile(other.file(step), temporary)
             else:
                 missing.append(step)
         return sorted(missing)

@@ -1,11 +1,11 @@
 """The folder of a sweep: its description, one folder per run, and one table."""
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from grokking_pl.runs import RunFolder
+from grokking_pl.runs.csv_metrics import read_rows
 from grokking_pl.runs.files import claim_folder, write_table, writing
 from grokking_pl.runs.naming import run_name
 from grokking_pl.sweeps.sweep_file import SweepFile
@@ -84,10 +84,7 @@ class SweepFolder:
 
 def _last_logged(metrics: Path, name: str) -> float | None:
     """The last value of a metric that is logged but not in the summary."""
-    if not metrics.exists():
-        return None
-    with open(metrics, newline="") as file:
-        values = [row[name] for row in csv.DictReader(file) if row.get(name)]
+    values = [row[name] for row in read_rows(metrics) if row.get(name)]
     return float(values[-1]) if values else None
 
 

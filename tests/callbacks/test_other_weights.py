@@ -116,6 +116,14 @@ def test_two_processes_find_the_same(fit, grok_process, tmp_path):
                     assert np.array_equal(theirs[key], ours[key]), key
 
 
+def test_other_files_are_no_snapshots(tmp_path):
+    snapshots = WeightSnapshots(tmp_path / "weights")
+    snapshots.write(5, {"of": torch.zeros(1)})
+    for name in ("step_best.npz", "step_5.npz", "other.npz"):
+        shutil.copyfile(snapshots.file(5), snapshots.path / name)
+    assert snapshots.steps() == [5]
+
+
 @pytest.mark.parametrize("place", ["same folder", "another folder", "another folder, weights lost"])
 def test_a_run_that_goes_on_has_the_maps_of_a_whole_one(grok, fit, tmp_path, place):
     kept = ["--trainer.callbacks+=StitchedAccuracy", "--trainer.callbacks.steps=[0,5,9,20]"]

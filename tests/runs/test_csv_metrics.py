@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from grokking_pl.errors import UserError
 from grokking_pl.runs import CSVMetrics
+from grokking_pl.runs.csv_metrics import read_rows
 
 
 def table(path) -> list[dict[str, str]]:
@@ -121,3 +122,14 @@ def test_rows_are_in_order_and_one_for_each_step_whenever_they_are_logged_and_sa
 def test_a_run_that_logs_nothing_has_an_empty_table(tmp_path):
     CSVMetrics(tmp_path / "metrics.csv").finalize("success")
     assert table(tmp_path / "metrics.csv") == []
+
+
+@given(st.integers(0, 100))
+def test_half_a_line_is_no_row_even_if_it_has_all_columns(tmp_path_factory, length):
+    path = tmp_path_factory.mktemp("csv") / "metrics.csv"
+    whole = b"step,loss\n1,0.5\n2,0.125\n"
+    path.write_bytes(whole[:length])
+    assert (
+        read_rows(path)
+        == [{"step": "1", "loss": "0.5"}, {"step": "2", "loss": "0.125"}][: max(0, whole[:length].count(b"\n") - 1)]
+    )
