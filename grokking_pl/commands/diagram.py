@@ -144,6 +144,7 @@ def draw_diagram(config: Namespace) -> None:
         else:
             print(f"{path} holds this diagram, finished: {len(grid)} runs", file=sys.stderr)
             if is_first_process():
+                remove_temporary_files(folder.path)
                 _complete(folder, grid, base)
                 _print_standings(folder, grid)
 
@@ -158,7 +159,7 @@ def _plain(given: Any) -> Any:
 
 
 def _check(folder: DiagramFolder) -> None:
-    """Check that files of an earlier command can be read, and remove its temporary files.
+    """Check that files of an earlier command can be read.
 
     Raises:
         UserError: a file is damaged.
@@ -171,7 +172,6 @@ def _check(folder: DiagramFolder) -> None:
             f"{folder.table} is damaged (unknown phase {unknown[0]!r}): restore it from a copy, or move it away to "
             "train its runs again"
         )
-    remove_temporary_files(folder.path)
 
 
 def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
@@ -180,6 +180,7 @@ def _train(folder: DiagramFolder, plan: Plan, config: Namespace) -> None:
     ranks = Ranks(plan.device, config.devices, config.num_nodes)
     try:
         if ranks.rank == 0:
+            remove_temporary_files(folder.path)  # of an earlier command: no other process writes before the next wait
             states = folder.states.load()
             folder.merge()
             folder.states.gather(states, folder.finished().left())

@@ -138,7 +138,7 @@ def train_left(plan: Plan, ranks: Ranks, path: Path, workers: int | None, compil
 
     def jobs() -> Iterator[Job]:
         # Resumed members come first, since they occupy places for a shorter time.
-        for index in sorted(states):
+        for index in kinds_together(plan, sorted(states)):
             yield grid.cell(index), states.pop(index)
             started.add(index)
         for index in kinds_together(plan, finished.left() if mine is None else sorted(mine)):

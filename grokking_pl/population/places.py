@@ -22,8 +22,8 @@ def places_for(member: Member, device: str) -> int:
         layer = member.batch_size * widest_layer(member.module, member.data.inputs)
         return max(2, min(MOST_PLACES_ON_CPU, CACHE_BYTES // (16 * weights), LAYER_ELEMENTS // layer))
     widest = max((value.shape[0] for value in member.module.parameters() if value.dim()), default=1)
-    bytes_a_member = 4 * (8 * weights + 32 * member.batch_size * widest)
-    return max(2, min(PLACES_ON_GPU, int(torch.cuda.mem_get_info()[0] * 0.5) // bytes_a_member))
+    bytes_a_member = member.trainer.dtype.itemsize * (8 * weights + 32 * member.batch_size * widest)
+    return max(2, min(PLACES_ON_GPU, int(torch.cuda.mem_get_info(device)[0] * 0.5) // bytes_a_member))
 
 
 def is_small(member: Member) -> bool:
