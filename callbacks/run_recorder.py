@@ -112,7 +112,7 @@ class RunRecorder(pl.Callback, Reporting):
         was_refused = self._is_resumed and not self._has_trained
         if self._start is None or was_refused or not writes_files(trainer):
             return
-        interrupted = isinstance(exception, RunInterrupted)
+        interrupted = isinstance(exception, RunInterrupted | KeyboardInterrupt)
         reason = exception.number.name if isinstance(exception, RunInterrupted) else type(exception).__name__
         summary = self._summarise(trainer, "interrupted" if interrupted else "failed", reason)
         run_folder(trainer).write_summary(summary)
@@ -149,8 +149,8 @@ class RunRecorder(pl.Callback, Reporting):
             try:
                 summary |= callback.summary()
             except Exception:
-                # A broken callback must not lose the other results of a failed run.
-                if status != "failed":
+                # A broken callback must not lose the other results of a failed or interrupted run.
+                if status == "finished":
                     raise
         # Metrics logged by a user's own module.
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}

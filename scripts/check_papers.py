@@ -130,6 +130,8 @@ def main() -> None:
     unknown = [name for name in chosen.names if name not in CLAIMS]
     if unknown:
         parser.error(f"unknown setting {', '.join(unknown)}: choose from {', '.join(CLAIMS)}")
+    if chosen.names and chosen.keep:
+        parser.error("--keep keeps the table of all settings: omit the names")
     table = pd.DataFrame([row_of(name) for name in chosen.names or CLAIMS])
     print_table("Later papers", table)
     table.to_csv(RUNS / "papers.csv", index=False)

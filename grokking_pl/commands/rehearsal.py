@@ -83,7 +83,10 @@ def _one_step(arguments: list[str]) -> set[str]:
     environment = dict(os.environ)
     silence = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
-        single = (f"--run_dir={folder}/run", "--trainer.max_steps=1", "--trainer.devices=1", "--trainer.num_nodes=1")
+        single = (
+            f"--run_dir={folder}/run", "--trainer.max_steps=1", "--trainer.min_steps=null", "--trainer.min_epochs=null",
+            "--trainer.devices=1", "--trainer.num_nodes=1",
+        )  # fmt: skip
         try:
             with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
                 call_trainer(["fit", *arguments, *QUIET, *single])

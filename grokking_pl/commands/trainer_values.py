@@ -1,7 +1,6 @@
 """Invalid values of trainer options: numbers out of range, and missing hardware."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from grokking_pl.cores import cores
 from grokking_pl.data import TensorDataModule
 from grokking_pl.errors import UserError, message_on_one_line
 from grokking_pl.training import GrokkingModule
@@ -80,12 +80,12 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
     accelerator = config["trainer"]["accelerator"]
     if accelerator in GPUS and not any(is_there() for is_there in GPUS[accelerator]):
         raise UserError(f"trainer.accelerator is {accelerator}, but there is no such GPU here: choose cpu or auto")
-    devices, cores = str(config["trainer"]["devices"]), os.cpu_count() or 1
+    devices, most = str(config["trainer"]["devices"]), MOST_PROCESSES_PER_CORE * cores()
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not any(is_there() for is_there in GPUS["gpu"]))
-    if on_cpu and devices.isdecimal() and int(devices) > MOST_PROCESSES_PER_CORE * cores:
+    if on_cpu and devices.isdecimal() and int(devices) > most:
         raise UserError(
-            f"trainer.devices is {devices}, each a process with its own copy of this program, but there are {cores} "
-            f"cores here: give at most {MOST_PROCESSES_PER_CORE * cores}"
+            f"trainer.devices is {devices}, each a process with its own copy of this program, but there are "
+            f"{cores()} cores here: give at most {most}"
         )
 
 

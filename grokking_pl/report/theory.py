@@ -75,7 +75,7 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
     if not module.representation.adds:
         raise UserError("the network does not add its embeddings, but the theory is about sums E_a + E_b")
     prediction = predict(data.table, data.train_indices)
-    eta = module.embeddings_options.lr
+    eta = module.embeddings_rate
     steps = prediction.steps(eta)
     snapshots = results.snapshots
     assert snapshots is not None

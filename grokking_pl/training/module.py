@@ -130,6 +130,12 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
             "decoder": [parameter for parameter in self.network.parameters() if id(parameter) not in taken],
         }
 
+    @property
+    def embeddings_rate(self) -> float:
+        """The learning rate of the embeddings, before any schedule."""
+        options = self.embeddings_options
+        return float(options.lr if hasattr(options, "lr") else resolve(options)[1]["lr"])
+
     def configure_optimizers(self) -> Any:
         """One optimizer with groups for embeddings and decoder, and its schedule if there is one."""
         optimization = {"embeddings": self.embeddings_options, "decoder": self.decoder_options}

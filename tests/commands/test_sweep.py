@@ -145,6 +145,12 @@ def test_wrong_options(grok, sweep_file, option):
     assert len(err.splitlines()) == 1
 
 
+def test_a_least_number_of_steps_is_no_mistake(grok, sweep_file):
+    parameters = {"model.decoder.lr": {"value": 1e-3}, "trainer.min_steps": {"value": 5}}
+    status, out, err = grok("sweep", sweep_file(parameters=parameters), "--check")
+    assert (status, "is valid" in out) == (0, True), err
+
+
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_every_sweep_of_the_project_has_no_mistakes(grok, monkeypatch, file):
     monkeypatch.chdir(ROOT)
