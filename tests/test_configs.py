@@ -10,7 +10,7 @@ import pytest
 from grokking_pl.commands.base_callbacks import interventions_among, read_contenders
 from grokking_pl.commands.diagram import build_parser
 from grokking_pl.experiments import read_grid
-from grokking_pl.population.diagram import check_cells, find_base, read_base
+from grokking_pl.population.diagram import check_cells, find_base, read_base, settings_of
 from tests.sampling import sampled
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -120,7 +120,7 @@ SMALL_DIAGRAMS = [path for path in DIAGRAMS if path.stem.endswith("_small")]
 def test_diagram_is_a_grid_of_runs(path):
     """Its axes exist, and their ends are settings that can be trained."""
     config = build_parser("diagram").parse_args(["--config", str(path)])
-    base, seed = read_base(find_base(config.base, [path]), config.set, interventions_among)
+    base, seed = settings_of(read_base(find_base(config.base, [path])), config.set, interventions_among)
     contenders = read_contenders(config.contenders, base)
     grid = read_grid(config.axes, config.seeds or [seed], contenders)
     check_cells(grid, base, config.set)

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import (
 
 from grokking_pl.callbacks import Intervention, Reporting, RunCheckpoint
 from grokking_pl.errors import UserError
+from grokking_pl.metrics import Criterion
 
 OBSERVERS = (
     Reporting,
@@ -40,13 +41,12 @@ def interventions_among(given: Any) -> dict[str, Any]:
         UserError: a callback is neither observing nor an intervention; a diagram calls no others.
     """
     interventions: dict[str, Any] = {}
-    for callback in given if isinstance(given, list) else [given] if given else []:
-        path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
+    for callback in _listed(given):
+        path, options = _path_and_options(callback)
         cls = _find(path)
         if cls is not None and issubclass(cls, Intervention):
             if cls.__name__ in interventions:
                 raise UserError(f"the base of a diagram lists {cls.__name__} more than once: remove one")
-            options = callback.get("init_args") or {} if isinstance(callback, Mapping) else {}
             home = path.rpartition(".")[0] or cls.__module__
             interventions[cls.__name__] = {"class_path": f"{home}.{cls.__name__}", "init_args": options}
             continue
@@ -75,6 +75,48 @@ def read_contenders(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[s
         else changes
         for name, changes in given.items()
     }
+
+
+CRITERIA = {
+    "PhaseTracker": {
+        name: f"phase.{name}" for name in ("train_threshold", "val_threshold", "window", "delay", "further_thresholds")
+    },
+    "RepresentationQuality": {"threshold": "observe.rqi_threshold", "criterion": "observe.criterion"},
+}
+"""Options of callbacks that decide what a run has reached, and a diagram's options for the same."""
+
+
+def notes_on_criteria(given: Any, own: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for every criterion of the base's callbacks that a diagram does not use, because it has another.
+
+    Args:
+        given: the base's ``trainer.callbacks``.
+        own: the diagram's options ``phase`` and ``observe``.
+    """
+    notes = []
+    for callback in _listed(given):
+        path, options = _path_and_options(callback)
+        name = path.rpartition(".")[2]
+        for option, ours in CRITERIA.get(name, {}).items():
+            section, _, key = ours.partition(".")
+            value = own[section][key]
+            value = vars(value) if isinstance(value, Criterion) else value
+            if option in options and options[option] != value:
+                notes.append(
+                    f"{ours} is {value}, although {name} of the base has {option} {options[option]}: a diagram has its "
+                    "own"
+                )
+    return notes
+
+
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given] if given else []
+
+
+def _path_and_options(callback: Any) -> tuple[str, Mapping[str, Any]]:
+    if not isinstance(callback, Mapping):
+        return str(callback), {}
+    return str(callback.get("class_path")), callback.get("init_args") or {}
 
 
 def _find(path: str) -> type | None:

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 from rich.table import Table
 
-from grokking_pl.commands.base_callbacks import interventions_among, read_contenders
+from grokking_pl.commands.base_callbacks import interventions_among, notes_on_criteria, read_contenders
 from grokking_pl.commands.bundled import config_path
 from grokking_pl.commands.catalogue import COMMANDS
 from grokking_pl.commands.failure import stop_on_sigterm
@@ -25,7 +25,7 @@ from grokking_pl.metrics import Criterion
 from grokking_pl.metrics.crossings import PhaseCriteria, further_columns
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.population.curves import MOST_RUNS
-from grokking_pl.population.diagram import check_cells, find_base, read_base, train_left
+from grokking_pl.population.diagram import check_cells, find_base, read_base, settings_of, train_left
 from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.ranks import Ranks
 from grokking_pl.population.training import Plan
@@ -104,7 +104,8 @@ def draw_diagram(config: Namespace) -> None:
     base_file = Path(config_path(str(find_base(config.base, files))))
     check_config_file(base_file)
     changes = _plain(config.set)
-    base, seed = read_base(base_file, changes, interventions_among)
+    given = read_base(base_file)
+    base, seed = settings_of(given, changes, interventions_among)
     seeds = [seed] if config.seeds is None else config.seeds
     grid = read_grid(_plain(config.axes), seeds, read_contenders(_plain(config.contenders), base))
     dividing = check_cells(grid, base, changes)
@@ -114,6 +115,10 @@ def draw_diagram(config: Namespace) -> None:
         raise UserError(f"steps is {config.steps}; it must be at least 1 and at most {MOST_STEPS}")
     if not config.checkpoint_seconds >= 0:
         raise UserError(f"checkpoint_seconds is {config.checkpoint_seconds:g}; it must be at least 0")
+    if is_first_process():
+        callbacks = (given.get("trainer") or {}).get("callbacks")
+        for note in notes_on_criteria(callbacks, {"phase": vars(criteria), "observe": vars(observe)}):
+            print(note, file=sys.stderr)
     path = Path(config.folder or RUNS / (files[0].stem if files else "diagram"))
     folder = DiagramFolder(path, grid.axes, grid.seeds, further=further_columns(criteria.further_thresholds))
     description = {

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -37,27 +37,35 @@ def find_base(base: str, files: Sequence[Path]) -> Path:
     return path
 
 
-def read_base(
-    base_file: Path, changes: dict[str, Any], interventions_among: Callable[[Any], Settings]
-) -> tuple[Settings, int]:
-    """Read and check the `grok fit` settings that a diagram's cells change, and the seed.
-
-    Args:
-        base_file: configuration of `grok fit`.
-        changes: settings to change in it, by name.
-        interventions_among: selects interventions among the trainer's callbacks, and refuses other callbacks that
-            change training.
+def read_base(base_file: Path) -> dict[str, Any]:
+    """Read a diagram's `grok fit` configuration.
 
     Raises:
-        UserError: the file cannot be read, a setting does not exist or has the wrong type, or the configuration has
-            something that a diagram does not support.
+        UserError: the file cannot be read.
     """
     try:
         given = yaml.safe_load(base_file.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or "not valid YAML"
         raise UserError(f"cannot read the base configuration {base_file}: {reason}") from None
-    given = given if isinstance(given, dict) else {}
+    return given if isinstance(given, dict) else {}
+
+
+def settings_of(
+    given: Mapping[str, Any], changes: dict[str, Any], interventions_among: Callable[[Any], Settings]
+) -> tuple[Settings, int]:
+    """Check the `grok fit` settings that a diagram's cells change; return all of them, and the seed.
+
+    Args:
+        given: configuration of `grok fit`.
+        changes: settings to change in it, by name.
+        interventions_among: selects interventions among the trainer's callbacks, and refuses other callbacks that
+            change training.
+
+    Raises:
+        UserError: a setting does not exist or has the wrong type, or the configuration has something that a diagram
+            does not support.
+    """
     trainer = given.get("trainer") or {}
     check_trainer(trainer)
     builder = MemberBuilder()

@@ -92,6 +92,24 @@ def test_what_changes_no_training_is_taken(diagram):
     assert status == 0, err
 
 
+def test_criteria_of_the_base_that_are_not_used_are_named(diagram):
+    tracker = {"train_threshold": 0.2, "val_threshold": 0.9, "delay": 3, "every_n_steps": 7}
+    callbacks = [
+        {"class_path": "PhaseTracker", "init_args": tracker},
+        {"class_path": "grokking_pl.callbacks.RepresentationQuality", "init_args": {"threshold": 0.5}},
+    ]
+    status, err, _ = diagram(set_trainer(callbacks=callbacks))
+    assert status == 0, err
+    assert [line for line in err.splitlines() if "of the base" in line] == [
+        f"{line}: a diagram has its own"
+        for line in (
+            "phase.train_threshold is 0.9, although PhaseTracker of the base has train_threshold 0.2",
+            "phase.delay is 1000, although PhaseTracker of the base has delay 3",
+            "observe.rqi_threshold is 0.95, although RepresentationQuality of the base has threshold 0.5",
+        )
+    ]
+
+
 def test_optimizers_and_options_of_the_trainer_are_axes(diagram):
     axes = {
         "model.decoder": ["SGD", {"class_path": "Lion", "init_args": {"lr": 0.01}}, {"lr": 0.001}],

@@ -15,7 +15,7 @@ from grokking_pl.experiments import read_grid
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.plots.axis_curves import most_frequent
 from grokking_pl.plots.diagram import draw_phases, phase_diagram
-from grokking_pl.population.diagram import read_base
+from grokking_pl.population.diagram import read_base, settings_of
 from tests.conftest import ROOT
 
 
@@ -129,11 +129,11 @@ def test_ties_are_shown():
     ],
 )
 def test_the_critical_fraction_is_marked_where_the_axis_is_the_training_fraction(axes, changes, expected):
-    base, _ = read_base(Path(ROOT / "configs/toy_addition.yaml"), changes, interventions_among)
+    base, _ = settings_of(read_base(Path(ROOT / "configs/toy_addition.yaml")), changes, interventions_among)
     marks = theory_marks(read_grid(axes, [0]), base)
     assert list(marks.values()) == ([pytest.approx(expected, rel=0.05)] if expected else [])
 
 
 def test_a_task_that_does_not_commute_has_no_mark():
-    base, _ = read_base(Path(ROOT / "configs/permutation_s3.yaml"), {}, interventions_among)
+    base, _ = settings_of(read_base(Path(ROOT / "configs/permutation_s3.yaml")), {}, interventions_among)
     assert theory_marks(read_grid({"data.train_count": [20, 30]}, [0]), base) == {}

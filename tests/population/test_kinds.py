@@ -9,7 +9,7 @@ from grokking_pl.experiments import read_grid
 from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population import training
 from grokking_pl.population.batch import Batch
-from grokking_pl.population.diagram import compiling_pays, read_base
+from grokking_pl.population.diagram import compiling_pays, read_base, settings_of
 from grokking_pl.population.observation import ObservationOptions
 from grokking_pl.population.training import Plan
 from tests.conftest import ROOT
@@ -67,7 +67,7 @@ def test_a_run_that_is_alone_in_its_kind_takes_one_place(places, tmp_path):
     ],
 )
 def test_compiling_pays_for_many_steps_or_large_networks(config, steps, pays):
-    base, seed = read_base(ROOT / f"configs/{config}.yaml", {}, interventions_among)
+    base, seed = settings_of(read_base(ROOT / f"configs/{config}.yaml"), {}, interventions_among)
     grid = read_grid({"model.decoder.lr": [1e-4, 1e-3]}, [seed])
     plan = Plan(grid, base, PhaseCriteria(), ObservationOptions(), 10**5, "cpu")
     assert compiling_pays(plan, steps) is pays
