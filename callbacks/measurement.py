@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
+from torch import Tensor
 
 from grokking_pl.callbacks.deferred import Deferred
 from grokking_pl.callbacks.reporting import is_early_log_step, is_log_step, log
-from grokking_pl.errors import require_at_least
+from grokking_pl.errors import UserError, require_at_least
 
 Values = Mapping[str, float | int | str]
 
@@ -57,8 +58,15 @@ class Measurement(Deferred):
         """The current values by name: numbers or words."""
 
     def keep(self, step: int, measured: Any) -> None:
-        """Record a measurement, which `values` then returns."""
-        self._values = measured
+        """Record a measurement, which `values` then returns.
+
+        Raises:
+            UserError: it is not a mapping of names to numbers or words.
+        """
+        who = type(self).__name__
+        if not isinstance(measured, Mapping):
+            raise UserError(f"{who}: measure returns {type(measured).__name__}; it must return a dictionary of values")
+        self._values = {name: _plain(who, name, value) for name, value in measured.items()}
 
     @property
     def values(self) -> Values:
@@ -72,12 +80,17 @@ class Measurement(Deferred):
         self.require(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure the initial network, unless measurements were restored from a checkpoint."""
+        """Measure the initial network, unless measurements were restored from a checkpoint.
+
+        Raises:
+            UserError: a value has the name of another measurement's.
+        """
         self._trainer = trainer
         self.start(trainer, pl_module)
         if self._step is None:
             self._take(trainer, pl_module)
             self.settle()
+        self._check_names(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -106,6 +119,15 @@ class Measurement(Deferred):
         self._step = trainer.global_step
         self.defer(self._step, self.measure(trainer, pl_module))
 
+    def _check_names(self, trainer: pl.Trainer) -> None:
+        for other in trainer.callbacks:  # type: ignore[attr-defined]
+            shared = self.values.keys() & other.values.keys() if isinstance(other, Measurement) else ()
+            if shared and other is not self:
+                raise UserError(
+                    f"{type(self).__name__} and {type(other).__name__} both measure {min(shared)}: give one of them "
+                    "another name"
+                )
+
     def _is_logged(self, step: int) -> bool:
         trainer, every = self._trainer, self.every_n_steps
         return is_log_step(trainer, step, every) or is_early_log_step(trainer, step, every)
@@ -131,3 +153,14 @@ class Measurement(Deferred):
         """The last values."""
         self.settle()
         return dict(self.values)
+
+
+def _plain(who: str, name: Any, value: Any) -> float | int | str:
+    """A value as a number or a word; also of a tensor or an array with one entry."""
+    if getattr(value, "size", None) == 1 or (isinstance(value, Tensor) and value.numel() == 1):
+        value = value.item()
+    if name == "step" or not isinstance(name, str):
+        raise UserError(f"{who}: measure returns a value named {name!r}, which is the number of updates or no name")
+    if not isinstance(value, float | int | str):
+        raise UserError(f"{who}: {name} is a {type(value).__name__}; measure must return numbers or words")
+    return value

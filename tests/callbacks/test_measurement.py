@@ -1,6 +1,7 @@
 """The base of callbacks that measure every so many steps, and the last checkpoint, wherever a run ends."""
 
 import json
+import re
 from datetime import timedelta
 
 import lightning.pytorch as pl
@@ -35,9 +36,12 @@ class Many(Steps):
     thins_log = True
     most_pending = 3
 
+    def measure(self, trainer, pl_module):
+        return {"waiting": torch.tensor(trainer.global_step)}
+
     def keep(self, step, measured):
         super().keep(step, measured)
-        self.state.setdefault("steps", []).append((step, measured["updates"]))
+        self.state.setdefault("steps", []).append((step, self.values["waiting"]))
 
 
 class StopAt(pl.Callback):
@@ -117,17 +121,17 @@ def test_measures_the_beginning_multiples_and_the_end_wherever_it_is(tmp_path, e
     expected = sorted({*range(0, last + 1, every), last})
     assert waiting.state["steps"] == [(step, step) for step in expected]
     assert logged(tmp_path) == {step: step for step in expected}
-    for measurement in watching:
-        assert measurement.summary() == measurement.values == {"updates": last}
+    for measurement, name in zip(watching, ("updates", "waiting"), strict=True):
+        assert measurement.summary() == measurement.values == {name: last}
 
 
 def test_thinned_log_has_one_measurement_in_an_interval_early_ones_and_the_last(tmp_path):
     fit(tmp_path, [Many(2)], max_steps=23, log_every_n_steps=6)
-    assert list(logged(tmp_path)) == [0, 2, 4, 6, 12, 18, 23]
+    assert list(logged(tmp_path, "waiting")) == [0, 2, 4, 6, 12, 18, 23]
     fit(tmp_path / "each", [Many(1)], max_steps=43, log_every_n_steps=20)
-    assert list(logged(tmp_path / "each")) == [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 40, 43]
+    assert list(logged(tmp_path / "each", "waiting")) == [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 40, 43]
     fit(tmp_path / "never", [Many(2)], max_steps=23, log_every_n_steps=0)
-    assert list(logged(tmp_path / "never")) == [23]
+    assert list(logged(tmp_path / "never", "waiting")) == [23]
 
 
 @settings(max_examples=15)
@@ -219,3 +223,38 @@ def test_steps_between_measurements_out_of_range(name):
 def test_the_base_measures_nothing():
     with pytest.raises(TypeError, match="abstract"):
         Measurement()
+
+
+class Returning(Steps):
+    """A user's own, which returns what it is told."""
+
+    def __init__(self, returned):
+        super().__init__(5)
+        self.returned = returned
+
+    def measure(self, trainer, pl_module):
+        return self.returned
+
+
+@pytest.mark.parametrize("value", [torch.tensor(0.5), torch.tensor([0.5]), np.float32(0.5), np.array(0.5), 0.5])
+def test_numbers_of_any_kind_are_numbers(tmp_path, value):
+    measurement = Returning({"value": value})
+    fit(tmp_path, [measurement], max_steps=5)
+    assert json.loads(json.dumps(measurement.summary())) == {"value": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("returned", "wanted"),
+    [
+        (None, "Returning: measure returns NoneType; it must return a dictionary of values"),
+        (0.5, "Returning: measure returns float; it must return a dictionary of values"),
+        ({"value": torch.zeros(2)}, "Returning: value is a Tensor; measure must return numbers or words"),
+        ({"value": None}, "Returning: value is a NoneType; measure must return numbers or words"),
+        ({"step": 1}, "Returning: measure returns a value named 'step'"),
+        ({1: 1}, "Returning: measure returns a value named 1"),
+        ({"updates": 0.5}, "Returning and Steps both measure updates: give one of them another name"),
+    ],
+)
+def test_other_values_are_refused_at_the_start(tmp_path, returned, wanted):
+    with pytest.raises(UserError, match=re.escape(wanted)):
+        fit(tmp_path, [Steps(5), Returning(returned)], max_steps=5)
