@@ -34,7 +34,8 @@ def check_config_file(path: Path) -> None:
     """Check a configuration file; a missing one is reported by the parser.
 
     Raises:
-        UserError: it is not a file, cannot be read, is not UTF-8 text or YAML, or is too large with aliases expanded.
+        UserError: it is not a file, cannot be read, is not UTF-8 text or YAML, has a key twice, or is too large with
+            aliases expanded.
     """
     try:
         if not path.exists():
@@ -57,6 +58,8 @@ def check_config_file(path: Path) -> None:
             if key.value in FOLDERS and value.value == "" and value.style:
                 raise _empty(f"{key.value} in {path}")
         size = 0 if node is None else _expanded_size(node, {})
+        if node is not None and size <= MOST_VALUES:
+            _check_repetitions(node, path)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -99,6 +102,19 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
         parts = node.value if isinstance(node, yaml.SequenceNode) else []
     size = sizes[key] = 1 + sum(_expanded_size(part, sizes) for part in parts)
     return size
+
+
+def _check_repetitions(node: yaml.Node, path: Path) -> None:
+    """Raise a `UserError` if a mapping has a key twice, of which YAML's readers use only the last."""
+    lines: dict[str, int] = {}
+    for part in node.value if isinstance(node, yaml.CollectionNode) else ():
+        if isinstance(node, yaml.MappingNode):
+            key, part = part
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+                where = f"lines {lines[key.value]} and {line}"
+                raise UserError(f"the configuration {path} has {key.value} twice, in {where}: remove one")
+        _check_repetitions(part, path)
 
 
 def _named(words: list[str]) -> Iterator[Path]:

@@ -139,6 +139,8 @@ CONFIGS = {
     "not UTF-8": (b"# \xe9t\xe9\ntrainer: {max_steps: 3}\n", "is not UTF-8 text"),
     "binary": (bytes(range(256)) * 4, "is not UTF-8 text"),
     "control characters": (b"trainer: \x00\x01", "is not valid YAML: unacceptable character #x0000"),
+    "a key twice": (b"trainer:\n  max_steps: 20\n  max_steps: 30\n", "has max_steps twice, in lines 2 and 3"),
+    "a section twice": (b"trainer: {}\nmodel: {}\ntrainer: {}\n", "has trainer twice, in lines 1 and 3: remove one"),
     "unclosed": (b"trainer: [1", "is not valid YAML, line 1, column 12: "),
     "recursive anchor": (b"trainer: &a\n  callbacks: [*a]\n", "an anchor that contains itself"),
     "bomb": (BOMB, "values with its aliases expanded"),

@@ -122,6 +122,18 @@ def test_a_window_forgets_large_gradients():
     torch.testing.assert_close(changed["w"], small[-1] + small.mean(0), rtol=1e-4, atol=1e-15)
 
 
+class Typo(Intervention):
+    """A user's own, with a mistake."""
+
+    def change_gradient(self, gradients, weights, state, step):
+        return {name: 0 * gradient for name, gradient in gradients.items()}
+
+
+def test_an_intervention_that_changes_nothing_is_refused():
+    with pytest.raises(UserError, match="Typo overrides neither change_gradients nor change_weights"):
+        Typo()
+
+
 def test_scaled_gradients_are_refused():
     experiment = ExperimentBuilder().instantiate(SETTINGS, 58)
     experiment.build()

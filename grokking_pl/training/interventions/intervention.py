@@ -29,10 +29,18 @@ class Intervention(pl.Callback):
 
     Args:
         group: parameters to act on: embeddings, decoder or all.
+
+    Raises:
+        UserError: the subclass overrides neither `change_gradients` nor `change_weights`.
     """
 
     def __init__(self, group: Group = "all") -> None:
         super().__init__()
+        if not (changes_gradients(self) or changes_weights(self)):
+            raise UserError(
+                f"{type(self).__name__} overrides neither change_gradients nor change_weights, so it changes nothing: "
+                "check their spelling, or derive it from lightning's Callback"
+            )
         self.group = group
         self._state: State | None = None
         self._changed_at = 0
