@@ -26,7 +26,7 @@ from grokking_pl.commands.greeting import Greeting
 from grokking_pl.commands.predictions import check_not_written, write_predictions
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.record_config import RecordConfig, configuration
-from grokking_pl.commands.resuming import check_settings, recorded_settings
+from grokking_pl.commands.resuming import check_settings, note_on_measuring, recorded_settings
 from grokking_pl.commands.standard_callbacks import as_list, with_standard_callbacks
 from grokking_pl.commands.trainer_options import check_trainer_options
 from grokking_pl.commands.trainer_values import check_trainer_values, check_with_data, trainer_errors
@@ -180,7 +180,11 @@ class GrokCLI(LightningCLI):
         """Check that the checkpoint can be used, for a fit with the same settings and in its own folder."""
         config = self.config
         checkpoint = SafeCheckpointIO().load_checkpoint(path, map_location="cpu", weights_only=config.weights_only)
+        given = json.loads(configuration(self.parser, config, "json"))
         if self._command != "fit":
+            note = note_on_measuring(checkpoint, path, given)
+            if note and is_first_process():
+                print(f"grok: {note}", file=sys.stderr)
             return
         check_checkpoint(checkpoint, path)
         self._resume_step = checkpoint["global_step"]
@@ -190,7 +194,6 @@ class GrokCLI(LightningCLI):
             if config.fork is not None:
                 check_same_fork(config.fork, recorded, self.folder.path)
             config.fork = recorded
-        given = json.loads(configuration(self.parser, config, "json"))
         changes = check_settings(checkpoint, path, given, self._words, fork)
         step: int = checkpoint["global_step"]
         if fork and 0 <= config.trainer.max_steps <= step:
@@ -309,7 +312,7 @@ def chosen_checkpoint(given: str | None, folder: RunFolder, fitting: bool) -> st
     """
     own = folder.checkpoint
     if given == "auto" or (given is None and fitting and is_requeued()):
-        given = "last" if folder.holds_unfinished() or not fitting else None
+        given = "last" if own.exists() or not fitting else None
     elif given is None and not fitting:
         if not own.exists():
             raise UserError(

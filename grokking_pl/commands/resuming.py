@@ -29,6 +29,8 @@ MAY_CHANGE = (CHANGES_NO_TRAINING - {"use_distributed_sampler"}) | {
 OF_THE_COMMAND = ("run_dir", "ckpt_path", "fork", "weights_only", "trainer")
 """Names that are not training settings, and the trainer's options, which are checked one by one."""
 
+OF_THE_OPTIMIZER = ("model.embeddings", "model.decoder", "model.schedule", "model.fused", "model.compile")
+
 MOST_NAMED = 5
 """Most differing settings to name."""
 
@@ -57,13 +59,7 @@ def check_settings(
     if recorded is None:
         return []
     trained, now = flatten(_of_the_training(recorded)), flatten(_of_the_training(given))
-    differing = [
-        name
-        for name in {**trained, **now}
-        if (name in trained) != (name in now) or not _is_same(trained.get(name), now.get(name))
-    ]
-    # If a class differs, its options need not be compared.
-    differing = [name for name in differing if not any(name.startswith(f"{other}.") for other in differing)]
+    differing = _differing(trained, now)
     changing = [name for name in differing if name in CHANGEABLE and name in trained and name in now]
     if fork is None:
         changing = [name for name in changing if _is_given(name, words)]
@@ -72,14 +68,50 @@ def check_settings(
     differing = [name for name in differing if name not in changing]
     if not differing:
         return [Change(name, trained[name], now[name]) for name in changing]
-    named = [_difference(name, trained, now) for name in differing[:MOST_NAMED]]
-    rest = len(differing) - len(named)
-    if rest:
-        named.append(f"{rest} more that differ")
+    named = _named(differing, trained, now)
     advice = _advice(differing, now, words)
     if fork is not None:
         raise UserError(f"{fork.parent.path} was trained {', and '.join(named)}, which no fork can change: {advice}")
     raise UserError(f"the run was trained {', and '.join(named)}: {advice} to resume, or choose a new --run_dir")
+
+
+def note_on_measuring(checkpoint: Mapping[str, Any], path: Path, given: Settings) -> str | None:
+    """A line that names what a network is measured with and was not trained with; None for nothing.
+
+    Optimizers are left out, because no measurement depends on them.
+
+    Args:
+        checkpoint: content of the checkpoint.
+        path: its file.
+        given: all settings of the command.
+    """
+    recorded = recorded_settings(checkpoint, path)
+    if recorded is None:
+        return None
+    trained, now = ({**flatten(settings)} for settings in (recorded, given))
+    differing = [
+        name
+        for name in _differing(trained, now)
+        if name.split(".")[0] in ("seed_everything", "data", "model") and not name.startswith(OF_THE_OPTIMIZER)
+    ]
+    return f"the run was trained {', and '.join(_named(differing, trained, now))}" if differing else None
+
+
+def _differing(trained: Settings, now: Settings) -> list[str]:
+    """The names of settings that differ; if a class differs, its options are not compared."""
+    differing = [
+        name
+        for name in {**trained, **now}
+        if (name in trained) != (name in now) or not _is_same(trained.get(name), now.get(name))
+    ]
+    return [name for name in differing if not any(name.startswith(f"{other}.") for other in differing)]
+
+
+def _named(differing: Sequence[str], trained: Settings, now: Settings) -> list[str]:
+    """The first differences in words, and how many there are besides."""
+    named = [_difference(name, trained, now) for name in differing[:MOST_NAMED]]
+    rest = len(differing) - len(named)
+    return [*named, f"{rest} more that differ"] if rest else named
 
 
 def _is_same(one: Any, other: Any) -> bool:

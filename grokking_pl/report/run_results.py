@@ -138,7 +138,7 @@ def _read_metrics(path: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame({"step": []})
     try:
-        frame = pd.read_csv(io.StringIO(whole_lines(path) or "step\n"), on_bad_lines="skip")
+        frame = pd.read_csv(io.StringIO(whole_lines(path)), on_bad_lines="skip")
     except (OSError, ValueError):
         raise corrupt(path, "not valid CSV") from None
     if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"]):

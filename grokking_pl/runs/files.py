@@ -81,9 +81,16 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def whole_lines(path: Path) -> str:
-    """The text of a file without half a line at its end, which a process killed while writing leaves."""
+    """The text of a file without half a line at its end, which a process killed while writing leaves.
+
+    Raises:
+        UnicodeDecodeError: the file is not text.
+    """
     text = path.read_bytes()
-    return text[: text.rfind(b"\n") + 1].decode()
+    whole, half = text[: text.rfind(b"\n") + 1], text[text.rfind(b"\n") + 1 :]
+    if not half.decode().isprintable():
+        raise UnicodeDecodeError("utf-8", half, 0, len(half), "control characters")
+    return whole.decode()
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:

@@ -78,10 +78,6 @@ class RunFolder:
         with writing(self.summary, RESUME_ADVICE):
             write_atomically(self.summary, json_text(summary))
 
-    def holds_unfinished(self) -> bool:
-        """Whether the folder holds an unfinished run with a checkpoint."""
-        return self.checkpoint.exists() and self.read_summary().get("status") != "finished"
-
     def check_free(self) -> None:
         """Check that a new run would overwrite none; runs without a checkpoint may be overwritten.
 

@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 
 TOY = [
     "--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architecture.width=8", "--trainer.logger=[]",
-    "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=10",
+    "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=10", "--trainer.callbacks=PhaseTracker",
+    "--trainer.callbacks.every_n_steps=10",
 ]  # fmt: skip
 
 

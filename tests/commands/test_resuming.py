@@ -21,8 +21,9 @@ from tests.sampling import sampled
 
 TOY = [
     "--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architecture.width=8", "--trainer.logger=[]",
-    "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=10", "--trainer.callbacks+=RunCheckpoint",
-    "--trainer.callbacks.every_n_steps=15",
+    "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=10", "--trainer.callbacks=PhaseTracker",
+    "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks+=EmbeddingSnapshots", "--trainer.callbacks.count=2",
+    "--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.every_n_steps=15",
 ]  # fmt: skip
 RESUME = ["--trainer.max_steps=40", "--ckpt_path=last"]
 
@@ -498,3 +499,27 @@ def test_a_summary_says_what_happened_after_resuming(grok, folder):
     assert grok("fit", *TOY, "--run_dir", folder.path, *RESUME)[0] == 0
     summary = json.loads(folder.summary.read_text())
     assert (summary["status"], summary["steps"]) == ("finished", 40)
+
+
+def test_auto_goes_on_with_a_finished_run(grok, folder):
+    words = ("fit", *TOY, "--run_dir", folder.path, "--ckpt_path=auto")
+    status, _, err = grok(*words, "--trainer.max_steps=20")
+    assert (status, "nothing is left to train" in err) == (0, True), err
+    status, _, err = grok(*words, "--trainer.max_steps=30")
+    assert (status, folder.read_summary()["steps"]) == (0, 30), err
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (["--seed_everything=3"], "grok: the run was trained with seed_everything 7, not 3"),
+        (["--data.train_fraction=0.5"], "grok: the run was trained with data.train_fraction 0.9, not 0.5"),
+        (["--model.output_scale=5"], "grok: the run was trained with model.output_scale 1.0, not 5.0"),
+        (["--model.decoder.lr=5"], None),
+        ([], None),
+    ],
+)
+def test_what_is_measured_otherwise_than_trained_is_named(grok, folder, options, wanted):
+    status, _, err = grok("validate", *TOY, "--run_dir", folder.path, *options)
+    assert status == 0, err
+    assert [line for line in err.splitlines() if "was trained" in line] == ([wanted] if wanted else [])

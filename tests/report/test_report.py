@@ -218,7 +218,7 @@ def test_theory_is_not_compared_with_what_does_not_add(grok, tmp_path):
 
 
 def test_the_predicted_steps_are_those_of_any_optimizer(grok, tmp_path):
-    options = ("--model.embeddings=Lion", "--model.embeddings.lr=1e-3", "--trainer.callbacks=RepresentationQuality")
+    options = ("--model.embeddings=Lion", "--model.embeddings.lr=1e-3")
     common = ("--trainer.max_steps=20", "--trainer.enable_progress_bar=false", "--run_dir", tmp_path / "run")
     assert grok("fit", "--config", ROOT / "configs/toy_addition.yaml", *options, *common)[0] == 0
     status, _, err = grok("report", tmp_path / "run")
