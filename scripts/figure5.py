@@ -59,15 +59,16 @@ def draw(run: FigureRun) -> None:
 
 def caption(runs: pd.DataFrame, steps: int, r_c: float) -> str:
     """What the figure shows, with its numbers."""
-    implied, formed = runs.lambda_3 > 0, runs.steps_to_rqi.notna()
+    measured, predicted = runs.steps_to_rqi, runs.predicted_steps
+    implied, formed = runs.lambda_3 > 0, measured.notna()
     correlations = [
-        f"{rank_correlation(runs.steps_to_rqi[chosen], runs.predicted_steps[chosen]):.2f} over the {chosen.sum()} {which}"
+        f"{rank_correlation(measured[chosen], predicted[chosen]):.2f} over the {chosen.sum()} {which}"
         for chosen, which in (
             (implied | ~implied, "runs (never ranks last)"),
             (formed, "in which the structure formed"),
         )
     ]
-    ratio = (runs.predicted_steps / runs.steps_to_rqi)[implied & formed]
+    ratio = (predicted / measured)[implied & formed]
     clock = f"the theory's steps are {ratio.min():.0f} to {ratio.max():.0f} times the network's, " if len(ratio) else ""
     return f"""
     Figure 5. The effective theory and the dependence of grokking time on data size, for addition (p = 10). (a) lambda_3

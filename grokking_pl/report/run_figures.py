@@ -15,6 +15,7 @@ from grokking_pl.plots.principal_axes import principal_components
 from grokking_pl.plots.theory import THEORY_COLOUR
 from grokking_pl.report.page import GRID, INK, MUTED, log_axis, styled
 from grokking_pl.report.run_results import Snapshots
+from grokking_pl.spacing import evenly_spaced
 
 MOST_NAMES = 60
 """Number of symbols above which names appear only on hover."""
@@ -168,8 +169,7 @@ def trajectories(
 ) -> go.Figure:
     """Draw one line per symbol over steps, and a vertical line at the mark."""
     figure = go.Figure()
-    chosen = np.unique(np.linspace(0, len(symbols) - 1, min(MOST_LINES, len(symbols))).round().astype(int))
-    for k in chosen.tolist():
+    for k in evenly_spaced(len(symbols), MOST_LINES):
         figure.add_scatter(
             x=_short(steps),
             y=_short(values[:, k]),
