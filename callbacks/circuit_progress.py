@@ -10,7 +10,7 @@ from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import keep_arrays, writes_files
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, require_above
 from grokking_pl.training import pair_activations
 
 EXPLAINED = 0.85
@@ -33,8 +33,7 @@ class CircuitProgress(Measurement):
 
     def __init__(self, every_n_steps: int, keys: list[int] | None, factor: float) -> None:
         super().__init__(every_n_steps)
-        if not factor > 1:
-            raise UserError(f"{type(self).__name__}: factor is {factor}; it must be above 1")
+        require_above(type(self).__name__, "factor", factor, 1)
         self.given_keys = keys
         self.factor = factor
         self.state["keys"] = []

@@ -38,6 +38,12 @@ def require_at_least(who: str, name: str, value: float, least: float, below: flo
         raise UserError(f"{who}: {name} is {value}; it must be at least {least}{limit}")
 
 
+def require_above(who: str, name: str, value: float, limit: float) -> None:
+    """Raise a `UserError`, in the name of the option's owner, unless the value is above the limit."""
+    if not value > limit:
+        raise UserError(f"{who}: {name} is {value}; it must be above {limit}")
+
+
 def find_user_error(error: BaseException | None) -> UserError | None:
     """The `UserError` behind an exception, if any; a parser that tries several types wraps the errors of each."""
     return next((link for link in chain(error) if isinstance(link, UserError)), None)
