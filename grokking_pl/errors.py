@@ -9,6 +9,8 @@ from pathlib import Path
 
 MOST_OF_A_MESSAGE = 400
 """Characters of another library's message to show."""
+MOST_OF_A_REASON = 200
+"""Characters of such a message within another."""
 
 
 class UserError(ValueError):
@@ -76,6 +78,11 @@ def message_on_one_line(error: BaseException, most: int | None = None) -> str:
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     text = re.sub(r"\s+", " ", text).strip()
     return text if most is None or len(text) <= most else text[:most].rstrip() + " ..."
+
+
+def reason_on_one_line(text: str) -> str:
+    """The beginning of another library's message, to quote within another, without line breaks."""
+    return " ".join(text.split())[:MOST_OF_A_REASON]
 
 
 def _place_in_users_code(error: BaseException) -> str | None:

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from matplotlib.figure import Figure
 from torch import nn
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, reason_on_one_line
 from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.interface.notebook import table
 from grokking_pl.metrics import Phase
@@ -130,7 +130,7 @@ class Run:
             module.load_state_dict(loaded["state_dict"])
         except RuntimeError as error:
             raise UserError(
-                f"{path} does not fit {self.folder.config} ({' '.join(str(error).split())[:200]}): give a checkpoint "
+                f"{path} does not fit {self.folder.config} ({reason_on_one_line(str(error))}): give a checkpoint "
                 "of this run"
             ) from None
         module.eval()

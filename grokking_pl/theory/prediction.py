@@ -13,6 +13,9 @@ from grokking_pl.theory.hessian import scale_of
 from grokking_pl.theory.nullity import is_faithful
 from grokking_pl.theory.spectrum import grokking_steps, grokking_time
 
+UNFAITHFUL = "does not separate this task's results, so a network may find another one"
+"""What is said of a structure that is not faithful."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
