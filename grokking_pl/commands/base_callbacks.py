@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from grokking_pl.callbacks import Intervention, Reporting, RunCheckpoint
+from grokking_pl.commands.standard_callbacks import as_list
 from grokking_pl.errors import UserError
 
 OBSERVERS = (
@@ -40,7 +41,7 @@ def interventions_among(given: Any) -> dict[str, Any]:
         UserError: a callback is neither observing nor an intervention; a diagram calls no others.
     """
     interventions: dict[str, Any] = {}
-    for callback in given if isinstance(given, list) else [given] if given else []:
+    for callback in as_list(given or []):
         path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
         cls = _find(path)
         if cls is not None and issubclass(cls, Intervention):

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Timer
 from grokking_pl.commands.base_callbacks import OBSERVERS
 from grokking_pl.commands.changed_settings import CHANGEABLE, Change, as_word
 from grokking_pl.commands.fork import Fork, may_differ
+from grokking_pl.commands.standard_callbacks import as_list
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Settings, flatten
 from grokking_pl.population.honoured import CHANGES_NO_TRAINING
@@ -123,7 +124,7 @@ def _of_the_training(settings: Settings) -> Settings:
 def _training_callbacks(given: Any) -> dict[str, Any]:
     """The callbacks that may change training, by class name."""
     callbacks: dict[str, Any] = {}
-    for callback in given if isinstance(given, list) else [given] if given else []:
+    for callback in as_list(given or []):
         path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
         cls = pydoc.locate(path)
         if not (isinstance(cls, type) and issubclass(cls, (*OBSERVERS, Timer))):
