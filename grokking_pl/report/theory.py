@@ -80,7 +80,13 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
     snapshots = results.snapshots
     assert snapshots is not None
     trajectories = theory_beside_network(
-        prediction, data.table, data.train_indices, eta, snapshots.steps, torch.from_numpy(snapshots.embeddings), POINTS
+        prediction,
+        data.table,
+        data.train_indices,
+        eta,
+        snapshots.steps.tolist(),
+        torch.from_numpy(snapshots.values),
+        POINTS,
     )
     return Comparison(
         prediction.lambda_3,
