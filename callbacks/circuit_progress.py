@@ -10,11 +10,9 @@ from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import keep_arrays, writes_files
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, require_above
+from grokking_pl.metrics.pair_spectrum import EXPLAINED
 from grokking_pl.training import pair_activations
-
-EXPLAINED = 0.85
-"""Fraction of a neuron's variance above which a term explains it (Nanda et al., 2023, section 4.3)."""
 
 
 class CircuitProgress(Measurement):
@@ -33,8 +31,7 @@ class CircuitProgress(Measurement):
 
     def __init__(self, every_n_steps: int, keys: list[int] | None, factor: float) -> None:
         super().__init__(every_n_steps)
-        if not factor > 1:
-            raise UserError(f"{type(self).__name__}: factor is {factor}; it must be above 1")
+        require_above(type(self).__name__, "factor", factor, 1)
         self.given_keys = keys
         self.factor = factor
         self.state["keys"] = []
@@ -116,7 +113,7 @@ class CircuitProgress(Measurement):
         if shares is not None:
             self.state["spectra"] = {**self.state["spectra"], trainer.global_step: shares.cpu()}
         values |= self.further(pl_module)
-        neurons = [values for name, values in found.items() if not name.endswith("attention")]
+        neurons = [activations for name, activations in found.items() if not name.endswith("attention")]
         if neurons:
             last = neurons[-1].float().flatten(2, -2)[:, :, -1] if neurons[-1].ndim > 3 else neurons[-1].float()
             term, share = self.neurons(last)
@@ -125,7 +122,7 @@ class CircuitProgress(Measurement):
             circuit |= {"neuron_frequency": term, "neuron_share": share}
             numbers = torch.bincount(term[share >= EXPLAINED]).tolist()
             self.state["neurons"] = {k: number for k, number in enumerate(numbers) if number}
-        patterns = [values for name, values in found.items() if name.endswith("attention")]
+        patterns = [attention for name, attention in found.items() if name.endswith("attention")]
         if patterns:
             circuit["attention"] = patterns[-1][:, :, :, -1, 0].movedim(2, 0)
         if outputs.shape[2] >= len(self._train):

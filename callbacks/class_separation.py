@@ -5,11 +5,11 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from grokking_pl.callbacks.kernel_change import evenly_spaced
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import draw, require_scores
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import class_effective_loss, class_means
+from grokking_pl.spacing import evenly_spaced
 
 
 class ClassSeparation(Measurement):

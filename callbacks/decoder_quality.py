@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import require_combination, require_table
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, require_above
 from grokking_pl.metrics import decoder_rqi
 
 
@@ -28,8 +28,7 @@ class DecoderQuality(Measurement):
 
     def __init__(self, every_n_steps: int = 100, tolerance: float = 0.1) -> None:
         super().__init__(every_n_steps)
-        if not tolerance > 0:
-            raise UserError(f"DecoderQuality: tolerance is {tolerance}; it must be above 0")
+        require_above("DecoderQuality", "tolerance", tolerance, 0)
         self.tolerance = tolerance
 
     def require(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

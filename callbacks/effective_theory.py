@@ -22,6 +22,7 @@ from grokking_pl.callbacks.reporting import (
 from grokking_pl.callbacks.representation_quality import RepresentationQuality
 from grokking_pl.errors import UserError
 from grokking_pl.theory import Prediction, predict, theory_beside_network
+from grokking_pl.theory.prediction import UNFAITHFUL
 
 MOST_SNAPSHOTS = 256
 THEORY_POINTS = 400
@@ -145,7 +146,7 @@ class EffectiveTheory(Measurement):
             "were); "
         )
         if not self.prediction.faithful:
-            words += "it does not separate this task's results, so a network may find another one; "
+            words += f"it {UNFAITHFUL}; "
         if quality is None:
             return words + "the network's structure is unknown: add the callback RepresentationQuality"
         measured = self._measured()

@@ -3,13 +3,12 @@
 from typing import Any
 
 import lightning.pytorch as pl
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import draw, require_representation
-from grokking_pl.errors import UserError
+from grokking_pl.errors import require_above
 from grokking_pl.metrics import fourier_power
+from grokking_pl.metrics.fourier import above_uniform
 
 
 class FourierSpectrum(Measurement):
@@ -30,8 +29,7 @@ class FourierSpectrum(Measurement):
 
     def __init__(self, every_n_steps: int = 100, factor: float = 3.0) -> None:
         super().__init__(every_n_steps)
-        if not factor > 1:
-            raise UserError(f"FourierSpectrum: factor is {factor}; it must be above 1")
+        require_above("FourierSpectrum", "factor", factor, 1)
         self.factor = factor
         self.state["spectra"] = {}  # fractions by step, at the first and last measurement
 
@@ -44,7 +42,7 @@ class FourierSpectrum(Measurement):
         power = fourier_power(pl_module.representation.embeddings).cpu()
         spectra = self.state["spectra"]
         self.state["spectra"] = {step: spectra[step] for step in list(spectra)[:1]} | {trainer.global_step: power}
-        is_key = self._is_key(power)
+        is_key = above_uniform(power, self.factor)
         return {"num_key_frequencies": int(is_key.sum()), "key_power": float(power[is_key].sum())}
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -61,13 +59,10 @@ class FourierSpectrum(Measurement):
         if not self.values:
             return {}
         *_, power = self.state["spectra"].values()
-        frequencies = self._is_key(power).nonzero().squeeze(1) + 1
+        frequencies = above_uniform(power, self.factor).nonzero().squeeze(1) + 1
         return {"key_frequencies": frequencies.tolist(), "key_power": self.values["key_power"]}
 
     def _draw(self) -> Any:
         from grokking_pl.plots.spectrum import spectrum  # matplotlib is slow to import
 
         return spectrum({step: power.numpy() for step, power in self.state["spectra"].items()}, self.factor)
-
-    def _is_key(self, power: Float[Tensor, " frequencies"]) -> Bool[Tensor, " frequencies"]:
-        return power > self.factor / len(power)

@@ -3,13 +3,13 @@
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import kernel_change, tangent_kernel
+from grokking_pl.spacing import evenly_spaced
 from grokking_pl.training.other_weights import Uncompiled
 
 
@@ -69,12 +69,3 @@ class KernelChange(Measurement):
             return tangent_kernel(Uncompiled(module.network), plugin.convert_input(self._inputs), self._outputs)
         finally:
             module.network.train(was_training)
-
-
-def evenly_spaced(total: int, count: int) -> list[int]:
-    """At most ``count`` numbers from 0 to ``total - 1``, evenly spaced.
-
-    >>> evenly_spaced(10, 4)
-    [0, 3, 6, 9]
-    """
-    return sorted({*np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()})

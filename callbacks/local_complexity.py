@@ -4,9 +4,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from grokking_pl.callbacks.kernel_change import evenly_spaced
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.errors import UserError
+from grokking_pl.spacing import evenly_spaced
 from grokking_pl.training import local_complexity
 
 

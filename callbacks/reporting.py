@@ -10,14 +10,11 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, reason_on_one_line
 from grokking_pl.runs.csv_metrics import CSVMetrics
 from grokking_pl.runs.files import RESUME_ADVICE, save_figure, write_arrays, writing
 from grokking_pl.runs.folder import RunFolder
 from grokking_pl.runs.kept_checkpoints import is_log_spaced
-
-MOST_OF_A_REASON = 200
-"""Characters of an error message to show."""
 
 
 class Reporting:
@@ -136,7 +133,7 @@ def draw(trainer: pl.Trainer, name: str, make: Callable[[], Any]) -> None:
 
 def tell_failure(what: str, error: Exception) -> None:
     """Print one line that something optional could not be made."""
-    reason = " ".join(str(error).split())[:MOST_OF_A_REASON]
+    reason = reason_on_one_line(str(error))
     tell(f"grok: no {what} ({type(error).__name__}{': ' * bool(reason)}{reason}); the run is not affected")
 
 

@@ -6,11 +6,11 @@ import lightning.pytorch as pl
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from grokking_pl.callbacks.kernel_change import evenly_spaced
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.callbacks.reporting import require_scores
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import sharpness
+from grokking_pl.spacing import evenly_spaced
 
 
 class Sharpness(Measurement):

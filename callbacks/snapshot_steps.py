@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import lightning.pytorch as pl
-import numpy as np
 
 from grokking_pl.errors import UserError, require_at_least
+from grokking_pl.spacing import log_spaced_steps
 
 
 def check_steps(callback: str, steps: Sequence[int] | None, count: int) -> None:
@@ -33,12 +33,3 @@ def choose_steps(callback: str, steps: Sequence[int] | None, count: int, what: s
     if trainer.max_steps < 0:
         raise UserError(f"{callback}: without trainer.max_steps, set steps at which to keep the {what}")
     return set(log_spaced_steps(trainer.max_steps, count))
-
-
-def log_spaced_steps(last: int, count: int) -> list[int]:
-    """Step 0 and at most ``count`` steps from 1 to ``last``, evenly spaced on a logarithmic axis.
-
-    >>> log_spaced_steps(1000, 4)
-    [0, 1, 10, 100, 1000]
-    """
-    return sorted({0, *np.unique(np.geomspace(1, max(last, 1), count).round().astype(int)).tolist()})

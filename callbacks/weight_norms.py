@@ -3,10 +3,10 @@
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 
 from grokking_pl.callbacks.measurement import Measurement
 from grokking_pl.errors import UserError
+from grokking_pl.metrics import total_norm
 
 
 class WeightNorms(Measurement):
@@ -27,7 +27,7 @@ class WeightNorms(Measurement):
     def measure(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, float]:
         """The norm of each group."""
         return {
-            f"weight_norm_{name}": float(torch.stack([weight.detach().float().norm() for weight in parameters]).norm())
+            f"weight_norm_{name}": float(total_norm(parameters))
             for name, parameters in pl_module.parameter_groups().items()
             if parameters
         }

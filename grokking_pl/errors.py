@@ -9,6 +9,8 @@ from pathlib import Path
 
 MOST_OF_A_MESSAGE = 400
 """Characters of another library's message to show."""
+MOST_OF_A_REASON = 200
+"""Characters of such a message within another."""
 
 
 class UserError(ValueError):
@@ -36,6 +38,12 @@ def require_at_least(who: str, name: str, value: float, least: float, below: flo
     if not least <= value < below:
         limit = "" if below == float("inf") else f" and less than {below}"
         raise UserError(f"{who}: {name} is {value}; it must be at least {least}{limit}")
+
+
+def require_above(who: str, name: str, value: float, limit: float) -> None:
+    """Raise a `UserError`, in the name of the option's owner, unless the value is above the limit."""
+    if not value > limit:
+        raise UserError(f"{who}: {name} is {value}; it must be above {limit}")
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
@@ -70,6 +78,11 @@ def message_on_one_line(error: BaseException, most: int | None = None) -> str:
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     text = re.sub(r"\s+", " ", text).strip()
     return text if most is None or len(text) <= most else text[:most].rstrip() + " ..."
+
+
+def reason_on_one_line(text: str) -> str:
+    """The beginning of another library's message, to quote within another, without line breaks."""
+    return " ".join(text.split())[:MOST_OF_A_REASON]
 
 
 def _place_in_users_code(error: BaseException) -> str | None:

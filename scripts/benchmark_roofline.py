@@ -16,6 +16,7 @@ from toy_batches import ToyBatches
 
 from grokking_pl.population.adam import adam_step
 from grokking_pl.population.fast_tanh import FastTanh
+from grokking_pl.population.update_rule import COEFFICIENTS
 
 TRAIN, VAL, WIDTH, OUTPUTS = 45, 10, 200, 30
 """Samples and layers of figure 6a."""
@@ -121,7 +122,7 @@ def _work(barrier: Any, results: Any) -> None:
 def _update_of(weights: dict[str, Tensor]) -> Callable[[], Any]:
     """The update alone, of weights like these."""
     stacks = [[torch.rand_like(value) for _ in range(4)] for value in weights.values()]
-    coefficients = torch.rand(len(stacks[0][0]), 7) * 1e-3
+    coefficients = torch.rand(len(stacks[0][0]), COEFFICIENTS) * 1e-3
 
     def update(stacks: list[list[Tensor]], coefficients: Tensor) -> None:
         for parameter, gradient, first, second in stacks:

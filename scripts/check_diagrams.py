@@ -17,9 +17,6 @@ from tables import print_table
 from grokking_pl.commands.main import main as grok
 
 RUNS = ROOT / "runs/diagrams"
-EQUAL_PHASES = {"published_6a": 100, "published_6b": 106}
-"""Phases that must be equal. The differing cells of figure 6b, three or four, lie at a border, where rounding decides:
-the same runs by `grok fit`, with the operations of the published code, differ as well."""
 DELAYS = (1000, 2000)
 """The delay of table 1, and that of the published diagram of figure 6a."""
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from figure_run import RESULTS, provenance
+from figure_run import RESULTS, first_step, provenance
 from published import ROOT
 from tables import print_table
 
@@ -41,12 +41,6 @@ class Claim:
     agrees: Callable[[pd.DataFrame], bool]
     config: str | None = None
     options: tuple[str, ...] = ()
-
-
-def first_step(metrics: pd.DataFrame, threshold: float, which: str = "val_accuracy") -> float:
-    """The first evaluated step with an accuracy at or above a threshold; infinite for never."""
-    passed = metrics.step[metrics[which] >= threshold]
-    return float(passed.iloc[0]) if len(passed) else float("inf")
 
 
 def memorises(metrics: pd.DataFrame) -> bool:

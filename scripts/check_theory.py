@@ -13,36 +13,26 @@ import argparse
 
 import numpy as np
 import pandas as pd
-import torch
 from check_published import Run, figure_3_run, fit_all
-from jaxtyping import Int
 from matplotlib.figure import Figure
 from published import ROOT, SAMPLES, STEPS, training_fractions
 from tables import print_table
-from torch import Tensor
+from training_fraction import prediction_of, rank_correlation
 
 from grokking_pl.plots.theory import predicted_steps
 from grokking_pl.tasks import addition
-from grokking_pl.theory import critical_fraction_of, predict, rate_quantiles, sample_rates
+from grokking_pl.theory import critical_fraction_of, rate_quantiles, sample_rates
 
 RUNS = ROOT / "runs/theory"
 LEARNING_RATE = 1e-3
-SYMBOLS, OUTPUTS = 10, 30
-
-
-def published_split(train_num: int, seed: int) -> Int[Tensor, " train"]:
-    """The training set of a published run: NumPy's legacy generator draws the targets before the split."""
-    legacy = np.random.RandomState(seed)
-    legacy.normal(0, 1, size=(2 * SYMBOLS - 1, OUTPUTS))
-    return torch.from_numpy(legacy.choice(SAMPLES, train_num, replace=False))
+SYMBOLS = 10
 
 
 def compare() -> pd.DataFrame:
     """Compare theory and network, one row per published run."""
-    table = addition(SYMBOLS)
     rows = []
     for run in training_fractions().to_dict("records"):
-        prediction = predict(table, published_split(run["train_num"], run["seed"]))
+        prediction = prediction_of(run["train_num"], run["seed"])
         observed = not np.isnan(run["steps_to_rqi"])
         rows.append(
             {
@@ -63,24 +53,23 @@ def compare() -> pd.DataFrame:
     return frame
 
 
-def rank_correlation(frame: pd.DataFrame) -> float:
-    """Spearman's rank correlation of measured and predicted steps; never ranks last."""
-    return float(frame.measured_steps.rank().corr(frame.predicted_steps.rank()))
-
-
 def summary(frame: pd.DataFrame) -> list[str]:
     """The comparison in words."""
     observed, implied = frame[frame.observed], frame[frame.implied]
     full_batch = observed[observed.train_num <= 45]
+
+    def correlation(runs: pd.DataFrame) -> str:
+        return f"{rank_correlation(runs.measured_steps, runs.predicted_steps):.2f} over"
+
     shares = observed.measured_steps / observed.predicted_steps
     return [
         f"implied and observed agree in {frame.agree.sum()} of {len(frame)} runs",
         f"observed without being implied: {(frame.observed & ~frame.implied).sum()} of {len(observed)}",
         f"implied and not observed: {(frame.implied & ~frame.observed).sum()} of {len(implied)}",
-        f"rank correlation of measured and predicted steps: {rank_correlation(frame):.2f} over all {len(frame)} runs, "
-        f"{rank_correlation(implied):.2f} over the {len(implied)} where the structure is implied, "
-        f"{rank_correlation(observed):.2f} over the {len(observed)} where it was observed, "
-        f"{rank_correlation(full_batch):.2f} over the {len(full_batch)} of these trained on full batches",
+        f"rank correlation of measured and predicted steps: {correlation(frame)} all {len(frame)} runs, "
+        f"{correlation(implied)} the {len(implied)} where the structure is implied, "
+        f"{correlation(observed)} the {len(observed)} where it was observed, "
+        f"{correlation(full_batch)} the {len(full_batch)} of these trained on full batches",
         f"measured over predicted steps: median {shares.median():.3f}, from {shares.min():.3f} to {shares.max():.3f}",
     ]
 

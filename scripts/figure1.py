@@ -9,7 +9,7 @@ Shares its run with appendix_lottery_ticket.py and with figure7.py --coarse.
 import numpy as np
 import pandas as pd
 import torch
-from figure_run import FigureRun, make, metrics_of, transformer_run
+from figure_run import FigureRun, first_step, make, metrics_of, transformer_run
 from matplotlib.figure import Figure
 
 from grokking_pl.metrics import fourier_power
@@ -27,9 +27,9 @@ def draw(run: FigureRun) -> None:
     with np.load(folder / "embeddings.npz") as file:
         steps, embeddings, symbols = file["steps"], file["embeddings"], file["symbols"]
     metrics = metrics_of(folder, "train_accuracy", "val_accuracy")
-    fitted = metrics[metrics.train_accuracy >= OVERFITTED].step
+    fitted = first_step(metrics, OVERFITTED, "train_accuracy")
     # The first snapshot after the training set is fitted, as long as nothing else is.
-    overfitting = int(np.searchsorted(steps, fitted.iloc[0])) if len(fitted) else len(steps) // 2
+    overfitting = int(np.searchsorted(steps, fitted)) if np.isfinite(fitted) else len(steps) // 2
     chosen = [0, min(overfitting, len(steps) - 1), len(steps) - 1]
     points, explained = principal_components(embeddings[chosen], fixed_axes=False)
 

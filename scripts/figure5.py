@@ -11,14 +11,13 @@ import pandas as pd
 from figure_run import FigureRun, make, seeds_of
 from matplotlib.figure import Figure
 from published import SAMPLES
-from training_fraction import agreement, published_within, structure_runs
+from training_fraction import agreement, prediction_of, published_within, rank_correlation, structure_runs
 
-from grokking_pl.data import AlgorithmicDataModule
 from grokking_pl.plots.captions import letter
 from grokking_pl.plots.curves import PUBLISHED_STYLE
 from grokking_pl.plots.theory import draw_grokking_rate, draw_predicted_steps
 from grokking_pl.tasks import addition
-from grokking_pl.theory import Prediction, critical_fraction_of, predict, rate_quantiles, sample_rates
+from grokking_pl.theory import critical_fraction_of, rate_quantiles, sample_rates
 
 TRIALS = 1000
 ETA = 1e-3
@@ -58,25 +57,18 @@ def draw(run: FigureRun) -> None:
     run.save(figure, caption(runs, steps, r_c), {"a_rates": rates, "b_steps": runs})
 
 
-def prediction_of(train_count: int, seed: int) -> Prediction:
-    """What the theory says of the training set of a published run."""
-    data = AlgorithmicDataModule(addition(10), train_count=train_count, split="published", seed=seed)
-    data.setup("fit")
-    return predict(data.table, data.train_indices)
-
-
 def caption(runs: pd.DataFrame, steps: int, r_c: float) -> str:
     """What the figure shows, with its numbers."""
-    implied, formed = runs.lambda_3 > 0, runs.steps_to_rqi.notna()
-    measured = runs.steps_to_rqi.fillna(np.inf)
+    measured, predicted = runs.steps_to_rqi, runs.predicted_steps
+    implied, formed = runs.lambda_3 > 0, measured.notna()
     correlations = [
-        f"{measured[chosen].rank().corr(runs.predicted_steps[chosen].rank()):.2f} over the {chosen.sum()} {which}"
+        f"{rank_correlation(measured[chosen], predicted[chosen]):.2f} over the {chosen.sum()} {which}"
         for chosen, which in (
             (implied | ~implied, "runs (never ranks last)"),
             (formed, "in which the structure formed"),
         )
     ]
-    ratio = (runs.predicted_steps / runs.steps_to_rqi)[implied & formed]
+    ratio = (predicted / measured)[implied & formed]
     clock = f"the theory's steps are {ratio.min():.0f} to {ratio.max():.0f} times the network's, " if len(ratio) else ""
     return f"""
     Figure 5. The effective theory and the dependence of grokking time on data size, for addition (p = 10). (a) lambda_3

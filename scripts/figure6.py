@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from published import COLUMNS, DELAY, STEPS, grid, phase_of
 
 from grokking_pl.plots.captions import letter
+from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
 from grokking_pl.plots.diagram import draw_phase_legend, draw_phases
 
 NAMES = {
@@ -124,7 +125,7 @@ def beside_published(runs: pd.DataFrame, name: str, budget: int, delay: int) -> 
 def draw_steps(panel: Axes, tables: list[pd.DataFrame]) -> None:
     """Steps to both thresholds, ours against the published ones."""
     both = pd.concat(tables)
-    for which, mark, colour, name in (("train", "o", "#222222", "training"), ("val", "^", "#c1440e", "validation")):
+    for which, mark, colour, name in (("train", "o", TRAIN_COLOUR, "training"), ("val", "^", VAL_COLOUR, "validation")):
         panel.loglog(
             both[f"published_{which}"], both[f"steps_to_{which}"], mark, color=colour, markersize=4, alpha=0.7,
             label=f"{name} accuracy > 0.9", markerfacecolor="none",

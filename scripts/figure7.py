@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from figure_run import FigureRun, make, metrics_of, phase_counts, seeds_of, summary_of, transformer_run
+from figure_run import FigureRun, first_step, make, metrics_of, phase_counts, seeds_of, summary_of, transformer_run
 from matplotlib.figure import Figure
 
 from grokking_pl.plots.captions import letter
@@ -94,7 +94,7 @@ def quick_seeds(run: FigureRun) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     curves = [metrics_of(folders[name], "effective_dimension").assign(seed=seed) for name, seed in names.items()]
     seeds = [{"seed": seed, "dropout": 0.0, **steps_to_pass(folders[name])} for name, seed in names.items()]
-    return pd.concat(curves), pd.DataFrame(seeds)
+    return pd.concat(curves), pd.DataFrame(seeds).replace(np.inf, np.nan)
 
 
 def quick_dropout(run: FigureRun) -> pd.DataFrame:
@@ -117,10 +117,9 @@ def quick_dropout(run: FigureRun) -> pd.DataFrame:
 
 
 def steps_to_pass(folder: Path) -> dict[str, float]:
-    """The first evaluated steps at which the accuracies of a run pass; not a number for never."""
+    """The first evaluated steps at which the accuracies of a run pass; infinite for never."""
     metrics = metrics_of(folder, "train_accuracy", "val_accuracy")
-    passed = {name: metrics.step[metrics[f"{name}_accuracy"] >= THRESHOLD] for name in ("train", "val")}
-    return {f"steps_to_{name}": float(steps.iloc[0]) if len(steps) else np.nan for name, steps in passed.items()}
+    return {f"steps_to_{name}": first_step(metrics, THRESHOLD, f"{name}_accuracy") for name in ("train", "val")}
 
 
 def median(runs: pd.DataFrame, column: str) -> float:

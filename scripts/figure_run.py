@@ -263,6 +263,12 @@ def metrics_of(folder: Path, *names: str) -> pd.DataFrame:
     return pd.read_csv(folder / "metrics.csv")[["step", *names]].dropna().reset_index(drop=True)
 
 
+def first_step(metrics: pd.DataFrame, threshold: float, which: str = "val_accuracy") -> float:
+    """The first evaluated step with an accuracy at or above a threshold; infinite for never."""
+    passed = metrics.step[metrics[which] >= threshold]
+    return float(passed.iloc[0]) if len(passed) else float("inf")
+
+
 def phase_counts(runs: pd.DataFrame) -> str:
     """How many runs of a diagram have each phase, in words."""
     return ", ".join(f"{phase} {number}" for phase, number in runs.phase.value_counts().items())

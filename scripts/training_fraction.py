@@ -1,8 +1,13 @@
-"""Toy addition at training sets of 5 to 54 samples: the runs of figures 3, 4b and 5b, and their agreement."""
+"""Toy addition at training sets of 5 to 54 samples: the runs of figures 3, 4b and 5b, and what is said of them."""
 
+import numpy as np
 import pandas as pd
 from figure_run import FigureRun
 from published import SAMPLES, STEPS, close, training_fractions
+
+from grokking_pl.data import AlgorithmicDataModule
+from grokking_pl.tasks import addition
+from grokking_pl.theory import Prediction, predict
 
 
 def training_fraction_runs(run: FigureRun, config: str) -> pd.DataFrame:
@@ -39,3 +44,15 @@ def agreement(runs: pd.DataFrame, budget: int) -> str:
     """In words, in how many runs the steps to RQI > 0.95 agree with the published ones within a budget."""
     agree = close(runs.steps_to_rqi, published_within(runs, budget), 0.02, 1)
     return f"both never, or steps within 2 %, in {agree.sum()} of {len(runs)}"
+
+
+def prediction_of(train_count: int, seed: int) -> Prediction:
+    """What the theory says of the training set of a published run."""
+    data = AlgorithmicDataModule(addition(10), train_count=train_count, split="published", seed=seed)
+    data.setup("fit")
+    return predict(data.table, data.train_indices)
+
+
+def rank_correlation(measured: pd.Series, predicted: pd.Series) -> float:
+    """Spearman's rank correlation of measured and predicted steps; never, nan or infinite, ranks last."""
+    return float(measured.fillna(np.inf).rank().corr(predicted.rank()))

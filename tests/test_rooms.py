@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 LAYERS, *IMPORTERS = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
 ROOMS = [room for layer in LAYERS["layers"] for room in re.split(r"\s*\|\s*", layer)]
-FOR_ALL = {"cores", "errors", "importing", "sizes"}
+FOR_ALL = {"cores", "errors", "importing", "sizes", "spacing"}
 ON_TOP = ("commands", "interface", "__main__")
 """No room may import them, which the layers say."""
 SVG = {"s": "http://www.w3.org/2000/svg"}

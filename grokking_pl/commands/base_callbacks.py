@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from grokking_pl.callbacks import Intervention, Reporting, RunCheckpoint
+from grokking_pl.commands.standard_callbacks import as_list
 from grokking_pl.errors import UserError
 from grokking_pl.metrics import Criterion
 
@@ -41,7 +42,7 @@ def interventions_among(given: Any) -> dict[str, Any]:
         UserError: a callback is neither observing nor an intervention; a diagram calls no others.
     """
     interventions: dict[str, Any] = {}
-    for callback in _listed(given):
+    for callback in as_list(given or []):
         path, options = _path_and_options(callback)
         cls = _find(path)
         if cls is not None and issubclass(cls, Intervention):
@@ -94,7 +95,7 @@ def notes_on_criteria(given: Any, own: Mapping[str, Mapping[str, Any]]) -> list[
         own: the diagram's options ``phase`` and ``observe``.
     """
     notes = []
-    for callback in _listed(given):
+    for callback in as_list(given or []):
         path, options = _path_and_options(callback)
         name = path.rpartition(".")[2]
         for option, ours in CRITERIA.get(name, {}).items():
@@ -107,10 +108,6 @@ def notes_on_criteria(given: Any, own: Mapping[str, Mapping[str, Any]]) -> list[
                     "own"
                 )
     return notes
-
-
-def _listed(given: Any) -> list[Any]:
-    return given if isinstance(given, list) else [given] if given else []
 
 
 def _path_and_options(callback: Any) -> tuple[str, Mapping[str, Any]]:

@@ -13,8 +13,8 @@ from grokking_pl.callbacks import Reporting
 from grokking_pl.errors import UserError
 from grokking_pl.runs import RunFolder
 from grokking_pl.runs.files import json_text, write_atomically, writing
+from grokking_pl.training.optimizer import GROUPS
 
-GROUPS = ("embeddings", "decoder")
 OPTIONS = {"lr": "lr", "weight_decay": "weight_decay", "decoupled": "decoupled_weight_decay"}
 """Changeable options of a group, with their names in the optimizer."""
 
@@ -40,7 +40,7 @@ class Change:
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.name} {_word(self.before)} -> {_word(self.after)}"
+        return f"{self.name} {as_word(self.before)} -> {as_word(self.after)}"
 
 
 def history_of(checkpoint: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -166,5 +166,6 @@ def _scale_base_rates(scheduler: Any, groups: list[dict[str, Any]], factor: floa
         scheduler.base_lrs = [rate * factor if ours else rate for rate, ours in zip(rates, mine, strict=True)]
 
 
-def _word(value: Any) -> str:
+def as_word(value: Any) -> str:
+    """A setting's value in a message."""
     return value if isinstance(value, str) else json.dumps(value)

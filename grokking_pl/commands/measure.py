@@ -10,6 +10,7 @@ from grokking_pl.commands.old_run import OldRun
 from grokking_pl.commands.parser import GrokParser
 from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.replayed_trainer import ReplayedTrainer, Rows
+from grokking_pl.commands.standard_callbacks import as_list
 from grokking_pl.errors import UserError
 from grokking_pl.runs import RunFolder
 from grokking_pl.runs.csv_metrics import read_rows
@@ -24,8 +25,7 @@ def run(words: list[str]) -> None:
     quieten()
     parser = build_parser(words[0])
     config = parser.parse_args(words[1:])
-    measures = parser.instantiate_classes(config).measures
-    measures = measures if isinstance(measures, list) else [measures] if measures else []
+    measures = as_list(parser.instantiate_classes(config).measures)
     if not measures:
         raise UserError("nothing to measure: give --measures=NAME, such as FourierProgress or WeightNorms")
     folder = RunFolder(Path(config.run))

@@ -11,7 +11,7 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, reason_on_one_line
 from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.runs import RunFolder, SafeCheckpointIO
 from grokking_pl.runs.kept_checkpoints import KeptCheckpoints
@@ -100,7 +100,7 @@ class OldRun:
         try:
             network.load_state_dict(dict(weights))
         except RuntimeError as error:
-            reason = " ".join(str(error).split(":", 1)[-1].split())[:200]
+            reason = reason_on_one_line(str(error).split(":", 1)[-1])
             raise UserError(f"the weights of step {step} do not fit the network of config.yaml: {reason}") from None
 
 

@@ -10,8 +10,9 @@ import yaml
 from lightning.pytorch.callbacks import Timer
 
 from grokking_pl.commands.base_callbacks import OBSERVERS
-from grokking_pl.commands.changed_settings import CHANGEABLE, Change
+from grokking_pl.commands.changed_settings import CHANGEABLE, Change, as_word
 from grokking_pl.commands.fork import Fork, may_differ
+from grokking_pl.commands.standard_callbacks import as_list
 from grokking_pl.errors import UserError
 from grokking_pl.experiments import Settings, flatten
 from grokking_pl.population.honoured import CHANGES_NO_TRAINING
@@ -20,10 +21,8 @@ from grokking_pl.runs import RunFolder
 RECORD = "settings"
 """Key of a checkpoint's settings, as JSON."""
 
-MAY_CHANGE = (CHANGES_NO_TRAINING - {"use_distributed_sampler"}) | {
-    # Length of training, and logging.
-    "max_epochs", "max_time", "min_epochs", "min_steps", "fast_dev_run", "enable_autolog_hparams", "model_registry",
-}  # fmt: skip
+LENGTH = {"max_epochs", "max_time", "min_epochs", "min_steps", "fast_dev_run"}
+MAY_CHANGE = (CHANGES_NO_TRAINING - {"use_distributed_sampler"}) | LENGTH
 """Trainer options that may differ when a run is resumed."""
 
 OF_THE_COMMAND = ("run_dir", "ckpt_path", "fork", "weights_only", "trainer")
@@ -139,11 +138,7 @@ def _is_given(name: str, words: Sequence[str]) -> bool:
 def _difference(name: str, trained: Settings, now: Settings) -> str:
     if name not in trained:
         return f"without {name}"
-    return f"with {name} {_word(trained[name])}, not {_word(now[name]) if name in now else 'without'}"
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return f"with {name} {as_word(trained[name])}, not {as_word(now[name]) if name in now else 'without'}"
 
 
 def _of_the_training(settings: Settings) -> Settings:
@@ -161,7 +156,7 @@ def _of_the_training(settings: Settings) -> Settings:
 def _training_callbacks(given: Any) -> dict[str, Any]:
     """The callbacks that may change training, by class name."""
     callbacks: dict[str, Any] = {}
-    for callback in given if isinstance(given, list) else [given] if given else []:
+    for callback in as_list(given or []):
         path = str(callback.get("class_path") if isinstance(callback, Mapping) else callback)
         cls = pydoc.locate(path)
         if not (isinstance(cls, type) and issubclass(cls, (*OBSERVERS, Timer))):

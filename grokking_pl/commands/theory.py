@@ -12,6 +12,7 @@ from grokking_pl.commands.quiet import quieten
 from grokking_pl.commands.tables import print_table
 from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, is_taken, save_figure, write_atomically, writing
+from grokking_pl.spacing import evenly_spaced
 from grokking_pl.theory.study import TheoryResults, TheoryStudy
 
 RUNS = Path("runs/theory")
@@ -96,7 +97,7 @@ def print_results(results: TheoryResults, console: Console) -> None:
     whole, critical = results.whole, results.critical
     console.print(f"[bold]{results.task}[/bold]: effective theory")
     merged = results.rates.merge(results.unique[["train_count", "probability", "low", "high"]], on="train_count")
-    shown = merged.iloc[_spread(len(merged), ROWS_SHOWN)]
+    shown = merged.iloc[evenly_spaced(len(merged), ROWS_SHOWN)]
     table = Table(
         "n",
         "fraction",
@@ -140,10 +141,3 @@ def print_results(results: TheoryResults, console: Console) -> None:
             "[yellow]The linear structure does not separate this task's results: r_c is where the equations "
             "determine everything, not where a network generalises.[/yellow]"
         )
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most ``most`` of the indices 0 .. count - 1, evenly spaced, including the ends."""
-    if count <= most:
-        return list(range(count))
-    return [round(k * (count - 1) / (most - 1)) for k in range(most)]

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from grokking_pl.data.batches import IndexStream, shuffled
-from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.datamodule import TensorDataModule, require_positive
 from grokking_pl.data.given_split import given_split
 from grokking_pl.data.splits import RECIPES, Draws, Request, SplitRecipe, target_vectors, training_count
 from grokking_pl.errors import UserError
@@ -157,8 +157,7 @@ def _count(recipe: str, fraction: float | None, count: int | None, samples: int)
             )
         return count
     assert count is not None
-    if count < 1:
-        raise UserError(f"train_count is {count}; it must be at least 1")
+    require_positive(train_count=count)
     if count > samples:
         raise UserError(f"train_count is {count}, but there are only {samples} samples")
     if count == samples:

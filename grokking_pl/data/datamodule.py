@@ -16,6 +16,13 @@ EVALUATION_BATCH = 2048
 MOST = 2**63 - 1
 
 
+def require_positive(**numbers: int | None) -> None:
+    """Raise a `UserError` that names the first number below 1; None is no number."""
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise UserError(f"{name} is {value}; it must be at least 1")
+
+
 class TensorDataModule(pl.LightningDataModule):
     """Samples held as tensors on the training device, split into a training and a validation set.
 
@@ -57,9 +64,8 @@ class TensorDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         check_fraction(corrupt_fraction)
+        require_positive(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
         for name, value in (("batch_size", batch_size), ("steps_per_epoch", steps_per_epoch)):
-            if value is not None and value < 1:
-                raise UserError(f"{name} is {value}; it must be at least 1")
             if value is not None and value > MOST:
                 raise UserError(f"{name} is {value}; it must be at most {MOST}")
         self.batch_size = batch_size

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Integer, UInt8
 from torch import Tensor
 
-from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.datamodule import TensorDataModule, require_positive
 from grokking_pl.data.idx import read_idx
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
@@ -61,8 +61,7 @@ class MNISTDataModule(TensorDataModule):
         corrupt_fraction: float = 0.0,
     ) -> None:
         super().__init__(batch_size, steps_per_epoch, seed, corrupt_fraction)
-        if train_size < 1:
-            raise UserError(f"train_size is {train_size}; it must be at least 1")
+        require_positive(train_size=train_size)
         if download and data_dir is None:
             raise UserError("download is set but data_dir is not: set data_dir to the folder for the files")
         self.train_size = train_size

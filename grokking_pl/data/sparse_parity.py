@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokking_pl.data.batches import Batch, TrainingBatches, share, step_generator
-from grokking_pl.data.datamodule import TensorDataModule
+from grokking_pl.data.datamodule import TensorDataModule, require_positive
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 
@@ -55,7 +55,7 @@ class SparseParity(TensorDataModule):
         super().__init__(batch_size, steps_per_epoch, seed, corrupt_fraction)
         if not 1 <= relevant <= bits:
             raise UserError(f"relevant is {relevant} and bits {bits}; give at least 1 relevant bit, and at most all")
-        check_samples(train_samples, val_samples)
+        require_positive(train_samples=train_samples, val_samples=val_samples)
         if train_samples + val_samples > 2**bits:
             raise UserError(
                 f"train_samples {train_samples} and val_samples {val_samples} are more than the {2**bits} vectors of "
@@ -145,13 +145,6 @@ class _NewSamples(TrainingBatches):
             inputs = (1 - 2 * bits[mine]).float()
             device = self.data[0].device
             yield inputs.to(device), self.parity.targets_of(inputs).to(device)
-
-
-def check_samples(train_samples: int, val_samples: int) -> None:
-    """Raise a `UserError` unless both sets have samples."""
-    for name, value in (("train_samples", train_samples), ("val_samples", val_samples)):
-        if value < 1:
-            raise UserError(f"{name} is {value}; it must be at least 1")
 
 
 def distinct_signs(count: int, bits: int, generator: torch.Generator) -> Float[Tensor, "count bits"]:

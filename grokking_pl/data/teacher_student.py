@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from grokking_pl.data.datamodule import TensorDataModule
-from grokking_pl.data.sparse_parity import check_samples
+from grokking_pl.data.datamodule import TensorDataModule, require_positive
 from grokking_pl.errors import UserError
 from grokking_pl.sizes import Sizes
 
@@ -60,10 +59,8 @@ class TeacherStudent(TensorDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__(batch_size, steps_per_epoch, seed)
-        check_samples(train_samples, val_samples)
-        for name, value in (("inputs", inputs), ("outputs", outputs), ("teacher_width", teacher_width)):
-            if value < 1:
-                raise UserError(f"{name} is {value}; it must be at least 1")
+        require_positive(train_samples=train_samples, val_samples=val_samples)
+        require_positive(inputs=inputs, outputs=outputs, teacher_width=teacher_width)
         if not 0 <= noise < float("inf"):
             raise UserError(f"noise is {noise}; it must be a number of at least 0")
         if teacher_activation not in ACTIVATIONS:

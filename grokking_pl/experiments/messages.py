@@ -6,7 +6,6 @@ import pydoc
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
@@ -55,9 +54,7 @@ def one_line(message: str) -> str:
         return f"{required[1]} is missing: give it as an option, or in a configuration with --config"
     absent = re.match(r"Parser key \"config\": File does not exist: '?([^']+)'?", text)
     if absent:
-        path = Path(absent[1])
-        near = difflib.get_close_matches(path.name, [file.name for file in path.parent.glob("*.yaml")], n=1)
-        return f"there is no configuration {absent[1]}" + (f": did you mean {path.with_name(near[0])}?" if near else "")
+        return f"there is no configuration {absent[1]}"
     unknown = unknown_option(message)
     if unknown is None and (wrong := _wrong_value(text)):
         return wrong

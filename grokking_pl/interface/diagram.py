@@ -1,7 +1,6 @@
 """A diagram on disk as an object: grid, results of its runs, curves and figure."""
 
 import io
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from grokking_pl.errors import UserError
 from grokking_pl.interface.notebook import table
 from grokking_pl.metrics.crossings import further_columns
 from grokking_pl.plots.diagram_figure import diagram_figure
-from grokking_pl.report.run_results import corrupt
+from grokking_pl.report.diagram_results import read_description
 from grokking_pl.report.writing import write_report
 from grokking_pl.runs.diagram_folder import DiagramFolder, read_marks
 
@@ -37,14 +36,7 @@ class Diagram:
         Raises:
             UserError: the file is corrupt.
         """
-        record = self.path / "diagram.json"
-        try:
-            description: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-            if not {"axes", "seeds", "steps", "phase"} <= {*description}:
-                raise ValueError
-        except (OSError, ValueError, TypeError):
-            raise corrupt(record, "it does not describe a grid") from None
-        return description
+        return read_description(self.path)
 
     @property
     def axes(self) -> dict[str, list[Any]]:

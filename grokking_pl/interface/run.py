@@ -5,19 +5,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
 from lightning.pytorch import LightningDataModule, LightningModule
 from matplotlib.figure import Figure
 from torch import nn
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, reason_on_one_line
 from grokking_pl.experiments import ExperimentBuilder
 from grokking_pl.interface.notebook import table
 from grokking_pl.metrics import Phase
 from grokking_pl.plots.curves import accuracy_curves
-from grokking_pl.report.run_results import RunResults, read_run
+from grokking_pl.report.run_results import Embeddings, RunResults, read_run
 from grokking_pl.report.writing import write_report
 from grokking_pl.runs import RunFolder, SafeCheckpointIO
 from grokking_pl.sizes import Sizes
@@ -26,26 +24,6 @@ from grokking_pl.training import GrokkingModule
 
 SHOWN = ("phase", "steps_to_train", "steps_to_val", "train_accuracy", "val_accuracy", "steps", "seed", "status")
 """Entries of the outcome shown in a notebook."""
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """The embeddings of a run over steps.
-
-    Args:
-        steps: updates made, ascending (n).
-        values: embeddings at each step (n x p x d); those with several dimensions per symbol are flattened.
-        symbols: name of each symbol (p).
-    """
-
-    steps: Int[np.ndarray, " n"]
-    values: Float[np.ndarray, "n p d"]
-    symbols: tuple[str, ...]
-
-    def at(self, step: int) -> Float[np.ndarray, "p d"]:
-        """The embeddings at the step nearest to ``step``."""
-        nearest: Float[np.ndarray, "p d"] = self.values[abs(self.steps - step).argmin()]
-        return nearest
 
 
 @dataclass(frozen=True)
@@ -100,7 +78,7 @@ class Run:
                 f"{self.path} has no embeddings: train a network that embeds symbols with the callback "
                 "EmbeddingSnapshots"
             )
-        return Embeddings(np.array(snapshots.steps), snapshots.embeddings, snapshots.symbols)
+        return snapshots
 
     @property
     def trajectories(self) -> Trajectories | None:
@@ -130,7 +108,7 @@ class Run:
             module.load_state_dict(loaded["state_dict"])
         except RuntimeError as error:
             raise UserError(
-                f"{path} does not fit {self.folder.config} ({' '.join(str(error).split())[:200]}): give a checkpoint "
+                f"{path} does not fit {self.folder.config} ({reason_on_one_line(str(error))}): give a checkpoint "
                 "of this run"
             ) from None
         module.eval()

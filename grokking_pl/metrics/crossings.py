@@ -1,5 +1,6 @@
 """Steps at which accuracies cross their thresholds, for many runs at once (table 1 of the paper)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, pairwise
@@ -66,6 +67,10 @@ def check_criteria(prefix: str, **values: Any) -> None:
             f"{prefix}further_thresholds is {further}; give accuracies above 0 and at most 1, in ascending order, or "
             "omit it"
         )
+
+
+STEPS_COLUMN = re.compile(r"steps_to_(train|val)(?:_([\d.e-]+))?")
+"""Columns of the steps to a threshold: the accuracy, and for a further threshold its value."""
 
 
 def further_columns(thresholds: Sequence[float] | None) -> list[str]:

@@ -90,5 +90,9 @@ def key_frequencies(embeddings: Float[Tensor, "*batch p d"], factor: float = 3.0
     """
     if not factor > 1:
         raise UserError(f"factor is {factor}; it must be above 1")
-    power = fourier_power(embeddings)
+    return above_uniform(fourier_power(embeddings), factor)
+
+
+def above_uniform(power: Float[Tensor, "*batch terms"], factor: float) -> Bool[Tensor, "*batch terms"]:
+    """Which fractions of the power exceed ``factor`` times those of a uniform spectrum."""
     return power > factor / power.shape[-1]

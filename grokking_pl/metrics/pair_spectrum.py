@@ -14,6 +14,9 @@ from torch import Tensor
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.precision import result_dtype
 
+EXPLAINED = 0.85
+"""Fraction of a neuron's variance above which a term explains it (Nanda et al., 2023, section 4.3)."""
+
 
 class NeuronFrequencies(NamedTuple):
     """The frequency of each neuron, and the fraction of its variance explained by it.

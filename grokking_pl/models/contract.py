@@ -1,4 +1,7 @@
-"""What an architecture shows of itself: the parameters of its embeddings, the embeddings, and how two are combined."""
+"""What an architecture shows of itself, and what it requires of the data.
+
+It shows the parameters of its embeddings, the embeddings, and how two are combined.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from grokking_pl.errors import UserError
+from grokking_pl.sizes import Sizes
 
 
 def embedding_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -78,3 +82,11 @@ def combination_of(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
         )
 
     return undeclared
+
+
+def require_symbols(sizes: Sizes, architecture: str, sequences: bool = False) -> None:
+    """Raise a `UserError` if the data are vectors, or sequences of tokens where the architecture reads only pairs."""
+    if sizes.symbols == 0:
+        raise UserError(f"{architecture} embeds pairs of symbols, but the data are vectors: choose MLP, or other data")
+    if sizes.tokens and not sequences:
+        raise UserError(f"{architecture} reads pairs of symbols, but the data are equations: choose Transformer")

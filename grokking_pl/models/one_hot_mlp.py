@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from grokking_pl.models.activations import Activation
+from grokking_pl.models.contract import require_symbols
 from grokking_pl.models.mlp import MLP
-from grokking_pl.models.toy import require_symbols
 from grokking_pl.sizes import Sizes
 
 

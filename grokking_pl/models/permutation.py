@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from grokking_pl.errors import UserError
 from grokking_pl.models.activations import Activation
+from grokking_pl.models.contract import require_symbols
 from grokking_pl.models.mlp import dense_layers, scale_parameters
-from grokking_pl.models.toy import require_symbols
 from grokking_pl.sizes import Sizes
 
 

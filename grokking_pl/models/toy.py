@@ -11,16 +11,9 @@ from torch.nn import functional as F
 
 from grokking_pl.errors import UserError
 from grokking_pl.models.activations import Activation
+from grokking_pl.models.contract import require_symbols
 from grokking_pl.models.mlp import dense_layers, scale_parameters
 from grokking_pl.sizes import Sizes
-
-
-def require_symbols(sizes: Sizes, architecture: str, sequences: bool = False) -> None:
-    """Raise a `UserError` if the data are vectors, or sequences of tokens where the architecture reads only pairs."""
-    if sizes.symbols == 0:
-        raise UserError(f"{architecture} embeds pairs of symbols, but the data are vectors: choose MLP, or other data")
-    if sizes.tokens and not sequences:
-        raise UserError(f"{architecture} reads pairs of symbols, but the data are equations: choose Transformer")
 
 
 class ToyModel(nn.Module):

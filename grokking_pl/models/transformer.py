@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from grokking_pl.errors import UserError
 from grokking_pl.models.activations import Activation, make_activation
-from grokking_pl.models.toy import require_symbols
+from grokking_pl.models.contract import require_symbols
 from grokking_pl.sizes import Sizes
 
 Norm = Literal["before", "after", "none"]

@@ -1,6 +1,5 @@
 """Diagrams with one axis: steps to both thresholds against a hyperparameter, with the phases as background."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from grokking_pl.metrics.crossings import STEPS_COLUMN
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.metrics.quartiles import quartiles
 from grokking_pl.plots.axis_labels import axis_labels, paths_in_words
@@ -20,7 +20,6 @@ from grokking_pl.plots.phases import PHASE_COLOURS
 from grokking_pl.plots.step_ticks import label_steps
 from grokking_pl.plots.theory import THEORY_COLOUR
 
-STEPS = re.compile(r"steps_to_(train|val)(?:_([\d.e-]+))?")
 NEVER_HEIGHTS = {"train": 0.7, "val": 0.3}
 """Heights of the two thresholds in the row of runs that never reached them."""
 LOGARITHMIC = 30
@@ -43,7 +42,7 @@ def axis_curves(
         labels: labels of axes, if different from their names in words.
         marks: values to mark by vertical lines, by label.
     """
-    names = {str(name): match for name in runs if (match := STEPS.fullmatch(str(name)))}
+    names = {str(name): match for name in runs if (match := STEPS_COLUMN.fullmatch(str(name)))}
     steps = runs[list(names)].astype(float).fillna(np.inf).clip(lower=1)
     figure = Figure(figsize=(8, 4.8), layout="constrained")
     if np.isinf(steps[[name for name, match in names.items() if not match[2]]]).any(axis=None):

@@ -1,7 +1,8 @@
 """Labels of axes in words, from the names of options and columns."""
 
-import re
 from collections.abc import Mapping, Sequence
+
+from grokking_pl.metrics.crossings import STEPS_COLUMN
 
 SECTIONS = {"model", "data", "trainer", "callbacks", "architecture", "task", "init_args"}
 """Parts of an option's path that say where it is, not what it is."""
@@ -54,7 +55,7 @@ def steps_in_words(column: str) -> str:
     >>> steps_in_words("steps_to_val"), steps_in_words("steps_to_train_0.6")
     ('steps to validation threshold', 'steps to training accuracy 0.6')
     """
-    match = re.fullmatch(r"steps_to_(train|val)(?:_(.+))?", column)
+    match = STEPS_COLUMN.fullmatch(column)
     assert match, column
     which, level = match.groups()
     return f"steps to {WORDS[which]} " + (f"accuracy {level}" if level else "threshold")

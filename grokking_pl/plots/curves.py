@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grokking_pl.metrics.phases import Phase
+from grokking_pl.plots.colours import VERMILION
 from grokking_pl.plots.phases import PHASE_COLOURS
 
-TRAIN_COLOUR, VAL_COLOUR = "#222222", "#c1440e"
+TRAIN_COLOUR, VAL_COLOUR = "#222222", VERMILION
 PUBLISHED_STYLE: dict[str, Any] = {
-    "linestyle": "none", "marker": "D", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": "#c1440e",
+    "linestyle": "none", "marker": "D", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": VAL_COLOUR,
     "markeredgewidth": 0.9, "label": "published run",
 }  # fmt: skip
 """Hollow, so that our point is visible inside it."""

@@ -10,16 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from grokking_pl.plots.colours import VERMILION
+
 LEAST_ROOM = 4
 """Least distance, in grid points, of a number from other marks."""
 NUMBER_DISTANCE = 90
 """Least distance, in grid points, between two numbers of the same class."""
 SYMBOL_RADIUS, PAIR_RADIUS = 6, 2
-WRONG_COLOUR = "#c1440e"
 PAIRS: dict[str, dict[str, Any]] = {
     "training pair": {"marker": "o", "s": 16, "color": "black", "linewidth": 0},
     "validation pair": {"marker": "D", "s": 20, "color": "white", "edgecolor": "black", "linewidth": 0.9},
-    "wrong, pair or symbol with itself": {"marker": "x", "s": 34, "color": WRONG_COLOUR, "linewidth": 1.5},
+    "wrong, pair or symbol with itself": {"marker": "x", "s": 34, "color": VERMILION, "linewidth": 1.5},
 }
 """Markers of pairs; wrong pairs have an additional cross."""
 
@@ -95,7 +96,7 @@ def draw_decision_map(
     for name, point in zip(names, symbols, strict=True):
         # A symbol hides its pair with itself, so it takes that pair's colour.
         is_wrong = not correct[(pairs == point).all(1)].all()
-        colour = WRONG_COLOUR if is_wrong else "black"
+        colour = VERMILION if is_wrong else "black"
         axes.annotate(name, point, fontsize=8, ha="center", va="center", zorder=5, fontweight="bold", color=colour)
     axes.set(xlim=extent[:2], ylim=extent[2:])
 

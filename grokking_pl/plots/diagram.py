@@ -1,6 +1,5 @@
 """Phase diagrams: phases of a grid of runs, and steps to both thresholds (figures 6 to 8 of the paper)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
+from grokking_pl.metrics.crossings import STEPS_COLUMN
 from grokking_pl.metrics.phases import Phase
 from grokking_pl.plots.axis_curves import axis_curves, most_frequent
 from grokking_pl.plots.axis_labels import axis_labels, paths_in_words, steps_in_words
@@ -44,7 +44,7 @@ def phase_diagram(
     """
     if len(axes) == 1:
         return axis_curves(runs, axes[0], labels, marks)
-    names = [name for name in map(str, runs) if re.fullmatch(r"steps_to_(train|val)(_[\d.e-]+)?", name)]
+    names = [name for name in map(str, runs) if STEPS_COLUMN.fullmatch(name)]
     steps = {name: median_steps(runs, axes, name) for name in names}
     lines = len(names) // 2
     figure = Figure(figsize=(13.5, lines * 4.5), layout="constrained")

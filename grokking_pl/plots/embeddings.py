@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grokking_pl.plots.principal_axes import principal_components
+from grokking_pl.spacing import evenly_spaced
 
 PANELS = 12
 COLOUR_MAP = "viridis"
@@ -27,7 +28,7 @@ def embedding_panels(
     if embeddings.shape[2] == 1:
         return _lines(steps, embeddings[:, :, 0], symbols)
     points, explained = principal_components(embeddings, fixed_axes)
-    chosen = np.unique(np.linspace(0, len(steps) - 1, min(PANELS, len(steps))).round().astype(int))
+    chosen = evenly_spaced(len(steps), PANELS)
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
     figure = Figure(figsize=(2.8 * columns, 3.0 * rows), layout="constrained")

@@ -6,7 +6,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-COLOURS = ("#bbbbbb", "#c1440e")
+from grokking_pl.plots.colours import VERMILION
+
+COLOURS = ("#bbbbbb", VERMILION)
 
 
 def spectrum(spectra: Mapping[int, Float[np.ndarray, " frequencies"]], factor: float) -> Figure:

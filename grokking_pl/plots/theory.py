@@ -6,7 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-THEORY_COLOUR, BAND_COLOUR, MARK_COLOUR, REFERENCE_COLOUR = "#0072b2", "#56b4e9", "#c1440e", "#666666"
+from grokking_pl.plots.colours import VERMILION
+
+THEORY_COLOUR, BAND_COLOUR, MARK_COLOUR, REFERENCE_COLOUR = "#0072b2", "#56b4e9", VERMILION, "#666666"
 """Blues, vermilion and grey: distinct for the colour-blind and in print."""
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grokking_pl.plots.principal_axes import principal_axes
+from grokking_pl.plots.theory import MARK_COLOUR
 
 COLOUR_MAP = "viridis"
-MARK_COLOUR = "#c1440e"
 
 
 def trajectories(

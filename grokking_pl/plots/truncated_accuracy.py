@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from grokking_pl.plots.curves import TRAIN_COLOUR, VAL_COLOUR
+from grokking_pl.spacing import evenly_spaced
 
 COLOUR_MAP = "viridis"
 TICKS = 8
@@ -35,7 +36,7 @@ def truncated_accuracy(
     left.plot(components, val[-1], "o-", color=VAL_COLOUR, markersize=4, label="validation")
     left.set_title(f"step {steps[-1]}", loc="left", fontsize=10)
     left.set_xscale("log")
-    chosen = np.unique(np.linspace(0, len(components) - 1, min(TICKS, len(components))).round().astype(int))
+    chosen = evenly_spaced(len(components), TICKS)
     left.set_xticks([components[k] for k in chosen], labels=[str(components[k]) for k in chosen])
     left.minorticks_off()
     left.set(xlabel="principal components kept", ylabel="accuracy", ylim=(-0.02, 1.05))

@@ -5,7 +5,6 @@ They are recorded on the device within the training step, so no step waits for t
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -15,17 +14,6 @@ POINTS = 40
 MOST_RUNS = 4000
 """Number of runs above which no curves are kept: their table would exceed the rest of the diagram."""
 UNSEEN = -1
-
-
-def curve_steps(budget: int, every_n_steps: int, points: int = POINTS) -> list[int]:
-    """Step 0 and at most ``points`` evaluation steps up to ``budget``.
-
-    >>> curve_steps(1000, 1, 4), curve_steps(1000, 100, 4)
-    ([0, 1, 10, 100, 1000], [0, 100, 1000])
-    """
-    spaced = np.geomspace(1, budget, points) / every_n_steps
-    steps = spaced.round().astype(int) * every_n_steps
-    return sorted({0, *steps[steps <= budget].tolist()})
 
 
 def curve_slots(steps: Sequence[int], budget: int) -> Int[Tensor, " slots"]:

@@ -22,10 +22,9 @@ from grokking_pl.population.rates import check_schedules
 from grokking_pl.population.rules import Update, updates_of
 from grokking_pl.training import GrokkingModule, Schedule
 from grokking_pl.training.interventions import Intervention
-from grokking_pl.training.optimizer import Optimization
+from grokking_pl.training.optimizer import GROUPS, Optimization
 from grokking_pl.training.schedule import LRSchedulerFactory
 
-GROUPS = ("embeddings", "decoder")
 SCHEDULES = ("schedule", "embeddings_schedule", "decoder_schedule")
 
 

@@ -7,10 +7,11 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from grokking_pl.metrics.crossings import NEVER, PhaseCriteria, decided, further_columns, track_crossings
-from grokking_pl.population.curves import UNSEEN, curve_slots, curve_steps, points_of, record_point
+from grokking_pl.population.curves import POINTS, UNSEEN, curve_slots, points_of, record_point
 from grokking_pl.population.member import Member
 from grokking_pl.population.observation import Observed
 from grokking_pl.population.outcome import Outcome
+from grokking_pl.spacing import log_spaced_steps
 
 SAVED = ("step", "since", "reached", "final", "curve")
 """Entries saved when a member leaves its place before its phase is decided."""
@@ -61,7 +62,7 @@ class Tracking:
         self.final: Int[Tensor, "places 2"] = full(0, 2)
         self.curve: Int[Tensor, "places points 2"] | None = None
         if keep_curves:
-            self._curve_steps = curve_steps(budget, criteria.every_n_steps)
+            self._curve_steps = log_spaced_steps(budget, POINTS, criteria.every_n_steps)
             self._slots = curve_slots(self._curve_steps, budget).to(device)
             self.curve = full(UNSEEN, len(self._curve_steps) + 1, 2, dtype=torch.int32)
 

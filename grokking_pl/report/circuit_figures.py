@@ -6,11 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int, Real
 
+from grokking_pl.metrics.pair_spectrum import EXPLAINED
 from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.report.page import GRID, MUTED, styled
-
-EXPLAINED = 0.85
-"""Fraction of a neuron's variance above which a frequency explains it, as in `FourierProgress`."""
 
 
 def terms_over_time(

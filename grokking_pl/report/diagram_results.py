@@ -13,6 +13,8 @@ from grokking_pl.metrics.phases import Phase
 from grokking_pl.report.run_results import corrupt
 from grokking_pl.runs.diagram_folder import DiagramFolder
 
+RECORD = "diagram.json"
+NO_GRID = "it does not describe a grid"
 RESULTS = (
     "steps_to_train",
     "steps_to_val",
@@ -65,11 +67,7 @@ def read_diagram(path: Path) -> DiagramResults:
     Raises:
         UserError: a file is corrupt, or no run has ended.
     """
-    record = path / "diagram.json"
-    try:
-        description = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise corrupt(record, "not valid JSON") from None
+    description = read_description(path)
     try:
         grid = Grid(
             description["axes"],
@@ -81,10 +79,10 @@ def read_diagram(path: Path) -> DiagramResults:
         steps, criteria = int(description["steps"]), dict(description["phase"])
         further = further_columns(criteria.get("further_thresholds"))
         empty = not len(grid)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError):
         empty = True
     if empty or not 1 <= len(grid.plane) <= 2:
-        raise corrupt(record, "it does not describe a grid")
+        raise corrupt(path / RECORD, NO_GRID)
     folder = DiagramFolder(path, grid.axes, grid.seeds, further=further)
     runs = _read_runs(folder, further)
     if len(runs) > MOST_RUNS:
@@ -92,6 +90,22 @@ def read_diagram(path: Path) -> DiagramResults:
     if not runs:
         raise UserError(f"no run of the diagram in {path} has ended yet: continue it with grok diagram first")
     return DiagramResults(path, grid, steps, criteria, runs, _read_curves(folder, runs))
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The description of a diagram: base, axes, seeds, steps and options of the phases.
+
+    Raises:
+        UserError: the file is corrupt.
+    """
+    record = path / RECORD
+    try:
+        description = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise corrupt(record, "not valid JSON") from None
+    if not isinstance(description, dict) or not {"axes", "seeds", "steps", "phase"} <= {*description}:
+        raise corrupt(record, NO_GRID)
+    return description
 
 
 def _read_runs(folder: DiagramFolder, further: list[str]) -> dict[int, dict[str, Any]]:

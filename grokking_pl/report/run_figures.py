@@ -14,7 +14,8 @@ from grokking_pl.plots.curves import VAL_COLOUR
 from grokking_pl.plots.principal_axes import principal_components
 from grokking_pl.plots.theory import THEORY_COLOUR
 from grokking_pl.report.page import GRID, INK, MUTED, log_axis, styled
-from grokking_pl.report.run_results import Snapshots
+from grokking_pl.report.run_results import Embeddings
+from grokking_pl.spacing import evenly_spaced
 
 MOST_NAMES = 60
 """Number of symbols above which names appear only on hover."""
@@ -78,13 +79,13 @@ def step_axis(steps: Sequence[float] | pd.Series) -> dict[str, Any]:
     return log_axis("training step", min(positive), max(positive))
 
 
-def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
+def embedding_views(snapshots: Embeddings) -> dict[str, Any]:
     """The data for the slider at each step: positions of the symbols, and spectra.
 
     One-dimensional embeddings are drawn against the symbol's number, so that a linear structure is a straight line;
     others by their first two principal components.
     """
-    embeddings = snapshots.embeddings
+    embeddings = snapshots.values
     p = embeddings.shape[1]
     tensor = torch.from_numpy(embeddings)
     dimensions = effective_dimension(tensor).tolist()
@@ -98,7 +99,7 @@ def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
             for step, share, dimension in zip(snapshots.steps, explained, dimensions, strict=True)
         ]
     return {
-        "steps": snapshots.steps,
+        "steps": snapshots.steps.tolist(),
         "words": words,
         "x": _short(places[:, :, 0]),
         "y": _short(places[:, :, 1]),
@@ -107,9 +108,9 @@ def embedding_views(snapshots: Snapshots) -> dict[str, Any]:
     }
 
 
-def embedding_map(snapshots: Snapshots, views: Mapping[str, Any]) -> go.Figure:
+def embedding_map(snapshots: Embeddings, views: Mapping[str, Any]) -> go.Figure:
     """Draw the embeddings at the last step; ``page.js`` sets the axis ranges."""
-    one = snapshots.embeddings.shape[2] == 1
+    one = snapshots.values.shape[2] == 1
     count = len(snapshots.symbols)
     figure = go.Figure(
         go.Scatter(
@@ -168,8 +169,7 @@ def trajectories(
 ) -> go.Figure:
     """Draw one line per symbol over steps, and a vertical line at the mark."""
     figure = go.Figure()
-    chosen = np.unique(np.linspace(0, len(symbols) - 1, min(MOST_LINES, len(symbols))).round().astype(int))
-    for k in chosen.tolist():
+    for k in evenly_spaced(len(symbols), MOST_LINES):
         figure.add_scatter(
             x=_short(steps),
             y=_short(values[:, k]),

@@ -27,7 +27,7 @@ from grokking_pl.report.run_figures import (
     step_axis,
     trajectories,
 )
-from grokking_pl.report.run_results import Circuit, RunResults, Snapshots, read_run
+from grokking_pl.report.run_results import Circuit, Embeddings, RunResults, read_run
 from grokking_pl.report.theory import compare
 from grokking_pl.theory import Trajectories
 
@@ -184,7 +184,7 @@ def _other_metrics(metrics: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
     }
 
 
-def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
+def _add_embeddings(page: Page, snapshots: Embeddings | None) -> None:
     heading = "Embeddings and their spectrum"
     if snapshots is None:
         words = "No embeddings were recorded; the callback EmbeddingSnapshots records them for networks that have them."
@@ -192,7 +192,7 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
         return
     views = embedding_views(snapshots)
     page.data["embeddings"] = views
-    one = snapshots.embeddings.shape[2] == 1
+    one = snapshots.values.shape[2] == 1
     caption = (
         "Embedding of each symbol by its number: on a straight line, equal sums have equal embeddings."
         if one
@@ -205,7 +205,7 @@ def _add_embeddings(page: Page, snapshots: Snapshots | None) -> None:
     if views["fourier"]:
         bars.append(("fourier", "frequency", "fraction of the power at each frequency over the symbols"))
     for name, title, words in bars:
-        figure = spectrum_bars(views[name], snapshots.steps, title)
+        figure = spectrum_bars(views[name], views["steps"], title)
         label = f"{words[0].upper()}{words[1:]}, at the first step and at the chosen one"
         parts.append(page.plot(name, figure, label, f"{label}."))
     spectra = f"<div>{''.join(parts[1:])}</div>"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.phases import Phase
@@ -20,18 +20,23 @@ from grokking_pl.theory import Trajectories
 
 
 @dataclass(frozen=True)
-class Snapshots:
+class Embeddings:
     """The embeddings of a run over steps.
 
     Args:
-        steps: updates made, ascending.
-        embeddings: embeddings at each step; those with several dimensions per symbol are flattened.
-        symbols: name of each symbol.
+        steps: updates made, ascending (n).
+        values: embeddings at each step (n x p x d); those with several dimensions per symbol are flattened.
+        symbols: name of each symbol (p).
     """
 
-    steps: list[int]
-    embeddings: Float[np.ndarray, "n p d"]
+    steps: Int[np.ndarray, " n"]
+    values: Float[np.ndarray, "n p d"]
     symbols: tuple[str, ...]
+
+    def at(self, step: int) -> Float[np.ndarray, "p d"]:
+        """The embeddings at the step nearest to ``step``."""
+        nearest: Float[np.ndarray, "p d"] = self.values[abs(self.steps - step).argmin()]
+        return nearest
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class RunResults:
     summary: dict[str, Any]
     metrics: pd.DataFrame
     config: dict[str, Any] = field(default_factory=dict)
-    snapshots: Snapshots | None = None
+    snapshots: Embeddings | None = None
     trajectories: Trajectories | None = None
     circuit: Circuit | None = None
 
@@ -166,7 +171,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _read_snapshots(path: Path) -> Snapshots | None:
+def _read_snapshots(path: Path) -> Embeddings | None:
     arrays = _read_arrays(path, ("steps", "embeddings", "symbols"))
     if arrays is None:
         return None
@@ -177,7 +182,7 @@ def _read_snapshots(path: Path) -> Snapshots | None:
     finite = np.isfinite(flat).all((1, 2))
     if not finite.any():
         return None
-    return Snapshots(steps[finite].astype(int).tolist(), flat[finite], tuple(map(str, symbols)))
+    return Embeddings(steps[finite].astype(int), flat[finite], tuple(map(str, symbols)))
 
 
 def _read_trajectories(path: Path) -> Trajectories | None:

@@ -10,9 +10,9 @@ from grokking_pl.errors import UserError
 from grokking_pl.experiments import Experiment, ExperimentBuilder
 from grokking_pl.report.run_results import RunResults
 from grokking_pl.theory import Trajectories, predict, theory_beside_network
+from grokking_pl.theory.prediction import UNFAITHFUL
 
 POINTS = 120
-UNFAITHFUL = "its structure does not separate this task's results, so a network may find another one"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,13 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
     snapshots = results.snapshots
     assert snapshots is not None
     trajectories = theory_beside_network(
-        prediction, data.table, data.train_indices, eta, snapshots.steps, torch.from_numpy(snapshots.embeddings), POINTS
+        prediction,
+        data.table,
+        data.train_indices,
+        eta,
+        snapshots.steps.tolist(),
+        torch.from_numpy(snapshots.values),
+        POINTS,
     )
     return Comparison(
         prediction.lambda_3,
@@ -91,7 +97,7 @@ def _predict(results: RunResults, measured: int | None) -> Comparison:
         measured,
         trajectories,
         "computed from the configuration",
-        "" if prediction.faithful else UNFAITHFUL,
+        "" if prediction.faithful else f"its structure {UNFAITHFUL}",
     )
 
 

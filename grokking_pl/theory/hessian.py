@@ -5,7 +5,7 @@ number. Without parallelograms, loss, Hessian and rates are zero.
 """
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from grokking_pl.metrics.parallelograms import count_parallelograms, gram_matrix
@@ -32,9 +32,12 @@ def curvature_scale(
     table: OperationTable, train: Shaped[Tensor, "*sets n"] | None = None, z0: float | None = None
 ) -> Float[Tensor, "*sets"]:
     """The factor 2 / (Z0 |P0(D)|) between G and H; zero if P0(D) is empty."""
-    parallelograms = count_parallelograms(table, train)
-    scale = 2.0 / ((table.p if z0 is None else z0) * parallelograms.double())
-    return torch.where(parallelograms > 0, scale, 0.0)
+    return scale_of(count_parallelograms(table, train), table.p if z0 is None else z0)
+
+
+def scale_of(parallelograms: Int[Tensor, "*sets"], z0: float) -> Float[Tensor, "*sets"]:
+    """The same factor from the number |P0(D)| of equations."""
+    return torch.where(parallelograms > 0, 2.0 / (z0 * parallelograms.double()), 0.0)
 
 
 def effective_loss(

@@ -1,15 +1,20 @@
 """All predictions of the theory for a training set, in one call."""
 
-import math
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from grokking_pl.errors import UserError
 from grokking_pl.metrics.ground_states import full_nullity, ground_states
 from grokking_pl.tasks import OperationTable
+from grokking_pl.theory.hessian import scale_of
 from grokking_pl.theory.nullity import is_faithful
+from grokking_pl.theory.spectrum import grokking_steps, grokking_time
+
+UNFAITHFUL = "does not separate this task's results, so a network may find another one"
+"""What is said of a structure that is not faithful."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +46,7 @@ class Prediction:
     @property
     def time(self) -> float:
         """The time t_h = 1 / lambda_3; infinite if the rate is zero."""
-        return 1 / self.lambda_3 if self.lambda_3 > 0 else math.inf
+        return float(grokking_time(self._rate))
 
     def steps(self, learning_rate: float) -> float:
         """The number of steps n_h = 1 / (lambda_3 eta) at the embeddings' learning rate; infinite if the rate is zero.
@@ -49,9 +54,11 @@ class Prediction:
         Raises:
             UserError: the learning rate is not positive.
         """
-        if not learning_rate > 0:
-            raise UserError(f"learning_rate is {learning_rate}, expected a positive number, for example 1e-3")
-        return self.time / learning_rate
+        return float(grokking_steps(self._rate, learning_rate))
+
+    @property
+    def _rate(self) -> Float[Tensor, ""]:
+        return torch.tensor(self.lambda_3, dtype=torch.float64)
 
 
 def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) -> Prediction:
@@ -74,8 +81,8 @@ def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) ->
     if train is not None and train.dim() != 1:
         raise UserError(f"{table.name}: the training set has {train.dim()} dimensions, expected one set: 1 dimension")
     states = ground_states(table, train)
-    n0, n0_of_table, parallelograms = int(states.n0), full_nullity(table), int(states.parallelograms)
-    eigenvalues = states.eigenvalues * (2 / (table.p * max(parallelograms, 1)))
+    n0, n0_of_table = int(states.n0), full_nullity(table)
+    eigenvalues = states.eigenvalues * scale_of(states.parallelograms, table.p)
     return Prediction(
         lambda_3=float(eigenvalues[n0_of_table]) if n0_of_table < table.p else 0.0,
         n0=n0,
@@ -83,6 +90,6 @@ def predict(table: OperationTable, train: Shaped[Tensor, " n"] | None = None) ->
         unique=n0 == n0_of_table,
         ideal_accuracy=int(states.inferable.sum()) / len(table),
         spectrum=eigenvalues,
-        parallelograms=parallelograms,
+        parallelograms=int(states.parallelograms),
         faithful=is_faithful(table),
     )

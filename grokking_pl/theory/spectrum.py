@@ -65,6 +65,11 @@ def grokking_steps(rate: Float[Tensor, "*sets"], learning_rate: float) -> Float[
     Raises:
         UserError: the learning rate is not positive.
     """
+    check_learning_rate(learning_rate)
+    return grokking_time(rate) / learning_rate
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Raise a `UserError` unless the learning rate is positive."""
     if not learning_rate > 0:
         raise UserError(f"learning_rate is {learning_rate}, expected a positive number, for example 1e-3")
-    return grokking_time(rate) / learning_rate

@@ -15,6 +15,7 @@ from grokking_pl.theory.critical_fraction import (
 )
 from grokking_pl.theory.prediction import Prediction, predict
 from grokking_pl.theory.rates import rate_quantiles, sample_rates
+from grokking_pl.theory.spectrum import check_learning_rate
 from grokking_pl.theory.training_sets import check_size, check_trials, size_of_fraction
 from grokking_pl.theory.unique_structure import critical_sizes, from_critical_sizes
 
@@ -71,8 +72,7 @@ class TheoryStudy:
             UserError: the task does not commute, or a number is out of range.
         """
         sizes = self.sizes()
-        if not self.learning_rate > 0:
-            raise UserError(f"learning_rate is {self.learning_rate}, expected a positive number, for example 1e-3")
+        check_learning_rate(self.learning_rate)
         for trials in (self.trials, self.rate_trials, self.symbol_trials):
             check_trials(trials)
         check_numbers_of_symbols(self.symbols)

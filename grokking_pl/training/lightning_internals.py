@@ -20,11 +20,8 @@ from lightning.pytorch.trainer.connectors.checkpoint_connector import _Checkpoin
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from grokking_pl.errors import UserError
+from grokking_pl.errors import UserError, reason_on_one_line
 from grokking_pl.training.several_optimizers import SeveralOptimizers
-
-MOST_OF_A_REASON = 200
-"""Characters of an error message to show."""
 
 # Speed.
 
@@ -167,10 +164,9 @@ def _naming(path: Any) -> Iterator[None]:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, LookupError) else str(error)
-        reason = " ".join(reason.split())[:MOST_OF_A_REASON]
         raise UserError(
-            f"{path} is damaged or of another network ({reason}): use another checkpoint with --ckpt_path FILE, or "
-            "the configuration it was trained with"
+            f"{path} is damaged or of another network ({reason_on_one_line(reason)}): use another checkpoint with "
+            "--ckpt_path FILE, or the configuration it was trained with"
         ) from error
 
 

@@ -16,6 +16,9 @@ from grokking_pl.training.several_optimizers import SeveralOptimizers
 
 adapt_parser()
 
+GROUPS = ("embeddings", "decoder")
+"""Groups of a network's parameters, each with options of its own."""
+
 
 @dataclass
 class GroupOptions:

@@ -6,9 +6,10 @@ import pytest
 from grokking_pl.callbacks import EffectiveDimension, PhaseTracker, RepresentationQuality
 from grokking_pl.metrics.crossings import PhaseCriteria
 from grokking_pl.population.batch import Batch
-from grokking_pl.population.curves import curve_steps
+from grokking_pl.population.curves import POINTS
 from grokking_pl.population.member import MemberBuilder
 from grokking_pl.population.observation import ObservationOptions
+from grokking_pl.spacing import log_spaced_steps
 from tests.conftest import ROOT
 from tests.population.test_equals_fit import build_members, fit, settings_of
 
@@ -44,7 +45,7 @@ def test_curves_are_those_of_grok_fit(name, every, builder, tmp_path):
         fit(member_settings, seed, BUDGET + 20, [tracker, quality], tmp_path)
         expected = {int(step): accuracies for step, *accuracies, _, _ in tracker.history.tolist()}
         curve = outcomes[index].curve
-        assert [step for step, *_ in curve] == sorted({*curve_steps(BUDGET, every), BUDGET})
+        assert [step for step, *_ in curve] == sorted({*log_spaced_steps(BUDGET, POINTS, every), BUDGET})
         for step, *accuracies in curve:
             # A population evaluates at its budget too, where it is no multiple of the interval.
             assert accuracies == pytest.approx(expected.get(step, accuracies))
@@ -79,7 +80,7 @@ def test_a_run_that_is_not_stopped_is_followed_to_the_end_of_the_budget(name, ev
         assert (outcome.steps_to_train, outcome.steps_to_val) == (tracker.steps_to_train, tracker.steps_to_val)
         assert outcome.steps == BUDGET
         assert (outcome.train_accuracy, outcome.val_accuracy) == pytest.approx(tracker.history[-1, 1:3].tolist())
-        assert [step for step, *_ in outcome.curve] == sorted({*curve_steps(BUDGET, every), BUDGET})
+        assert [step for step, *_ in outcome.curve] == sorted({*log_spaced_steps(BUDGET, POINTS, every), BUDGET})
         assert outcome.observed.looks[-1][0] > BUDGET - batch.interval
         if every == 1:
             assert outcome.observed.effective_dimension == pytest.approx(dimension.values["effective_dimension"])

@@ -11,6 +11,10 @@ sys.path.append(str(ROOT / "scripts"))
 import check_diagrams
 from published import COLUMNS, GRIDS, grid
 
+EQUAL_PHASES = {"published_6a": 100, "published_6b": 106}
+"""Phases that must be equal. The differing cells of figure 6b, three or four, lie at a border, where rounding decides:
+the same runs by `grok fit`, with the operations of the published code, differ as well."""
+
 
 def published_as_ours(name):
     """The published table as `grok diagram` would have written it."""
@@ -39,7 +43,7 @@ def test_phases_and_steps_are_the_published_ones(name, grok, tmp_path):
     assert status == 0, err
     agreement = check_diagrams.agreement(check_diagrams.compare(name, pd.read_csv(tmp_path / name / "runs.csv")))
     for delay in check_diagrams.DELAYS:
-        assert agreement.agree[f"phases, delay {delay}"] >= check_diagrams.EQUAL_PHASES[name]
+        assert agreement.agree[f"phases, delay {delay}"] >= EQUAL_PHASES[name]
     for which in ("train", "val"):
         steps = agreement.loc[f"{which} steps within 5 %, rates <= 0.001"]
         assert steps.agree >= steps.of - (name == "published_6b")

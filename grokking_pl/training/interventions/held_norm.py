@@ -4,13 +4,8 @@ import torch
 from torch import Tensor
 
 from grokking_pl.errors import require_at_least
-from grokking_pl.training.interventions.intervention import (
-    Group,
-    Intervention,
-    State,
-    Tensors,
-    total_norm,
-)
+from grokking_pl.metrics.gradients import total_norm
+from grokking_pl.training.interventions.intervention import Group, Intervention, State, Tensors
 
 
 class HeldNorm(Intervention):
@@ -33,10 +28,10 @@ class HeldNorm(Intervention):
 
     def initial_state(self, weights: Tensors, seed: int) -> State:
         """The initial norm."""
-        return {"norm": {"initial": total_norm(weights)}}
+        return {"norm": {"initial": total_norm(list(weights.values()))}}
 
     def change_weights(self, weights: Tensors, state: State, step: Tensor) -> Tensors:
         """Project onto the sphere."""
-        norm = total_norm(weights)
+        norm = total_norm(list(weights.values()))
         scale = self.factor * state["norm"]["initial"] / norm.clamp_min(torch.finfo(norm.dtype).tiny)
         return {name: weight * scale for name, weight in weights.items()}

@@ -189,10 +189,5 @@ def map_state(state: State, change: Any) -> State:
     return {what: {name: change(value) for name, value in tensors.items()} for what, tensors in state.items()}
 
 
-def total_norm(tensors: Mapping[str, Tensor]) -> Tensor:
-    """The Euclidean norm over all entries of the tensors."""
-    return torch.stack([value.square().sum() for value in tensors.values()]).sum().sqrt()
-
-
 def _next_step(trainer: pl.Trainer) -> Tensor:
     return torch.tensor(trainer.global_step + 1)
