@@ -228,9 +228,9 @@ def make(
     parser.add_argument("--steps", type=int, help="steps of every run, in place of the figure's own; for a trial")
     parser.add_argument("--jobs", type=int, default=cores(), help="how many commands run at a time")
     parser.add_argument("--keep", action="store_true", help="also in docs/results, which the documentation shows")
+    parser.set_defaults(panels=())
     if panels:
         parser.add_argument("--panels", nargs="+", choices=panels, default=panels, help="the panels to make")
-    parser.set_defaults(panels=())
     chosen = parser.parse_args()
     name = Path(sys.argv[0]).stem
     try:

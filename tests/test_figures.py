@@ -94,6 +94,20 @@ def test_figure_of_a_diagram(draw, tmp_path):
     assert times(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "made"), [([], ("a", "b")), (["--panels", "b"], ("b",)), (["--panels", "b", "a"], ("a", "b"))]
+)
+def test_all_panels_are_made_unless_some_are_asked_for(monkeypatch, tmp_path, options, made):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.setattr(sys, "argv", ["figure6.py", "--folder", str(tmp_path), *options])
+    make, drawn = importlib.import_module("figure_run").make, []
+    make(drawn.append, "about", panels=("a", "b"))
+    assert [run.panels for run in drawn] == [made]
+    monkeypatch.setattr(sys, "argv", ["figure1.py", "--folder", str(tmp_path)])
+    make(drawn.append, "about")
+    assert drawn[-1].panels == ()
+
+
 @pytest.mark.slow
 def test_panels_made_one_by_one_are_kept_as_one_figure(draw, tmp_path):
     kept = tmp_path / "kept/figure6"
