@@ -183,13 +183,7 @@ def test_a_fork_of_an_earlier_step(fit, parent, tmp_path):
 
 
 def test_from_python(parent, tmp_path):
-    run = gp.fit(
-        parent / "config.yaml",
-        fork=f"{parent}",
-        run_dir=tmp_path / "fork",
-        trainer__max_steps=25,
-        model__decoder__lr=0.1,
-    )
+    run = gp.fit(fork=f"{parent}", run_dir=tmp_path / "fork", trainer__max_steps=25, model__decoder__lr=0.1)
     assert run.summary["parent"] == f"{parent}@20"
     assert (
         gp.fit(
