@@ -15,13 +15,15 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 """Most values of a configuration, with aliases expanded."""
 
+PARSERS_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader of the commands' parsers; where it is libyaml's, it refuses more than PyYAML's own."""
+
 
 def check_named_files(words: list[str]) -> None:
     """Check every configuration file on a command line, and that no file or folder has an empty name.
 
     Raises:
-        UserError: a configuration is not a file, cannot be read, is not UTF-8 text or YAML, or is too large with
-            aliases expanded; or a name is empty.
+        UserError: a configuration is invalid as for `check_config_file`, or a name is empty.
     """
     for name in FOLDERS:
         if f"--{name}=" in words or (f"--{name}", "") in itertools.pairwise(words):
@@ -34,7 +36,8 @@ def check_config_file(path: Path) -> None:
     """Check a configuration file; a missing one is reported by the parser.
 
     Raises:
-        UserError: it is not a file, cannot be read, is not UTF-8 text or YAML, or is too large with aliases expanded.
+        UserError: it is not a file, cannot be read, is empty, is not UTF-8 text or YAML, or is too large with aliases
+            expanded.
     """
     try:
         if not path.exists():
@@ -51,12 +54,16 @@ def check_config_file(path: Path) -> None:
         raise UserError(f"the configuration {path} cannot be read ({error.strerror}): give a YAML file") from None
     try:
         node = yaml.compose(text, yaml.SafeLoader)
-        if isinstance(node, yaml.SequenceNode) or (isinstance(node, yaml.ScalarNode) and node.value):
+        for _ in yaml.parse(text, PARSERS_LOADER):
+            pass
+        if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+            raise UserError(f"the configuration {path} is empty: give it settings, or leave it out")
+        if isinstance(node, yaml.SequenceNode | yaml.ScalarNode):
             raise UserError(f"the configuration {path} has no sections: expected some, such as trainer, model and data")
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             if key.value in FOLDERS and value.value == "" and value.style:
                 raise _empty(f"{key.value} in {path}")
-        size = 0 if node is None else _expanded_size(node, {})
+        size = _expanded_size(node, {})
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

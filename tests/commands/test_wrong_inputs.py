@@ -100,6 +100,7 @@ OPTIONS = [
         "--model.architecture=Foo",
         "architecture is Foo, but there is no such class: one of your own needs its module too",
     ),
+    ("--model.architecture=torch.optim.SGD", "model.architecture is torch.optim.SGD; expected class of Module"),
     ("--data.task=from_operation", "there is no such task: did you mean grokking_pl.tasks.from_operation?"),
     ("--model.decoder=SignMomentum", "one of your own needs its module too, as in my_file.SignMomentum"),
     ("--trainer.callbacks+=tests.own_callbacks.Spred", "did you mean tests.own_callbacks.Spread?"),
@@ -143,6 +144,9 @@ CONFIGS = {
     "recursive anchor": (b"trainer: &a\n  callbacks: [*a]\n", "an anchor that contains itself"),
     "bomb": (BOMB, "values with its aliases expanded"),
     "deep": (b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+    "libyaml's": (b"trainer: {max_steps:, logger: false}", "is not valid YAML, line 1, column 20: "),
+    "empty": (b"", "wrong.yaml is empty"),
+    "only comments": (b"# none\n---\n", "wrong.yaml is empty"),
     "list": (b"[1, 2]", "has no sections"),
     "number": (b"3", "has no sections"),
     "unknown section": (b"trainr: {max_steps: 3}", "did you mean --trainer.max_steps?"),
@@ -160,6 +164,15 @@ CONFIGS = {
         b"trainer: {callbacks: [{class_path: PhaseTracker, init_args: {delay: soon}}]}",
         "trainer.callbacks.PhaseTracker.delay is soon; expected int",
     ),
+    "name of a task": (
+        b"data: {init_args: {task: {class_path: addition}}}",
+        "data.task is addition, but there is no such task: did you mean grokking_pl.tasks.addition?",
+    ),
+    "decimal comma": (
+        b"model: {init_args: {decoder: {lr: 1,3}}}",
+        "model.decoder is {'lr': 1, 3: None}; expected names with values, but 3 stands where a name is expected",
+    ),
+    "decimal comma of a number": (b"trainer: {max_steps: 1,3}", "3 stands where a name is expected: a decimal number"),
     "empty run folder": (b"run_dir: ''", "run_dir in"),
 }  # fmt: skip
 
@@ -381,6 +394,7 @@ COMMANDS = [
     ("validate --config configs/toy_addition.yaml --ckpt_path pyproject.toml", "not a checkpoint"),
     ("validate --config configs/toy_addition.yaml --ckpt_path no.ckpt", "no.ckpt does not exist"),
     ("predict --config configs/toy_addition.yaml --ckpt_path configs", "configs"),
+    ("validate --run_dir runs/none", "there is no model to train or to measure: give a configuration with --config"),
     ("fti", "did you mean 'fit'?"),
 ]
 
