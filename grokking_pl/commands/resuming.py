@@ -105,9 +105,16 @@ def _is_given(name: str, words: Sequence[str]) -> bool:
 
 
 def _difference(name: str, trained: Settings, now: Settings) -> str:
-    if name not in trained:
-        return f"without {name}"
-    return f"with {name} {_word(trained[name])}, not {_word(now[name]) if name in now else 'without'}"
+    before, after = _described(name, trained), _described(name, now)
+    return f"without {name}" if before is None else f"with {name} {before}, not {after or 'without'}"
+
+
+def _described(name: str, settings: Settings) -> str | None:
+    """A setting's value, or the first of its options if it has no class of its own; None if it is not there."""
+    if name in settings:
+        return _word(settings[name])
+    options = [option for option in settings if option.startswith(f"{name}.")]
+    return f"{{{options[0].removeprefix(f'{name}.')}: {_word(settings[options[0]])}, ...}}" if options else None
 
 
 def _word(value: Any) -> str:

@@ -213,6 +213,7 @@ def test_from_python(parent, tmp_path):
             "with data.train_fraction 0.9, not 0.5, which no fork can change",
         ),
         (["--fork=PARENT", "--model.architecture.width=9"], "with model.architecture.width 8, not 9, which no fork"),
+        (["--fork=PARENT", "--model.decoder=SGD"], "with model.decoder {lr: 0.001, ...}, not torch.optim.SGD"),
         (["--fork=PARENT", "--trainer.max_steps=20"], "the fork begins at step 20, and trainer.max_steps is 20"),
     ],
 )
