@@ -12,6 +12,7 @@ import pytest
 
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.runs.error_log import kept_traceback
+from grokking_pl.runs.job import RANKS
 from tests.conftest import ROOT
 from tests.sampling import sampled
 
@@ -191,6 +192,22 @@ def test_configuration_that_is_no_file(refused, tmp_path):
     assert "is a folder" in refused("fit", f"--config={tmp_path}")
     for command, option in (("diagram", "--config"), ("theory", "--config")):
         assert "a pipe or a device, not a file" in refused(command, option, tmp_path / "pipe.yaml")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", *TOY, "--trainer.num_nodes=2"),
+        ("diagram", *TOY[:1], str(ROOT / "configs/figures/figure6a_small.yaml"), "--num_nodes=2"),
+    ],
+    ids=["fit", "diagram"],
+)
+def test_several_nodes_without_a_launcher(refused, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name in (*RANKS, "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    assert "num_nodes is 2, but no launcher started this process" in refused(*words)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
