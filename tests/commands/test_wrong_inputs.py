@@ -71,6 +71,12 @@ OPTIONS = [
     ("--trainer.max_epochs=-7", "max_epochs is -7"),
     ("--trainer.max_time=soon", "trainer.max_time soon: "),
     ("--trainer.limit_val_batches=-1", "limit_val_batches is -1"),
+    ("--trainer.limit_val_batches=0.5", "limit_val_batches is 0.5, less than one batch (1 in all): give"),
+    ("--trainer.limit_train_batches=0.0001", "a fraction of at least 0.001"),
+    (
+        "--trainer.precision=bf16-mixed --trainer.gradient_clip_val=1",
+        "fused kernel cannot clip in the precision bf16-mixed: give --model.fused false",
+    ),
     ("--trainer.plugins=NoSuchPlugin", "NoSuchPlugin"),
     ("--trainer.profiler=foo", "trainer.profiler foo: "),
     (
