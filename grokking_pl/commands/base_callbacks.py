@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
 from grokking_pl.callbacks import Intervention, Reporting, RunCheckpoint
 from grokking_pl.commands.standard_callbacks import as_list
 from grokking_pl.errors import UserError
+from grokking_pl.experiments.messages import OF_YOUR_OWN, near_in_module
 from grokking_pl.metrics import Criterion
 
 OBSERVERS = (
@@ -32,14 +33,15 @@ HOMES = ("grokking_pl.callbacks", "lightning.pytorch.callbacks")
 """Modules in which callbacks are looked up by name."""
 
 
-def interventions_among(given: Any) -> dict[str, Any]:
+def interventions_among(given: Any, owner: str = "the base") -> dict[str, Any]:
     """The callbacks that intervene in training, by name, with class_path and options.
 
     Args:
         given: the base's ``trainer.callbacks``: null, one callback or a list, by class_path or name.
+        owner: what has them, for messages.
 
     Raises:
-        UserError: a callback is neither observing nor an intervention; a diagram calls no others.
+        UserError: a callback does not exist, or is neither observing nor an intervention; a diagram calls no others.
     """
     interventions: dict[str, Any] = {}
     for callback in as_list(given or []):
@@ -47,15 +49,19 @@ def interventions_among(given: Any) -> dict[str, Any]:
         cls = _find(path)
         if cls is not None and issubclass(cls, Intervention):
             if cls.__name__ in interventions:
-                raise UserError(f"the base of a diagram lists {cls.__name__} more than once: remove one")
+                raise UserError(f"a diagram has {cls.__name__} more than once in {owner}: remove one")
             home = path.rpartition(".")[0] or cls.__module__
             interventions[cls.__name__] = {"class_path": f"{home}.{cls.__name__}", "init_args": options}
             continue
-        if cls is None or not issubclass(cls, OBSERVERS):
+        if cls is None:
+            meant = near_in_module(HOMES[0], path)
+            hint = f"did you mean {meant}?" if meant else OF_YOUR_OWN.format(path)
+            hint = "check the names of module and class" if "." in path else hint
+            raise UserError(f"{owner} has the callback {path}, but there is no such class: {hint}")
+        if not issubclass(cls, OBSERVERS):
             raise UserError(
-                f"a diagram does not support the callback {path} of its base, which may change the "
-                "training: remove it from the base, derive it from Reporting if it only observes, or train with grok "
-                "fit or grok sweep"
+                f"a diagram does not support the callback {path} of {owner}, which may change the training: remove it "
+                "there, derive it from Reporting if it only observes, or train with grok fit or grok sweep"
             )
     return interventions
 
@@ -71,7 +77,10 @@ def read_contenders(given: Mapping[str, Any], base: Mapping[str, Any]) -> dict[s
         UserError: a contender has a callback that is not an intervention.
     """
     return {
-        name: {**changes, "callbacks": base.get("callbacks", {}) | interventions_among(changes["callbacks"])}
+        name: {
+            **changes,
+            "callbacks": base.get("callbacks", {}) | interventions_among(changes["callbacks"], f"the contender {name}"),
+        }
         if isinstance(changes, Mapping) and "callbacks" in changes
         else changes
         for name, changes in given.items()

@@ -160,10 +160,11 @@ def _name(given: str) -> str:
 def _nearest(given: str, known: list[str]) -> str:
     """A hint with the nearest file in the working directory, or the nearest name."""
     path = Path(given)
-    beside = [file.name for file in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, beside, n=1)
+    # Without suffixes, which alone would make short names similar.
+    beside = {file.stem: file.name for file in path.parent.glob("*.yaml")} if path.parent.is_dir() else {}
+    near = difflib.get_close_matches(path.stem, beside, n=1)
     if near:
-        return f": did you mean {path.with_name(near[0])}?"
+        return f": did you mean {path.with_name(beside[near[0]])}?"
     by_last = {name.rpartition("/")[2]: name for name in known}
     near = difflib.get_close_matches(_name(given), [*known, *by_last], n=1)
     if near:

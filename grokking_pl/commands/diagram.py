@@ -32,7 +32,7 @@ from grokking_pl.population.training import Plan
 from grokking_pl.runs.diagram_folder import DiagramFolder
 from grokking_pl.runs.error_log import kept_traceback
 from grokking_pl.runs.files import FolderLock, remove_temporary_files, save_figure
-from grokking_pl.runs.job import is_first_process
+from grokking_pl.runs.job import check_nodes, is_first_process
 
 RUNS = Path("runs/diagrams")
 
@@ -230,6 +230,7 @@ def _device(config: Namespace) -> str:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise UserError(f"{name} is {value}; it must be at least 1")
+    check_nodes("num_nodes", config.num_nodes)
     return device
 
 

@@ -73,9 +73,13 @@ def name_in_files(name: str, files: Sequence[str], value: str | None = None) -> 
         except (OSError, ValueError, yaml.YAMLError):
             continue
         for path, given in _paths(name, content):
-            if value in (None, str(given)):
+            if value in (None, str(given), _class_path(given)):
                 return path
     return None
+
+
+def _class_path(given: Any) -> Any:
+    return given.get("class_path") if isinstance(given, dict) else None
 
 
 def _paths(name: str, content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

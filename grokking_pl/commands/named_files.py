@@ -15,13 +15,15 @@ MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
 """Most values of a configuration, with aliases expanded."""
 
+PARSERS_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader of the commands' parsers; where it is libyaml's, it refuses more than PyYAML's own."""
+
 
 def check_named_files(words: list[str]) -> None:
     """Check every configuration file on a command line, and that no file or folder has an empty name.
 
     Raises:
-        UserError: a configuration is not a file, cannot be read, is not UTF-8 text or YAML, or is too large with
-            aliases expanded; or a name is empty.
+        UserError: a configuration is invalid as for `check_config_file`, or a name is empty.
     """
     for name in FOLDERS:
         if f"--{name}=" in words or (f"--{name}", "") in itertools.pairwise(words):
@@ -34,8 +36,8 @@ def check_config_file(path: Path) -> None:
     """Check a configuration file; a missing one is reported by the parser.
 
     Raises:
-        UserError: it is not a file, cannot be read, is not UTF-8 text or YAML, has a key twice, or is too large with
-            aliases expanded.
+        UserError: it is not a file, cannot be read, is empty, is not UTF-8 text or YAML, has a key twice, or is too
+            large with aliases expanded.
     """
     try:
         if not path.exists():
@@ -52,13 +54,17 @@ def check_config_file(path: Path) -> None:
         raise UserError(f"the configuration {path} cannot be read ({error.strerror}): give a YAML file") from None
     try:
         node = yaml.compose(text, yaml.SafeLoader)
-        if isinstance(node, yaml.SequenceNode) or (isinstance(node, yaml.ScalarNode) and node.value):
+        for _ in yaml.parse(text, PARSERS_LOADER):
+            pass
+        if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
+            raise UserError(f"the configuration {path} is empty: give it settings, or leave it out")
+        if isinstance(node, yaml.SequenceNode | yaml.ScalarNode):
             raise UserError(f"the configuration {path} has no sections: expected some, such as trainer, model and data")
         for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             if key.value in FOLDERS and value.value == "" and value.style:
                 raise _empty(f"{key.value} in {path}")
-        size = 0 if node is None else _expanded_size(node, {})
-        if node is not None and size <= MOST_VALUES:
+        size = _expanded_size(node, {})
+        if size <= MOST_VALUES:
             _check_repetitions(node, path)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -106,14 +112,15 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int | None]) -> int:
 
 def _check_repetitions(node: yaml.Node, path: Path) -> None:
     """Raise a `UserError` if a mapping has a key twice, of which YAML's readers use only the last."""
-    lines: dict[str, int] = {}
+    first: dict[str, yaml.Node] = {}
     for part in node.value if isinstance(node, yaml.CollectionNode) else ():
         if isinstance(node, yaml.MappingNode):
             key, part = part
-            line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
-                where = f"lines {lines[key.value]} and {line}"
-                raise UserError(f"the configuration {path} has {key.value} twice, in {where}: remove one")
+            if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, key) is not key:
+                here, before = (each.start_mark.line + 1 for each in (key, first[key.value]))
+                raise UserError(
+                    f"the configuration {path} has {key.value} in line {before} and again in line {here}: remove one"
+                )
         _check_repetitions(part, path)
 
 

@@ -84,7 +84,7 @@ class GrokParser(LightningArgumentParser):
         typed = typed_name(name, words)
         whole = typed or name_in_files(name, values_of("config", words)) or name
         section, dot, _ = whole.rpartition(".")
-        names += [f"{section}{dot}{option}" for option in options_of_classes()]
+        names += [f"{section}{dot}{option}" for option in options_of_classes() if dot]
         if typed:
             with contextlib.suppress(InvalidInput, UserError):  # something else is wrong as well
                 names += flatten(self.settings(self.in_place(without(typed, words))))

@@ -136,9 +136,16 @@ def _is_given(name: str, words: Sequence[str]) -> bool:
 
 
 def _difference(name: str, trained: Settings, now: Settings) -> str:
-    if name not in trained:
-        return f"without {name}"
-    return f"with {name} {as_word(trained[name])}, not {as_word(now[name]) if name in now else 'without'}"
+    before, after = _described(name, trained), _described(name, now)
+    return f"without {name}" if before is None else f"with {name} {before}, not {after or 'without'}"
+
+
+def _described(name: str, settings: Settings) -> str | None:
+    """A setting's value, or the first of its options if it has no class of its own; None if it is not there."""
+    if name in settings:
+        return as_word(settings[name])
+    options = [option for option in settings if option.startswith(f"{name}.")]
+    return f"{{{options[0].removeprefix(f'{name}.')}: {as_word(settings[options[0]])}, ...}}" if options else None
 
 
 def _of_the_training(settings: Settings) -> Settings:

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from grokking_pl.cores import cores
 from grokking_pl.data import TensorDataModule
 from grokking_pl.errors import UserError, message_on_one_line
+from grokking_pl.runs.job import check_nodes
 from grokking_pl.training import GrokkingModule
 
 LEAST = {
@@ -57,7 +58,7 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
         config: configuration of a command, with ``seed_everything`` and the section ``trainer``.
 
     Raises:
-        UserError: a number is out of range, or a missing GPU is requested.
+        UserError: a number is out of range, or a missing GPU or node is requested.
     """
     seed = config["seed_everything"]
     if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed <= MOST_SEED:
@@ -80,6 +81,8 @@ def check_trainer_values(config: Mapping[str, Any]) -> None:
     accelerator = config["trainer"]["accelerator"]
     if accelerator in GPUS and not any(is_there() for is_there in GPUS[accelerator]):
         raise UserError(f"trainer.accelerator is {accelerator}, but there is no such GPU here: choose cpu or auto")
+    if not config["trainer"]["plugins"]:  # one may tell the trainer its nodes
+        check_nodes("trainer.num_nodes", config["trainer"]["num_nodes"])
     devices, most = str(config["trainer"]["devices"]), MOST_PROCESSES_PER_CORE * cores()
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not any(is_there() for is_there in GPUS["gpu"]))
     if on_cpu and devices.isdecimal() and int(devices) > most:

@@ -15,6 +15,9 @@ from grokking_pl.sizes import Sizes
 EVALUATION_BATCH = 2048
 MOST = 2**63 - 1
 
+LOADED = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",), "predict": ("predict",)}
+"""The sets of each stage, as in the names of the trainer's limits."""
+
 
 def require_positive(**numbers: int | None) -> None:
     """Raise a `UserError` that names the first number below 1; None is no number."""
@@ -103,6 +106,18 @@ class TensorDataModule(pl.LightningDataModule):
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+            self._check_limits(self.trainer, stage)
+
+    def _check_limits(self, trainer: pl.Trainer, stage: str | None) -> None:
+        """Raise a `UserError` for a limit that leaves nothing of a set, which a trainer notices later."""
+        for name in LOADED.get(stage or "", ()):
+            limit = getattr(trainer, f"limit_{name}_batches")
+            batches = self.steps_per_epoch if name == "train" else len(self.val_dataloader())
+            if isinstance(limit, float) and 0 < limit * batches < 1:
+                raise UserError(
+                    f"trainer.limit_{name}_batches is {limit}, less than one batch ({batches} in all): give a number "
+                    f"of batches, or a fraction of at least {1 / batches:g}"
+                )
 
     def _corrupt(self) -> None:
         """Give some training samples a wrong class."""

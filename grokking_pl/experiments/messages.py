@@ -17,7 +17,8 @@ OF_KIND = (
     "Expected a|Not a valid subclass of|Import path does not correspond to a subclass of|"
     # For a class_path or init_args of the wrong type:
     "argument of type|unhashable type|Problem with given class_path .* object has no attribute 'keys'|"
-    "Type .* expects a function or a callable class: Expected an import path"
+    "Type .* expects a function or a callable class: Expected (an import path|.* to be a subclass of)|"
+    "Subclasses are disabled for"
 )
 """Parser messages for each type that does not match a value."""
 
@@ -48,7 +49,10 @@ def one_line(message: str) -> str:
     """Condense a parser message to one line; for an unknown option, add the nearest option of any class."""
     text = _condensed(message)
     if re.fullmatch(r"the following arguments are required: model", text):
-        return "nothing to train: give a configuration with --config, for example configs/mnist_grok.yaml"
+        return (
+            "there is no model to train or to measure: give a configuration with --config, such as "
+            "configs/mnist_grok.yaml, or RUN/config.yaml of a run"
+        )
     required = re.fullmatch(r"the following arguments are required: ([\w., ]+)", text)
     if required:
         return f"{required[1]} is missing: give it as an option, or in a configuration with --config"
@@ -61,7 +65,7 @@ def one_line(message: str) -> str:
     if no_help := _without_help(text):
         return no_help
     missing = re.search(r"(module '([\w.]+)' has no attribute '(\w+)'|No module named '[\w.]+')", text)
-    if missing and missing[2] and (meant := _near_in_module(missing[2], missing[3])):
+    if missing and missing[2] and (meant := near_in_module(missing[2], missing[3])):
         return f"{missing[1]}: did you mean {meant}?"
     if missing:
         return (
@@ -125,9 +129,13 @@ def _wrong_value(text: str) -> str | None:
     union = re.fullmatch(
         r'Parser key "([\w.]+)": .*?Subtypes: \[(.*)\] Errors: (.*) Given value type: .*? Given value: (.*)', text
     )
-    no_class = re.match(r'Parser key "([\w.]+)": .*- Expected a dot import path string: (\S+)', text)
+    no_class = re.match(r'Parser key "([\w.]+)": (?:.*- )?Expected a dot import path string: (\S+)', text)
+    if no_name := re.search(r"Key must be a string, got: (.*?)\.(?= - | Given value|$)", text):
+        where = f"{union[1]} is {union[4]}; expected names with values, but " if union else ""
+        return f"{where}{no_name[1]} stands where a name is expected: a decimal number has a point, as in 0.1"
     if union:
         name, kinds, errors, value = union.groups()
+        value = re.sub(r"NestedArg\(key='class_path', val='([\w.]+)'\)", r"\1", value)
         inside = re.fullmatch(
             r'- Problem with given class_path [^:]*: Parser key "([\w.]+)": Expected an? (.*?)\. Got value: (.*)',
             errors,
@@ -146,9 +154,12 @@ def _wrong_value(text: str) -> str | None:
         return None
     if no_class:
         kind = "task" if no_class[1].endswith("task") else "class"
-        meant = _near_in_module("grokking_pl.tasks", no_class[2]) if kind == "task" else None
+        meant = near_in_module("grokking_pl.tasks", no_class[2]) if kind == "task" else None
         hint = f"did you mean {meant}?" if meant else OF_YOUR_OWN.format(no_class[2])
         return f"{no_class[1]} is {no_class[2]}, but there is no such {kind}: {hint}"
+    other = re.match(r"Parser key \"([\w.]+)\": .*Expected '([\w.]+)' to be a subclass of (\w+)", text)
+    if other:
+        return f"{other[1]} is {other[2]}; expected class of {other[3]}"
     single = re.fullmatch(r'Parser key "([\w.]+)": Expected an? (.*)\. Got value: (.*)', text)
     if single:
         return f"{single[1]} is {single[3]}; expected {_plain_kinds(single[2])}"
@@ -156,10 +167,10 @@ def _wrong_value(text: str) -> str | None:
     return section and f"{section[1]} is {section[2]}; expected its options, each as name: value"
 
 
-def _near_in_module(module: str, name: str) -> str | None:
+def near_in_module(module: str, name: str) -> str | None:
     """The dotted name of what a loaded module has under this name or one that is near; None if there is nothing.
 
-    >>> _near_in_module("grokking_pl.tasks", "adition")
+    >>> near_in_module("grokking_pl.tasks", "adition")
     'grokking_pl.tasks.addition'
     """
     loaded = vars(sys.modules[module]) if module in sys.modules else {}

@@ -65,9 +65,19 @@ def as_argument(name: str, value: Any) -> str:
     return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
+ELSEWHERE = {
+    "trainer": "is the same for all runs of a diagram: set it in the base",
+    "seed_everything": "is the seed of a run, and a diagram has seeds for all: give seeds, as in seeds: [1, 2]",
+}
+"""Where a diagram takes settings from that no axis can change."""
+
+
 def check_name(name: str, names: Iterable[str]) -> None:
     """Raise a `UserError` with the nearest setting unless ``name`` is one of ``names``."""
     if name not in (known := list(names)):
+        for start, why in ELSEWHERE.items():
+            if f"{name}.".startswith(f"{start}."):
+                raise UserError(f"{name} {why}")
         raise UserError(f"the base configuration has no hyperparameter {name}{nearest(name, known)}")
 
 

@@ -38,7 +38,7 @@ Config: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 
 
 def fit(
-    config: Config | Sequence[Config],
+    config: Config | Sequence[Config] | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
     run_dir: str | os.PathLike[str] | None = None,
@@ -50,21 +50,22 @@ def fit(
     further. Nothing is overwritten.
 
     Args:
-        config: configuration, or several, each overriding those before it.
+        config: configuration, or several, each overriding those before it; by default that of the run to fork.
         overrides: settings by name.
         run_dir: folder of the run; by default ``runs/`` plus the name of the first configuration.
         **keywords: settings, with double underscores for dots. ``fork="RUN"`` or ``fork="RUN@STEP"`` starts a new run
             from the last checkpoint of another run, or from that of a step; ``ckpt_path`` is as in `grok fit`.
 
     Raises:
-        UserError: a setting is invalid, the folder has a run with other settings, or the configuration is a dictionary
-            and run_dir is not given.
+        UserError: a setting is invalid, the folder has a run with other settings, there is neither a configuration nor
+            a run to fork, or no configuration has a name and run_dir is not given.
         KeyboardInterrupt: the run was stopped after writing a checkpoint; the same call resumes it.
     """
-    with _configurations(config) as files:
-        settings = _named(overrides, keywords)
+    settings = _named(overrides, keywords)
+    configs = [] if config is None and settings.get("fork") is not None else _as_list(config)
+    with _configurations(configs) as files:
         given = settings.pop("run_dir", None) if run_dir is None else run_dir
-        folder = _folder(given, config, "runs", "run_dir")
+        folder = _folder(given, configs, "runs", "run_dir")
         words = ["fit", *files, *_arguments(settings), f"--run_dir={folder}"]
         if RunFolder(folder).checkpoint.exists() and "ckpt_path" not in settings:
             words.append("--ckpt_path=last")
@@ -95,10 +96,11 @@ def diagram(
             is not given.
         KeyboardInterrupt: the diagram was stopped; the same call resumes it.
     """
-    with _configurations(config) as files:
+    configs = _as_list(config)
+    with _configurations(configs) as files:
         settings = _named(overrides, keywords)
         given = settings.pop("folder", None) if folder is None else folder
-        path = _folder(given, config, "runs/diagrams", "folder")
+        path = _folder(given, configs, "runs/diagrams", "folder")
         _call("diagram", ["diagram", *files, *_arguments(settings), f"--folder={path}"])
     return Diagram(path)
 
@@ -179,9 +181,8 @@ def _process_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _configurations(config: Config | Sequence[Config]) -> Iterator[list[str]]:
+def _configurations(configs: Sequence[Any]) -> Iterator[list[str]]:
     """The options that name the configurations; dictionaries are written to files within the block."""
-    configs = _as_list(config)
     with tempfile.TemporaryDirectory() as folder:
         words = []
         for number, given in enumerate(configs):
@@ -191,9 +192,9 @@ def _configurations(config: Config | Sequence[Config]) -> Iterator[list[str]]:
             elif isinstance(given, str | os.PathLike):
                 path = Path(config_path(os.fspath(given)))
             else:
+                is_what = "missing" if given is None else type(given).__name__
                 raise UserError(
-                    f"the configuration is {type(given).__name__}: give a file, a name listed by 'grok configs', "
-                    "or a dictionary"
+                    f"the configuration is {is_what}: give a file, a name listed by 'grok configs', or a dictionary"
                 )
             words.append(f"--config={path}")
         yield words
@@ -203,13 +204,15 @@ def _as_list(config: Any) -> list[Any]:
     return list(config) if isinstance(config, list | tuple) else [config]
 
 
-def _folder(given: Any, config: Any, parent: str, name: str) -> Path:
+def _folder(given: Any, configs: Sequence[Any], parent: str, name: str) -> Path:
     """The folder given, or the default of the command line."""
     if given is not None:
         if not os.fspath(given):
             raise UserError(f"{name} is empty: give the name of a folder, or omit it")
         return Path(given)
-    first = _as_list(config)[0]
+    if not configs:
+        raise UserError(f"no configuration is given, which would name the folder: give it with {name}")
+    first = configs[0]
     if isinstance(first, Mapping):
         raise UserError(f"a configuration without a file has no name: give the folder with {name}")
     return Path(parent, Path(config_path(os.fspath(first))).stem)
@@ -244,8 +247,9 @@ def _setting(name: str, value: Any) -> Any:
     try:
         return as_setting(_plain(value))
     except NotPlain:
+        what = repr(value) if callable(value) else f"an object of {type(value).__name__}"
         raise UserError(
-            f"{name} is {value!r}, which no configuration can hold: give a number, a word, a list, a dictionary, or a "
+            f"{name} is {what}, which no configuration can hold: give a number, a word, a list, a dictionary, or a "
             "class or function that can be imported (local ones cannot)"
         ) from None
 

@@ -59,7 +59,7 @@ class MemberNetwork:
 
 
 def widest_layer(module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."]) -> int:
-    """The entries of the widest layer's output for one sample."""
+    """The entries of the widest layer's output for one sample, in evaluation mode, which every layer takes alone."""
     sizes = [1]
 
     def note(layer: nn.Module, arguments: Any, output: Any) -> None:
@@ -67,8 +67,11 @@ def widest_layer(module: GrokkingModule, inputs: Shaped[Tensor, "samples ..."]) 
             sizes.append(output.numel())
 
     hooks = [layer.register_forward_hook(note) for layer in module.modules()]
+    was_training = module.training
+    module.eval()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         module(inputs[:1])
+    module.train(was_training)
     for hook in hooks:
         hook.remove()
     return max(sizes)

@@ -5,8 +5,9 @@ it a default or a configuration's. ``--model.decoder=SGD`` would become SGD's op
 ``--model.decoder.lr=0.1`` silently AdamW. With this file, what a user types is what is trained.
 ``tests/training/test_optimizer_settings.py`` fails when jsonargparse has changed these parts.
 
-A class given by its short name: where a library has a class of the same name (torch's ``Transformer``, torchvision's
-``MLP``), the name means this project's. ``tests/commands/test_short_names.py`` fails when it no longer does.
+A class given by its short name: where several libraries have a class of the same name (torch's ``Transformer``,
+torchvision's ``MLP``, Lightning's ``ReduceLROnPlateau``), the name means this project's, or else PyTorch's.
+``tests/commands/test_short_names.py`` fails when it no longer does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,15 +55,15 @@ def _discard_other_options(parser: Any, previous: Any, value: Any) -> None:
 
 
 def _resolve_to_own(cls: Any, name: str) -> str:
-    """As jsonargparse's, but of several classes with the same name, choose this project's."""
+    """As jsonargparse's, but of several classes with the same name, choose this project's, or else PyTorch's."""
     try:
         path: str = _resolve(cls, name)
     except ValueError:
-        paths = _typehints.get_all_subclass_paths(cls)
-        own = [path for path in paths if path.startswith("grokking_pl.") and path.endswith(f".{name}")]
-        if len(own) != 1:
-            raise
-        return own[0]
+        paths = [path for path in _typehints.get_all_subclass_paths(cls) if path.endswith(f".{name}")]
+        for home in ("grokking_pl.", "torch."):
+            if len(known := [path for path in paths if path.startswith(home)]) == 1:
+                return known[0]
+        raise
     return path
 
 

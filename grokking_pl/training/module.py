@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -43,7 +44,7 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         embeddings_schedule: schedule of the embeddings, if different.
         decoder_schedule: schedule of the decoder, if different.
         init_seed: seed of the initial weights; null for the run's seed.
-        fused: use Adam's fused kernel, the fastest; turn it off for gradient clipping in 16-bit precision.
+        fused: use Adam's fused kernel, the fastest; turn it off for gradient clipping in mixed precision.
         compile: compile the network with torch.compile; if that fails, say so and train without.
         output_scale: factor on the network's outputs, for the loss and everything else.
 
@@ -144,11 +145,35 @@ class GrokkingModule(QuickHookName, pl.LightningModule):
         return self.with_schedule(optimizer)
 
     def with_schedule(self, optimizer: torch.optim.Optimizer) -> Any:
-        """An optimizer and its schedule, if there is one, as returned by ``configure_optimizers``."""
+        """An optimizer and its schedule, if there is one, as returned by ``configure_optimizers``.
+
+        Raises:
+            UserError: the optimizer cannot update this network, or not with the trainer's clipping and precision.
+        """
+        self._check_optimizer(optimizer)
         if not any(self.schedules.values()):
             return optimizer
         steps = self.trainer.max_steps if self.trainer.max_epochs == -1 else self.trainer.estimated_stepping_batches
         return schedule_optimizer(optimizer, self.schedules, int(steps) if 0 < steps < float("inf") else None)
+
+    def _check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Raise a `UserError` where the first update would fail."""
+        is_sparse = any(getattr(layer, "sparse", False) for layer in self.network.modules())
+        for each in getattr(optimizer, "optimizers", (optimizer,)):
+            if isinstance(each, torch.optim.SparseAdam) and not is_sparse:
+                raise UserError(
+                    "SparseAdam is for sparse gradients, and no layer of this network has any: use Adam instead"
+                )
+        try:
+            trainer = self.trainer
+        except RuntimeError:  # there is none
+            return
+        is_fused = any(group.get("fused") for group in optimizer.param_groups)
+        if trainer.gradient_clip_val and isinstance(trainer.precision_plugin, MixedPrecision) and is_fused:
+            raise UserError(
+                f"trainer.gradient_clip_val is {trainer.gradient_clip_val}, but Adam's fused kernel cannot clip in the "
+                f"precision {trainer.precision}: give --model.fused false"
+            )
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step the schedule, unless it is over."""

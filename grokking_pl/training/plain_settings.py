@@ -77,7 +77,11 @@ def as_setting(value: Any) -> Any:
 def _made_again(value: Any) -> dict[str, Any]:
     """An object whose class keeps its arguments as attributes of the same names."""
     options = {}
-    for name, parameter in inspect.signature(type(value)).parameters.items():
+    try:
+        parameters = inspect.signature(type(value)).parameters
+    except ValueError:  # a class written in C, such as a tensor's
+        raise NotPlain(value) from None
+    for name, parameter in parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) or not hasattr(value, name):
             raise NotPlain(value)
         options[name] = as_setting(getattr(value, name))

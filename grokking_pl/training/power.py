@@ -67,7 +67,7 @@ class PowerModule(GrokkingModule):
         anneal_steps: steps after the warm-up over which it falls to a tenth, as a half cosine; null for never.
         weight_noise: standard deviation of the noise on all weights in the training forward pass.
         init_seed: seed of the initial weights; null for the run's seed.
-        fused: use Adam's fused kernel, the fastest; turn it off for gradient clipping in 16-bit precision.
+        fused: use Adam's fused kernel, the fastest; turn it off for gradient clipping in mixed precision.
         compile: compile the network; if that fails, say so and train without.
 
     Raises:

@@ -73,6 +73,8 @@ def test_a_file_that_exists_comes_first(grok, empty):
         ("fit --config mnist_gork", "there is no configuration mnist_gork: did you mean mnist_grok?"),
         ("diagram --config figure6a_smal", "did you mean figures/figure6a_small?"),
         ("fit --config qqqq", "there is no configuration qqqq: 'grok configs' lists those that come with grokking_pl"),
+        ("sweep nope.yaml", "there is no configuration nope.yaml: 'grok configs'"),
+        ("fit --config takn.yaml", "did you mean taken.yaml?"),
         ("fit --config figures/figure6a", "is a configuration for grok diagram: run 'grok diagram --config"),
         ("diagram --config toy_addition", "is a configuration for grok fit"),
         ("fit --config sweeps/toy_grid", "is a configuration for grok sweep: run 'grok sweep /"),

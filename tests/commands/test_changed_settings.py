@@ -184,13 +184,7 @@ def test_a_fork_of_an_earlier_step(fit, parent, tmp_path):
 
 
 def test_from_python(parent, tmp_path):
-    run = gp.fit(
-        parent / "config.yaml",
-        fork=f"{parent}",
-        run_dir=tmp_path / "fork",
-        trainer__max_steps=25,
-        model__decoder__lr=0.1,
-    )
+    run = gp.fit(fork=f"{parent}", run_dir=tmp_path / "fork", trainer__max_steps=25, model__decoder__lr=0.1)
     assert run.summary["parent"] == f"{parent}@20"
     assert (
         gp.fit(
@@ -220,6 +214,7 @@ def test_from_python(parent, tmp_path):
             "with data.train_fraction 0.9, not 0.5, which no fork can change",
         ),
         (["--fork=PARENT", "--model.architecture.width=9"], "with model.architecture.width 8, not 9, which no fork"),
+        (["--fork=PARENT", "--model.decoder=SGD"], "with model.decoder {lr: 0.001, ...}, not torch.optim.SGD"),
         (["--fork=PARENT", "--trainer.max_steps=20"], "the fork begins at step 20, and trainer.max_steps is 20"),
     ],
 )

@@ -23,6 +23,11 @@ def test_own_class_comes_before_a_librarys(grok, tmp_path, name):
         assert config["model"]["init_args"]["architecture"]["class_path"] == f"grokking_pl.models.{name}"
 
 
+def test_pytorchs_class_comes_before_lightnings(grok):
+    config = printed(grok, "--model.schedule=ReduceLROnPlateau")
+    assert config["model"]["init_args"]["schedule"]["class_path"] == "torch.optim.lr_scheduler.ReduceLROnPlateau"
+
+
 def test_callbacks_of_a_file_by_class(grok, tmp_path):
     options = [
         "--trainer.callbacks.PhaseTracker.delay", "7", "--trainer.callbacks+=EffectiveDimension",

@@ -100,7 +100,9 @@ def test_report_has_a_view_for_each_contender(tournament, grok):
         ({"control": {}}, "there is one contender, control"),
         ({"control": {}, "a": {"model.decodr.lr": 1}}, "did you mean model.decoder.lr?"),
         ({"control": {}, "a": {"model.decoder.lr": 1}}, "the axes set model.decoder.lr twice"),
-        ({"control": {}, "a": {"callbacks": ["EarlyStopping"]}}, "does not support the callback EarlyStopping"),
+        ({"control": {}, "a": {"callbacks": ["EarlyStopping"]}}, "the callback EarlyStopping of the contender a"),
+        ({"control": {}, "a": {"callbacks": ["GradientFiltr"]}}, "the contender a has the callback GradientFiltr, but"),
+        ({"control": {}, "a": {"callbacks": [{"class_path": "my_file.Nope"}]}}, "check the names of module and class"),
         (
             {"control": {}, "a": {"callbacks": [{"class_path": "GradientFilter", "init_args": {"lamb": -1.0}}]}},
             "lamb",

@@ -12,6 +12,7 @@ import pytest
 
 from grokking_pl.commands.failure import ctrl_c_is_heard
 from grokking_pl.runs.error_log import kept_traceback
+from grokking_pl.runs.job import RANKS
 from tests.conftest import ROOT
 from tests.sampling import sampled
 
@@ -70,6 +71,12 @@ OPTIONS = [
     ("--trainer.max_epochs=-7", "max_epochs is -7"),
     ("--trainer.max_time=soon", "trainer.max_time soon: "),
     ("--trainer.limit_val_batches=-1", "limit_val_batches is -1"),
+    ("--trainer.limit_val_batches=0.5", "limit_val_batches is 0.5, less than one batch (1 in all): give"),
+    ("--trainer.limit_train_batches=0.0001", "a fraction of at least 0.001"),
+    (
+        "--trainer.precision=bf16-mixed --trainer.gradient_clip_val=1",
+        "fused kernel cannot clip in the precision bf16-mixed: give --model.fused false",
+    ),
     ("--trainer.plugins=NoSuchPlugin", "NoSuchPlugin"),
     ("--trainer.profiler=foo", "trainer.profiler foo: "),
     (
@@ -100,6 +107,7 @@ OPTIONS = [
         "--model.architecture=Foo",
         "architecture is Foo, but there is no such class: one of your own needs its module too",
     ),
+    ("--model.architecture=torch.optim.SGD", "model.architecture is torch.optim.SGD; expected class of Module"),
     ("--data.task=from_operation", "there is no such task: did you mean grokking_pl.tasks.from_operation?"),
     ("--model.decoder=SignMomentum", "one of your own needs its module too, as in my_file.SignMomentum"),
     ("--trainer.callbacks+=tests.own_callbacks.Spred", "did you mean tests.own_callbacks.Spread?"),
@@ -139,12 +147,16 @@ CONFIGS = {
     "not UTF-8": (b"# \xe9t\xe9\ntrainer: {max_steps: 3}\n", "is not UTF-8 text"),
     "binary": (bytes(range(256)) * 4, "is not UTF-8 text"),
     "control characters": (b"trainer: \x00\x01", "is not valid YAML: unacceptable character #x0000"),
-    "a key twice": (b"trainer:\n  max_steps: 20\n  max_steps: 30\n", "has max_steps twice, in lines 2 and 3"),
-    "a section twice": (b"trainer: {}\nmodel: {}\ntrainer: {}\n", "has trainer twice, in lines 1 and 3: remove one"),
+    "a key twice": (b"trainer:\n  max_steps: 20\n  max_steps: 30\n", "has max_steps in line 2 and again in line 3: remove"),
+    "a section twice": (b"trainer: {}\nmodel: {}\ntrainer: {}\n", "has trainer in line 1 and again in line 3: remove"),
+    "a key twice in a line": (b"trainer: {max_steps: 2, max_steps: 3}\n", "has max_steps in line 1 and again in line 1"),
     "unclosed": (b"trainer: [1", "is not valid YAML, line 1, column 12: "),
     "recursive anchor": (b"trainer: &a\n  callbacks: [*a]\n", "an anchor that contains itself"),
     "bomb": (BOMB, "values with its aliases expanded"),
     "deep": (b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+    "libyaml's": (b"trainer: {max_steps:, logger: false}", "is not valid YAML, line 1, column 20: "),
+    "empty": (b"", "wrong.yaml is empty"),
+    "only comments": (b"# none\n---\n", "wrong.yaml is empty"),
     "list": (b"[1, 2]", "has no sections"),
     "number": (b"3", "has no sections"),
     "unknown section": (b"trainr: {max_steps: 3}", "did you mean --trainer.max_steps?"),
@@ -162,6 +174,15 @@ CONFIGS = {
         b"trainer: {callbacks: [{class_path: PhaseTracker, init_args: {delay: soon}}]}",
         "trainer.callbacks.PhaseTracker.delay is soon; expected int",
     ),
+    "name of a task": (
+        b"data: {init_args: {task: {class_path: addition}}}",
+        "data.task is addition, but there is no such task: did you mean grokking_pl.tasks.addition?",
+    ),
+    "decimal comma": (
+        b"model: {init_args: {decoder: {lr: 1,3}}}",
+        "model.decoder is {'lr': 1, 3: None}; expected names with values, but 3 stands where a name is expected",
+    ),
+    "decimal comma of a number": (b"trainer: {max_steps: 1,3}", "3 stands where a name is expected: a decimal number"),
     "empty run folder": (b"run_dir: ''", "run_dir in"),
 }  # fmt: skip
 
@@ -180,6 +201,22 @@ def test_configuration_that_is_no_file(refused, tmp_path):
     assert "is a folder" in refused("fit", f"--config={tmp_path}")
     for command, option in (("diagram", "--config"), ("theory", "--config")):
         assert "a pipe or a device, not a file" in refused(command, option, tmp_path / "pipe.yaml")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", *TOY, "--trainer.num_nodes=2"),
+        ("diagram", *TOY[:1], str(ROOT / "configs/figures/figure6a_small.yaml"), "--num_nodes=2"),
+    ],
+    ids=["fit", "diagram"],
+)
+def test_several_nodes_without_a_launcher(refused, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name in (*RANKS, "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    assert "num_nodes is 2, but no launcher started this process" in refused(*words)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -383,6 +420,7 @@ COMMANDS = [
     ("validate --config configs/toy_addition.yaml --ckpt_path pyproject.toml", "not a checkpoint"),
     ("validate --config configs/toy_addition.yaml --ckpt_path no.ckpt", "no.ckpt does not exist"),
     ("predict --config configs/toy_addition.yaml --ckpt_path configs", "configs"),
+    ("validate --run_dir runs/none", "there is no model to train or to measure: give a configuration with --config"),
     ("fti", "did you mean 'fit'?"),
 ]
 

@@ -138,6 +138,13 @@ def test_overrides(tmp_path):
         ({"seed_everything": 1}, {"run_dir": None}, "a configuration without a file has no name"),
         ("toy_addition", {"run_dir": ""}, "run_dir is empty"),
         (3, {}, "the configuration is int"),
+        (None, {}, "the configuration is missing"),
+        (None, {"fork": "runs/toy", "run_dir": None}, "no configuration is given, which would name the folder"),
+        (
+            "toy_classification",
+            {"data__task": gp.tasks.modular_addition(7)},
+            "data.task is an object of OperationTable, which no configuration can hold",
+        ),
     ],
 )
 def test_errors_are_the_lines_of_the_command(tmp_path, config, options, wanted):
