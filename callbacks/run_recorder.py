@@ -114,7 +114,7 @@ class RunRecorder(pl.Callback, Reporting):
             return
         interrupted = isinstance(exception, RunInterrupted | KeyboardInterrupt)
         reason = exception.number.name if isinstance(exception, RunInterrupted) else type(exception).__name__
-        summary = self._summarise(trainer, "interrupted" if interrupted else "failed", reason)
+        summary = self._summarise(trainer, "interrupted" if interrupted else "failed", reason, despite_errors=True)
         run_folder(trainer).write_summary(summary)
         draw_curves(trainer)
         conclude_loggers(trainer, summary)
@@ -143,14 +143,16 @@ class RunRecorder(pl.Callback, Reporting):
         """Give a resumed run the full ``max_time``, which Lightning would share with the previous run."""
         checkpoint.get("callbacks", {}).pop("Timer", None)
 
-    def _summarise(self, trainer: pl.Trainer, status: str, ended_by: str | None) -> dict[str, Any]:
+    def _summarise(
+        self, trainer: pl.Trainer, status: str, ended_by: str | None, despite_errors: bool = False
+    ) -> dict[str, Any]:
         summary: dict[str, Any] = {"status": status, "ended_by": ended_by}
         for callback in reporting_callbacks(trainer):
             try:
                 summary |= callback.summary()
             except Exception:
                 # A broken callback must not lose the other results of a failed or interrupted run.
-                if status == "finished":
+                if not despite_errors:
                     raise
         # Metrics logged by a user's own module.
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -336,6 +337,21 @@ def test_callback_without_its_summary_costs_no_other_its_own(grok, small_mnist, 
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (summary["status"], summary["steps"], summary["phase"]) == ("failed", 30, "confusion")
     assert weights(tmp_path / "run")
+
+
+class Interrupting(Forgetful):
+    def on_train_batch_end(self, trainer, *arguments):
+        if trainer.global_step == 7:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_an_interrupted_run_has_the_results_of_others_too(grok, small_mnist, tmp_path, checkpoint):
+    words = ("--run_dir", tmp_path / "run", f"--trainer.callbacks+={__name__}.Interrupting")
+    status, _, err = grok("fit", *small_mnist, *words, f"--trainer.enable_checkpointing={checkpoint}")
+    assert status in (1, 130), err
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["status"], summary["steps"], summary["phase"]) == ("interrupted", 7, "confusion")
 
 
 def test_a_default_that_is_an_enumeration_is_recorded(grok):
