@@ -5,8 +5,8 @@ import json
 import os
 import pty
 import re
-import subprocess
 import signal
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
