@@ -12,7 +12,7 @@ from grokking_pl.training import Loss
 
 SETTINGS = {
     "base": "toy_addition",
-    "steps": 400,
+    "steps": 150,
     "seeds": [1, 2],
     "axes": {"model.decoder.lr": [1e-3, 3e-3]},
     "set": {"model.loss": f"{__name__}.Interrupting"},
@@ -61,7 +61,7 @@ def train(folder, every, at=None):
 def test_stopped_at_any_step_it_goes_on(every, tmp_path, handlers):
     train(tmp_path / "whole", every)
     stopped = tmp_path / "stopped"
-    for at in ({137: signal.SIGINT}, {61: signal.SIGTERM}):
+    for at in ({57: signal.SIGINT}, {31: signal.SIGTERM}):
         with pytest.raises(KeyboardInterrupt):
             train(stopped, every, at)
     train(stopped, every)

@@ -163,7 +163,7 @@ def test_settings_of_interventions_are_axes(diagram, tmp_path):
     [
         ([FILTER], {"callbacks.GradientFilter.lamb": [-1]}, "GradientFilter: lamb is -1"),
         ([FILTER], {"callbacks.GradientFilter.lambda": [1]}, "did you mean callbacks.GradientFilter.lamb?"),
-        ([FILTER, FILTER], {"callbacks.GradientFilter.lamb": [1]}, "lists GradientFilter more than once"),
+        ([FILTER, FILTER], {"callbacks.GradientFilter.lamb": [1]}, "has GradientFilter more than once"),
         ([{"class_path": "GradientFilter", "init_args": {"lam": 1}}], {"model.decoder.lr": [0.1]}, "lam"),
         (["StochasticWeightAveraging"], {"model.decoder.lr": [0.1]}, "does not support the callback Stochastic"),
     ],
