@@ -4,13 +4,11 @@ Python searches for modules first in the working directory (with ``-m``) or besi
 the working directory last, so that a user's ``random.py`` never shadows Python's own.
 """
 
-import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-
 if __name__ == "__main__":
-    sys.path[:] = [path for path in sys.path if os.path.abspath(path) not in (HERE, os.getcwd())]
+    if not getattr(sys.flags, "safe_path", False):  # else Python has added neither
+        del sys.path[0]
 
     from grokking_pl.commands.main import main
 

@@ -215,6 +215,8 @@ class GrokCLI(LightningCLI):
             if is_own:
                 self.folder.check_not_rewound(path)
                 check_files(self.folder)
+                if config.trainer.logger is not False and not self.folder.metrics.exists():
+                    print(f"{self.folder.metrics} is missing: the metrics begin anew at step {step}", file=sys.stderr)
             else:
                 self.folder.check_empty()
 

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers.logger import Logger
 from grokking_pl.callbacks import Measurement
 from grokking_pl.commands.old_run import HOW_TO_KEEP, OldRun
 from grokking_pl.errors import UserError
+from grokking_pl.runs.csv_metrics import read_rows
 
 Rows = dict[int, dict[str, Any]]
 """Measured values by step, then by name."""
@@ -86,6 +87,7 @@ class ReplayedTrainer(Trainer):
                     measure.every_n_steps = 1
                     measure.require(self, module)
                     measure.on_train_start(self, module)
+                    self._check_names(measure)
                     begun.append(measure)
         for measure in self._measures:
             if self._step in self._old_run.weights or measure.needs_only_embeddings:
@@ -96,6 +98,14 @@ class ReplayedTrainer(Trainer):
                 measure.on_fit_end(self, module)
         module.on_fit_end()
         return dict(sorted(self._rows.rows.items()))
+
+    def _check_names(self, measure: Measurement) -> None:
+        """Raise a `UserError` if the run has logged a value of that name, and not by this measurement."""
+        rows = [] if type(measure).__name__ in self._old_run.watched_by else read_rows(self._old_run.folder.metrics)
+        if shared := {name for row in rows for name in row} & measure.values.keys():
+            raise UserError(
+                f"{type(measure).__name__} measures {min(shared)}, which the run has logged: give it another name"
+            )
 
 
 def _steps(run: OldRun, measures: Sequence[Measurement]) -> list[int]:

@@ -140,12 +140,19 @@ def compare_runs(paths: Sequence[Path], metric: str = "val_accuracy", threshold:
         threshold: count the steps until the metric reaches this value.
 
     Raises:
-        UserError: a folder holds no run, a file is corrupt, or a run lacks the metric.
+        UserError: there are no runs, a folder holds none, a file is corrupt, a run lacks the metric or has words for
+            it, or the threshold is no number.
     """
+    if not paths:
+        raise UserError("there are no runs to compare: give at least one")
+    if threshold is not None and not (isinstance(threshold, int | float) and math.isfinite(threshold)):
+        raise UserError(f"the threshold is {threshold}; it must be a number")
     runs = [read_run(path) for path in dict.fromkeys(found for path in paths for found in run_folders(path))]
     for run in runs:
-        if metric not in run.metrics or not run.metrics[metric].notna().any():
+        if metric == "step" or metric not in run.metrics or not run.metrics[metric].notna().any():
             raise UserError(f"{run.path} has no metric {metric}; {_in_common(runs)}")
+        if not pd.api.types.is_numeric_dtype(run.metrics[metric]):
+            raise UserError(f"the values of {metric} in {run.path} are not all numbers; {_in_common(runs)}")
     return Comparison(tuple(group_runs(runs)), metric, threshold)
 
 

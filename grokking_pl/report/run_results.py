@@ -146,8 +146,10 @@ def _read_metrics(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(io.StringIO(whole_lines(path)), on_bad_lines="skip")
     except (OSError, ValueError):
         raise corrupt(path, "not valid CSV") from None
-    if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"]):
+    if "step" not in frame:
         raise corrupt(path, "it has no step column")
+    if len(frame) and not pd.api.types.is_numeric_dtype(frame["step"]):
+        raise corrupt(path, "its steps are not numbers")
     if "phase_name" in frame and not set(frame["phase_name"].dropna()) <= set(map(str, Phase)):
         raise corrupt(path, "it has an unknown phase")
     return frame.dropna(subset="step").sort_values("step", kind="stable")

@@ -80,12 +80,17 @@ def check_distribution(path: str, spec: Mapping[str, Any]) -> None:
     plain = name.removeprefix("q_")
     if name not in DISCRETE and plain not in CONTINUOUS:
         raise UserError(f"the parameter {path} has the distribution {name!r}, which W&B does not have")
+    given = [option for option in ("value", "values", "min") if option in spec]
+    if len(given) > 1:
+        raise UserError(f"the parameter {path} has both {given[0]} and {given[1]}: remove one")
     if name == "constant" and "value" not in spec:
         raise UserError(f"the parameter {path} is constant and has no value")
     if name.startswith("categorical"):
         values, weights = spec.get("values"), spec.get("probabilities")
         if not isinstance(values, list) or not values:
             raise UserError(f"the parameter {path} has the values {values!r}; give a list with at least one")
+        if len({repr(value) for value in values}) < len(values):
+            raise UserError(f"the parameter {path} has a value twice in {values}: remove one")
         if weights is not None and (
             len(weights) != len(values) or min(weights) < 0 or not math.isclose(sum(weights), 1, rel_tol=1e-6)
         ):

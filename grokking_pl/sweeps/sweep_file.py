@@ -58,6 +58,8 @@ def read_sweep(path: Path) -> SweepFile:
         raise UserError(f"{path} has no parameters: name at least one, by its path on the command line of grok fit")
     parameters = _flat(given["parameters"])
     for name, spec in parameters.items():
+        if name in OF_THE_SWEEP:
+            raise UserError(f"{path}: the sweep itself gives each run its {name}: remove this parameter")
         check_distribution(name, spec)
     metric = given.get("metric") or {}
     if not isinstance(metric, Mapping) or (metric and "name" not in metric):
@@ -95,6 +97,9 @@ def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, dict[str
             raise UserError(f"the parameters {name} and {other} are the same: remove one")
     return {short[name]: spec for name, spec in flat.items()}
 
+
+OF_THE_SWEEP = ("run_dir", "ckpt_path", "config")
+"""Options of `grok fit` that a sweep gives to its runs."""
 
 MACROS = {
     "args_no_hyphens": "the parameters without --, which grok fit does not take",

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
+from grokking_pl.callbacks import Measurement
+
 SMALL = [
     "fit", "--config", "configs/nanda_modular_addition.yaml", "--data.task.p=7", "--data.classes=8",
     "--model.architecture.width=16", "--model.architecture.heads=2", "--trainer.log_every_n_steps=10",
@@ -217,7 +219,15 @@ def test_weights_of_another_network(grok, copy):
     assert "step_00000010.ckpt" in err
 
 
+class Clash(Measurement):
+    """A user's own, with the name of another value."""
+
+    def measure(self, trainer, pl_module):
+        return {"val_accuracy": 0.5}
+
+
 MISTAKES = {
+    "Clash measures val_accuracy, which the run has logged: give it another name": [f"--measures={__name__}.Clash"],
     "--measures=NAME": [],
     "WeightNorm": ["--measures=WeightNorm"],
     "EmbeddingSnapshots": ["--measures=EmbeddingSnapshots"],

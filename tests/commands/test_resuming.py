@@ -271,7 +271,7 @@ DAMAGES = {
     "a learning rate that is nothing": with_value([*GROUP, "lr"], None),
     "other loops of another kind": with_value(["loops", "validate_loop"], []),
     "other sizes": with_value(["sizes", "outputs"], "many"),
-    "a step of a callback that is a word": with_value(["callbacks", "EffectiveDimension", "step"], "last"),
+    "a step of a callback that is a word": with_value(["callbacks", "PhaseTracker", "step"], "last"),
     "no weights": with_value(["state_dict"], {}),
     "weights of another kind": with_value(["state_dict"], [1.0]),
     "a weight missing": without(["state_dict", "network.embeddings"]),
@@ -468,9 +468,9 @@ OF_LIGHTNING = [
     "StochasticWeightAveraging --trainer.callbacks.swa_lrs=0.1", "LearningRateFinder",
     'GradientAccumulationScheduler --trainer.callbacks.scheduling={"0":1}', "EMAWeightAveraging",
 ]  # fmt: skip
-ABSTRACT = {"Measurement", "Reporting"}
+ABSTRACT = {"Measurement", "Reporting", "Intervention"}
 LISTED = [*OF_LIGHTNING, *sorted({*callbacks.__all__} - ABSTRACT)]
-LISTED_ALREADY = {"PhaseTracker", "RepresentationQuality", "EffectiveDimension", "EmbeddingSnapshots"}
+LISTED_ALREADY = {"PhaseTracker", "EmbeddingSnapshots"}
 
 
 @pytest.mark.parametrize("callback", sampled(LISTED, 3))
@@ -523,3 +523,9 @@ def test_what_is_measured_otherwise_than_trained_is_named(grok, folder, options,
     status, _, err = grok("validate", *TOY, "--run_dir", folder.path, *options)
     assert status == 0, err
     assert [line for line in err.splitlines() if "was trained" in line] == ([wanted] if wanted else [])
+
+
+def test_metrics_that_are_gone_are_missed(grok, folder):
+    folder.metrics.unlink()
+    status, _, err = grok("fit", *TOY, "--run_dir", folder.path, *RESUME)
+    assert (status, f"{folder.metrics} is missing: the metrics begin anew at step 20" in err) == (0, True), err

@@ -145,6 +145,20 @@ def test_wrong_options(grok, sweep_file, option):
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("parameters", "wanted"),
+    [
+        ({"run_dir": {"values": ["a", "b"]}}, "the sweep itself gives each run its run_dir: remove this parameter"),
+        ({"model.decoder.lr": {"values": [1e-3, 1e-3]}}, "model.decoder.lr has a value twice in [0.001, 0.001]"),
+        ({"model.decoder.lr": {"value": 1e-3, "values": [1e-2]}}, "model.decoder.lr has both value and values"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(grok, sweep_file, parameters, wanted):
+    status, _, err = grok("sweep", sweep_file(parameters=parameters), "--check")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert wanted in err
+
+
 def test_a_least_number_of_steps_is_no_mistake(grok, sweep_file):
     parameters = {"model.decoder.lr": {"value": 1e-3}, "trainer.min_steps": {"value": 5}}
     status, out, err = grok("sweep", sweep_file(parameters=parameters), "--check")

@@ -224,3 +224,14 @@ def test_damaged_files(run, tmp_path):
     (tmp_path / "config.yaml").write_text(run.folder.config.read_text().replace("width: 8", "width: 7"))
     with pytest.raises(gp.UserError, match="does not fit"):
         broken.reload().network(run.checkpoint)
+
+
+def test_a_run_too_short_to_log_anything(tmp_path):
+    settings = {"trainer.callbacks": ["GradientFilter"], "trainer.max_steps": 3}
+    run = gp.fit("toy_addition", settings, run_dir=tmp_path / "run")
+    assert (run.summary["steps"], len(run.metrics)) == (3, 0)
+
+
+def test_nothing_to_compare():
+    with pytest.raises(gp.UserError, match="there are no runs to compare"):
+        gp.compare([])

@@ -134,6 +134,25 @@ def test_an_intervention_that_changes_nothing_is_refused():
         Typo()
 
 
+class Forgetful(Intervention):
+    """A user's own, which returns nothing."""
+
+    def change_weights(self, weights, state, step):
+        for weight in weights.values():
+            weight.mul_(0.9)
+
+
+def test_an_intervention_that_returns_nothing_is_named(grok, tmp_path):
+    words = (
+        *TOY,
+        f"--trainer.callbacks+={__name__}.Forgetful",
+        "--trainer.max_steps=3",
+        f"--run_dir={tmp_path / 'run'}",
+    )
+    status, _, err = grok(*words)
+    assert (status, "Forgetful returns NoneType: return a dictionary" in err) == (2, True), err
+
+
 def test_scaled_gradients_are_refused():
     experiment = ExperimentBuilder().instantiate(SETTINGS, 58)
     experiment.build()

@@ -174,7 +174,12 @@ def parameters_of(module: Any, group: Group, who: str) -> dict[str, torch.nn.Par
 
 
 def check_shapes(intervention: Intervention, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
-    """Raise a `UserError` if an intervention has changed names or shapes."""
+    """Raise a `UserError` if an intervention has changed names or shapes, or returned no tensors."""
+    if not isinstance(after, Mapping):
+        raise UserError(
+            f"{type(intervention).__name__} returns {type(after).__name__}: return a dictionary with a tensor of the "
+            "same shape for each tensor given"
+        )
     for name in sorted(before.keys() | after.keys()):
         shapes = [tuple(tensors[name].shape) if name in tensors else "absent" for tensors in (before, after)]
         if shapes[0] != shapes[1]:
