@@ -190,6 +190,7 @@ def test_files_of_measures_that_did_not_watch(grok, copy):
     config = (copy / "config.yaml").read_text()
     (copy / "config.yaml").write_text(config.replace("callbacks.FourierProgress", "callbacks.FourierSpectrum"))
     (copy / "circuit.npz").unlink()
+    (copy / "metrics.csv").unlink()  # which has its values
     assert grok("measure", copy, "--measures=FourierProgress", "--measures.frequencies=[1]")[0] == 0
     with np.load(copy / "circuit.npz") as file:
         assert file["steps"].tolist() == [0, 10, 20, 25]
