@@ -23,7 +23,8 @@ TOY = [
     "--config", str(ROOT / "configs/toy_2d_addition.yaml"), "--model.architecture.width=8", "--trainer.logger=[]",
     "--trainer.enable_progress_bar=false", "--trainer.log_every_n_steps=10", "--trainer.callbacks=PhaseTracker",
     "--trainer.callbacks.every_n_steps=10", "--trainer.callbacks+=EmbeddingSnapshots", "--trainer.callbacks.count=2",
-    "--trainer.callbacks+=RunCheckpoint", "--trainer.callbacks.every_n_steps=15",
+    "--trainer.callbacks+=EffectiveDimension", "--trainer.callbacks+=RunCheckpoint",
+    "--trainer.callbacks.every_n_steps=15",
 ]  # fmt: skip
 RESUME = ["--trainer.max_steps=40", "--ckpt_path=last"]
 
@@ -271,7 +272,7 @@ DAMAGES = {
     "a learning rate that is nothing": with_value([*GROUP, "lr"], None),
     "other loops of another kind": with_value(["loops", "validate_loop"], []),
     "other sizes": with_value(["sizes", "outputs"], "many"),
-    "a step of a callback that is a word": with_value(["callbacks", "PhaseTracker", "step"], "last"),
+    "a step of a callback that is a word": with_value(["callbacks", "EffectiveDimension", "step"], "last"),
     "no weights": with_value(["state_dict"], {}),
     "weights of another kind": with_value(["state_dict"], [1.0]),
     "a weight missing": without(["state_dict", "network.embeddings"]),
@@ -470,7 +471,7 @@ OF_LIGHTNING = [
 ]  # fmt: skip
 ABSTRACT = {"Measurement", "Reporting", "Intervention"}
 LISTED = [*OF_LIGHTNING, *sorted({*callbacks.__all__} - ABSTRACT)]
-LISTED_ALREADY = {"PhaseTracker", "EmbeddingSnapshots"}
+LISTED_ALREADY = {"PhaseTracker", "EmbeddingSnapshots", "EffectiveDimension"}
 
 
 @pytest.mark.parametrize("callback", sampled(LISTED, 3))
