@@ -102,7 +102,7 @@ class ReplayedTrainer(Trainer):
     def _check_names(self, measure: Measurement) -> None:
         """Raise a `UserError` if the run has logged a value of that name, and not by this measurement."""
         rows = [] if type(measure).__name__ in self._old_run.watched_by else read_rows(self._old_run.folder.metrics)
-        if shared := {name for row in rows for name in row} & measure.values.keys():
+        if shared := {name for row in rows[:1] for name in row} & measure.values.keys():
             raise UserError(
                 f"{type(measure).__name__} measures {min(shared)}, which the run has logged: give it another name"
             )

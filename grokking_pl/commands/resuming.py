@@ -87,7 +87,7 @@ def note_on_measuring(checkpoint: Mapping[str, Any], path: Path, given: Settings
     recorded = recorded_settings(checkpoint, path)
     if recorded is None:
         return None
-    trained, now = ({**flatten(settings)} for settings in (recorded, given))
+    trained, now = flatten(recorded), flatten(given)
     differing = [
         name
         for name in _differing(trained, now)
